@@ -1,0 +1,230 @@
+"""One self-contained HTML page of rows: no network, no eval, everything in the file.
+
+Names and reasons come from devices and from other people's models, so nothing reaches the page unescaped: text goes
+through `html.escape`, data into a JSON block without a single `<`, and the page's policy allows exactly the two scripts
+and the one style sheet that are written here, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from html import escape
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import vl_convert
+
+from dashboards import wording
+from dashboards.cells import COLUMNS, Line, lines
+from dashboards.charts import configured, frontier_chart, latency_chart
+from dashboards.points import ANY, LEFT_SHARE, Chartable, chartable, options, point, selections
+from results.errors import ResultsError
+from results.files import write_file
+from results.pareto import AccuracyClass, accuracy_class
+from results.records import Row, Verdict
+
+_SELECTORS = {
+    "device": "Device",
+    "accuracy": "Accuracy",
+    "backend": "Backend",
+    "precision": "Precision",
+    "threads": "Threads",
+}
+_KEY = (
+    "Shape and color: backend. Line: the frontier, at each latency the best accuracy to be had. Faded: dominated. "
+    "Hollow: not valid, never on the frontier. Bars: 95 % interval of the latency."
+)
+_LATENCY_KEY = (
+    "No row has an accuracy, so there is no frontier. Shape and color: backend. Hollow: not valid. "
+    "Bars: 95 % interval of the latency."
+)
+_MOST_SOURCES = 12
+_LONG = 40
+
+
+def write_page(
+    rows: Sequence[Row], path: Path | str, *, title: str = "Accuracy versus latency", profile: str | None = None
+) -> None:
+    """Write the page; the same rows give the same bytes. `profile` names how much was measured, for the header."""
+    write_file(Path(path), render(rows, title, profile).encode("utf-8"))
+
+
+def render(rows: Sequence[Row], title: str, profile: str | None = None) -> str:
+    """The page as text."""
+    shown = chartable(rows)
+    css, js, vega = _asset("page.css"), _asset("page.js"), _vega_script()
+    table = lines(rows)
+    points = {id(row): index for index, row in enumerate(shown.rows)}
+    parts = {
+        "policy": escape(_policy(css, [vega, js])),
+        "title": escape(title),
+        "facts": _facts(rows, profile),
+        "chart_hidden": "" if shown.rows else " hidden",
+        "chart_heading": "Accuracy versus latency" if shown.with_accuracy else "Latency",
+        "selectors": _selectors(shown),
+        "key": escape(_KEY if shown.with_accuracy else _LATENCY_KEY),
+        "notices": "\n".join(f'<p class="notice">{escape(notice)}</p>' for notice in _notices(rows, shown)),
+        "count": str(len(rows)),
+        "caption": escape(
+            "Every case that was asked for, with what became of it. Latencies in ms; load and first inference are "
+            "medians over restarts. Accuracy: p published, m measured. Standing: among all valid rows of the same "
+            "device and kind of accuracy."
+        ),
+        "head": "".join(_header(name, number) for name, number in COLUMNS.items()),
+        "body": "\n".join(_line(line, points.get(id(row))) for line, row in zip(table, rows, strict=True)),
+        "data": _json(_data(shown)),
+        "css": css,
+        "vega": vega,
+        "js": js,
+    }
+    return Template(_asset("page.html")).substitute(parts)
+
+
+def _facts(rows: Sequence[Row], profile: str | None) -> str:
+    times = sorted({row.started_at for row in rows})
+    facts = {
+        "Devices": ", ".join(sorted({row.device for row in rows})),
+        "Runs": ", ".join(sorted({row.run for row in rows})),
+        "Started": times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}" if times else "",
+        "Profile": profile or "",
+        "Rows": ", ".join(
+            f"{count} {verdict.value}" for verdict in Verdict if (count := sum(r.verdict is verdict for r in rows))
+        ),
+    }
+    return "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text)
+
+
+def _selectors(shown: Chartable) -> str:
+    values = options(shown)
+    parts = []
+    for field, caption in _SELECTORS.items():
+        if not values[field]:
+            continue
+        texts = [wording.class_text(v) if field == "accuracy" else str(v) for v in values[field]]
+        choices = [f'<option value="{position}">{escape(text)}</option>' for position, text in enumerate(texts)]
+        if field not in ("device", "accuracy"):
+            every = f"all ({len(texts)})" if len(texts) > 1 else f"{texts[0]} (all)"
+            choices = [f'<option value="{ANY}">{escape(every)}</option>', *(choices if len(texts) > 1 else [])]
+        disabled = " disabled" if len(texts) == 1 else ""
+        select = f'<select id="select-{field}"{disabled}>{"".join(choices)}</select>'
+        parts.append(f'<label for="select-{field}">{caption}{select}</label>')
+    return "".join(parts)
+
+
+def _notices(rows: Sequence[Row], shown: Chartable) -> list[str]:
+    notices = wording.notices(rows)
+    without = sum(row.accuracy is None for row in rows)
+    if shown.with_accuracy and without:
+        notices.append(f"{without} of {len(rows)} rows have no accuracy: they are in the table only.")
+    return notices
+
+
+def _statement(shown: Chartable, kind: AccuracyClass) -> str:
+    """What the accuracies of a class are, and who says so."""
+    sources = sorted({row.accuracy.source for row in shown.rows if row.accuracy and accuracy_class(row) == kind})
+    listed = "; ".join(sources[:_MOST_SOURCES])
+    listed += f"; and {len(sources) - _MOST_SOURCES} more, named in the table" if len(sources) > _MOST_SOURCES else ""
+    if kind[0] == "measured":
+        return f"Accuracy is {kind[1]} on {kind[2]}, measured on the very artifacts that were timed. Source: {listed}."
+    return (
+        f"Accuracy is {kind[1]} on {kind[2]} as published for trained weights, not measured on the artifacts that were "
+        f"timed; quantization or conversion may lower it. Published in: {listed}."
+    )
+
+
+def _data(shown: Chartable) -> dict[str, Any]:
+    """What page.js reads."""
+    values = options(shown)
+    classes = values["accuracy"]
+    if shown.with_accuracy:
+        metric = f"{classes[0][1]} ({classes[0][0]})" if len(classes) == 1 else "accuracy"
+        chart = frontier_chart(None, values["backend"], metric)
+    else:
+        chart = latency_chart(None, values["backend"])
+    specification = vl_convert.vegalite_to_vega(configured(chart))
+    specification["autosize"] = {"type": "fit-x", "contains": "padding"}
+    specification["description"] = "The figures of this chart are in the table of all rows."
+    return {
+        "points": [point(row) for row in shown.rows],
+        "options": values | {"accuracy": [wording.class_text(kind) for kind in classes]},
+        "selections": selections(shown),
+        "metrics": [kind[1] for kind in classes],
+        "statements": [_statement(shown, kind) for kind in classes],
+        "frontiers": shown.with_accuracy,
+        "left_share": LEFT_SHARE,
+        "chart": specification,
+    }
+
+
+def _header(name: str, number: bool) -> str:
+    kind = ' class="number"' if number else ""
+    return f'<th scope="col" aria-sort="none"{kind}><button type="button">{escape(name)}</button></th>'
+
+
+def _line(line: Line, index: int | None) -> str:
+    cells = []
+    for (name, number), (text, value) in zip(COLUMNS.items(), line.cells, strict=True):
+        if name == "Model":
+            cells.append(f'<th scope="row"{_long(text)}>{escape(text)}</th>')
+        elif number:
+            cells.append(f'<td class="number" data-v="{"" if value is None else value!r}">{escape(text)}</td>')
+        else:
+            words = ' class="words"' if name in ("Standing", "Reason", "Accuracy source") else _long(text)
+            cells.append(f"<td{words}>{escape(text)}</td>")
+    style = "frontier" if line.on_frontier else "bad" if not line.valid else ""
+    attributes = (f' class="{style}"' if style else "") + ("" if index is None else f' data-p="{index}"')
+    return f"<tr{attributes}>{''.join(cells)}</tr>"
+
+
+def _long(text: str) -> str:
+    """Names stay on one line unless that would stretch the table."""
+    return ' class="long"' if len(text) > _LONG else ""
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, nor begin a comment there."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(css: str, scripts: list[str]) -> str:
+    allowed = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_hash(css)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+
+
+def _asset(name: str) -> str:
+    return files("dashboards").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _vega_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, as the installed vl-convert bundles them.
+
+    Bundling takes seconds and depends on nothing but the version, so it is kept in the user's cache folder.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = home / "edgebench" / f"vega-{metadata.version('vl-convert-python')}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return kept.read_text(encoding="utf-8")
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    script = re.sub(r"<(?=/script|!--)", r"\\x3c", bundle, flags=re.IGNORECASE)
+    with suppress(ResultsError):  # a home that cannot be written costs the seconds again, no more
+        write_file(kept, script.encode("utf-8"))
+    return script

@@ -1,0 +1,142 @@
+"""Rows for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dashboards import wording
+from results.pareto import Standing, standings
+from results.records import Row, Verdict
+
+WIDE = 120
+"""Columns of the terminal from which load, first inference and memory have columns of their own."""
+_PLAIN_WIDTH = 160
+
+_STYLES = {
+    Verdict.VALID: "green",
+    Verdict.UNSTABLE: "yellow",
+    Verdict.THROTTLED: "yellow",
+    Verdict.NOT_COMPARABLE: "yellow",
+    Verdict.UNSUPPORTED: "dim",
+    Verdict.FAILED: "red",
+    Verdict.OFFLINE: "red",
+}
+_MARKS = {"frontier": "F", "tie": "=", "dominated": "", "none": ""}
+
+
+def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
+    """Print a table per device, then in full the reason of every row that is not valid, then what a reader must know.
+
+    Names come from outside: they are printed as plain text, without markup and without control characters.
+    """
+    console = console or Console()
+    if not console.is_terminal:  # what is piped has no width, and nothing that reads it is served by 80 columns
+        console = Console(file=console.file, width=max(console.width, _PLAIN_WIDTH), no_color=True)
+    for table in make_tables(rows, console.width):
+        console.print(table, highlight=False)
+        console.print()
+    for line in reasons(rows):
+        console.print(line, soft_wrap=True, highlight=False)
+    for words in _legend(rows):
+        console.print(Text(words, style="dim"), soft_wrap=True, highlight=False)
+
+
+def make_tables(rows: Sequence[Row], width: int) -> list[Table]:
+    """A table for each device, in the order of the rows; what all its rows share moves into its title."""
+    found = list(zip(rows, standings(rows), strict=True))
+    devices = dict.fromkeys(row.device for row in rows)
+    return [_table(device, [(row, s) for row, s in found if row.device == device], width) for device in devices]
+
+
+def _table(device: str, found: Sequence[tuple[Row, Standing]], width: int) -> Table:
+    shared = _shared([row for row, _ in found])
+    wide = width >= WIDE
+    title = Text(", ".join([clean(device), *(f"{words} {value}" for words, value in shared.values())]), style="bold")
+    padding = (0, 2 if wide else 1, 0, 0)
+    table = Table(box=None, padding=padding, title=title, title_justify="left", header_style="bold")
+    heads = [(head, right) for head, right, only_wide in _COLUMNS if head not in shared and (wide or not only_wide)]
+    for head, right in heads:
+        folding = head in ("Model", "Backend", "Prec.")
+        table.add_column(head, justify="right" if right else "left", overflow="fold", no_wrap=not folding)
+    for row, standing in found:
+        cells = _cells(row, standing)
+        table.add_row(*(cells[head] for head, _ in heads))
+    return table
+
+
+def reasons(rows: Sequence[Row]) -> list[Text]:
+    """One line for each reason why rows are not valid: verdict, device, reason, never shortened, and the rows."""
+    found: dict[tuple[Verdict, str, str], list[str]] = {}
+    for row in rows:
+        if row.verdict is not Verdict.VALID:
+            found.setdefault((row.verdict, row.device, row.reason), []).append(wording.name(row))
+    return [
+        Text.assemble((verdict.value, _STYLES[verdict]), clean(f" {device}: {'; '.join(names)}: {reason}"))
+        for (verdict, device, reason), names in found.items()
+    ]
+
+
+def clean(text: str) -> str:
+    """The text without control characters, which could move the cursor or repaint the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+_COLUMNS = (
+    # head, right-aligned, only on wide terminals
+    ("Model", False, False),
+    ("Backend", False, False),
+    ("Prec.", False, False),
+    ("Thr.", True, False),
+    ("Verdict", False, False),
+    ("ms", True, False),
+    ("95 %", True, False),
+    ("p90", True, False),
+    ("Load", True, True),
+    ("First", True, True),
+    ("Peak MB", True, True),
+    ("Acc.", True, False),
+    ("", False, False),
+)
+
+
+def _cells(row: Row, standing: Standing) -> dict[str, Text]:
+    return {
+        "Model": Text(clean(row.model)),
+        "Backend": Text(clean(row.backend)),
+        "Prec.": Text(clean(row.precision)),
+        "Thr.": Text(str(row.threads)),
+        "Verdict": Text(row.verdict.value, style=_STYLES[row.verdict]),
+        "ms": Text(wording.milliseconds(row.median_ms)),
+        "95 %": Text(wording.interval_of(row)),
+        "p90": Text(wording.milliseconds(row.percentiles_ms.get("p90"))),
+        "Load": Text(wording.milliseconds(row.load_ms)),
+        "First": Text(wording.milliseconds(row.first_ms)),
+        "Peak MB": Text(wording.megabytes(row.peak_rss_bytes)),
+        "Acc.": Text(wording.accuracy_mark(row.accuracy)),
+        "": Text(_MARKS[standing.status], style="bold"),
+    }
+
+
+def _shared(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    """Columns that would repeat one value on every line: head to (word, value)."""
+    values = {
+        "Backend": ("backend", {clean(row.backend) for row in rows}),
+        "Prec.": ("precision", {clean(row.precision) for row in rows}),
+        "Thr.": ("threads", {str(row.threads) for row in rows}),
+    }
+    return {head: (word, found.pop()) for head, (word, found) in values.items() if len(rows) > 1 and len(found) == 1}
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    kinds = {"published": "p published for trained weights", "measured": "m measured on the artifact"}
+    known = [row.accuracy for row in rows if row.accuracy is not None]
+    metrics = "; ".join(sorted({f"{accuracy.metric}, {accuracy.dataset}" for accuracy in known}))
+    marks = ", ".join(text for kind, text in kinds.items() if any(accuracy.kind == kind for accuracy in known))
+    lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]
+    if known:
+        lines.append(clean(f"Accuracy is {metrics}: {marks}."))
+    return lines + wording.notices(rows)

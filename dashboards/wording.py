@@ -1,0 +1,98 @@
+"""How figures and rows are worded: the same in the page, the image and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from results.pareto import AccuracyClass, Standing
+from results.records import Accuracy, Row
+
+RECALLED_MARK = "*"
+FEW_RESTARTS = 5
+"""Below this many restarts a 95 % interval covers clearly less (see results.statistics.interval)."""
+
+
+def configuration(row: Row) -> str:
+    """Everything that tells apart two rows of one model on one device."""
+    options = "".join(f", {key}={value}" for key, value in sorted(row.options.items()))
+    return f"{row.backend}, {row.precision}, {row.threads} {'thread' if row.threads == 1 else 'threads'}{options}"
+
+
+def name(row: Row) -> str:
+    return f"{row.model} ({configuration(row)})"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits, never in exponent notation: 0.0123, 4.56, 123, 4567."""
+    if value is None:
+        return "-"
+    if value >= 100:
+        return f"{value:.0f}"
+    text = f"{value:#.3g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.7f}"
+    return "0" if value == 0 else text.rstrip(".")
+
+
+def latency(row: Row) -> str:
+    """Median with its 95 % interval, in ms."""
+    if row.median_ms is None:
+        return "-"
+    interval = f" (95 %: {interval_of(row)})" if row.ci95_ms else ""
+    return f"{milliseconds(row.median_ms)} ms{interval}"
+
+
+def interval_of(row: Row) -> str:
+    return f"{milliseconds(row.ci95_ms[0])}-{milliseconds(row.ci95_ms[1])}" if row.ci95_ms else "-"
+
+
+def megabytes(count: int | None) -> str:
+    """Bytes as MB of 10^6 bytes."""
+    return "-" if count is None else f"{count / 1e6:.1f}"
+
+
+def accuracy_mark(accuracy: Accuracy | None) -> str:
+    """The figure with how it is known: `71.9 p` published, `71.9 p*` published and recalled, `71.9 m` measured."""
+    if accuracy is None:
+        return "-"
+    return f"{accuracy.value:.4g} {accuracy.kind[0]}{RECALLED_MARK if accuracy.recalled else ''}"
+
+
+def accuracy_text(accuracy: Accuracy | None) -> str:
+    if accuracy is None:
+        return "-"
+    recalled = ", quoted from memory" if accuracy.recalled else ""
+    return f"{accuracy.value:.4g} {accuracy.metric} on {accuracy.dataset} ({accuracy.kind}{recalled})"
+
+
+def class_text(kind: AccuracyClass) -> str:
+    return f"{kind[0]} {kind[1]}, {kind[2]}"
+
+
+def standing_text(standing: Standing, rows: Sequence[Row]) -> str:
+    """The standing in words; `rows` are those that `dominated_by` points into."""
+    by = "" if standing.dominated_by is None else name(rows[standing.dominated_by])
+    words = {"frontier": "on the frontier", "tie": f"tie with {by}", "dominated": f"dominated by {by}"}
+    return words.get(standing.status, "-")
+
+
+def notices(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know before believing the figures of these rows."""
+    result = []
+    counts = [row.n_restarts for row in rows if row.n_restarts]
+    if counts and min(counts) < FEW_RESTARTS:
+        few = sum(count < FEW_RESTARTS for count in counts)
+        result.append(
+            f"{few} of {len(counts)} measured rows rest on fewer than {FEW_RESTARTS} restarts (least: {min(counts)}). "
+            "Their intervals are too narrow: an interval named 95 % covers about 63 % with 2 restarts, 81 % with 3."
+        )
+    random = sum(row.weights == "random" for row in rows)
+    if random:
+        result.append(
+            f"{random} of {len(rows)} rows ran with random weights: latency is that of the architecture. An accuracy "
+            "published for them belongs to trained weights and was not measured on these files."
+        )
+    recalled = sum(row.accuracy is not None and row.accuracy.recalled for row in rows)
+    if recalled:
+        result.append(
+            f"{RECALLED_MARK} marks accuracies quoted from memory, not re-read at the source ({recalled} rows)."
+        )
+    return result

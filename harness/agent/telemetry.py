@@ -1,0 +1,57 @@
+"""What state the device is in, read from files. What is not there is `unknown`: never invented, never blank."""
+
+import glob
+import os
+from typing import Any, Dict
+
+UNKNOWN = "unknown"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read(4096).strip() or UNKNOWN
+    except (OSError, UnicodeDecodeError):
+        return UNKNOWN
+
+
+def _number(text: str, scale: float = 1.0) -> Any:
+    try:
+        return float(text) * scale
+    except ValueError:
+        return UNKNOWN
+
+
+def snapshot(root: str = "/") -> Dict[str, Any]:
+    """Return governor, frequency, temperature, load and steal time; `root` is the device's file system."""
+    cpus = sorted(glob.glob(os.path.join(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq")))
+    zones = sorted(glob.glob(os.path.join(root, "sys/class/thermal/thermal_zone*")))
+    stat = _read(os.path.join(root, "proc/stat")).split("\n")[0].split()
+    return {
+        "governor": sorted({_read(os.path.join(cpu, "scaling_governor")) for cpu in cpus}) or UNKNOWN,
+        "frequency_khz": [_number(_read(os.path.join(cpu, "scaling_cur_freq"))) for cpu in cpus] or UNKNOWN,
+        "temperature_c": {
+            _read(os.path.join(zone, "type")): _number(_read(os.path.join(zone, "temp")), 0.001) for zone in zones
+        }
+        or UNKNOWN,
+        "load_1min": _number(_read(os.path.join(root, "proc/loadavg")).split()[0]),
+        "steal_ticks": _number(stat[8]) if len(stat) > 8 and stat[0] == "cpu" else UNKNOWN,
+    }
+
+
+def peak_rss_bytes(children: bool = False) -> Any:
+    """Return this process's peak resident set, or that of the largest process it started.
+
+    VmHWM rather than getrusage: the latter starts at the peak of the process that forked this one. Of a child that has
+    ended there is nothing else, so that a small one has the agent's.
+    """
+    if children:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    for line in _read("/proc/self/status").split("\n"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,62 @@
+"""The command `bench`: reads what was typed and calls the rooms. Modules are imported when a command needs them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from harness.cli import devices, models, provisioning, report, results, run
+from harness.cli.shared import INTERRUPTED
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="edgebench", prog_name="bench")
+@click.option(
+    "--devices-file",
+    type=click.Path(dir_okay=False),
+    help="The fleet's devices.toml (default: the nearest one at or above this folder).",
+)
+@click.pass_context
+def cli(context: click.Context, devices_file: str | None) -> None:
+    """Which model, under which runtime and precision, should run on this device?"""
+    context.obj = devices_file
+
+
+for command in (run.run, models.models, devices.devices, results.results, report.report):
+    cli.add_command(command)
+for command in (provisioning.setup, provisioning.clean):
+    devices.devices.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 a failed case, 2 bad input or infrastructure, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="bench: %(message)s")
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
+        result = cli.main(args=arguments, prog_name="bench", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("bench: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has seen enough; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as exc:
+        from harness.errors import USER_ERRORS
+
+        if not isinstance(exc, USER_ERRORS):
+            raise
+        click.echo(f"bench: {exc}", err=True)
+        return exc.exit_code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,166 @@
+"""`bench devices setup` and `bench devices clean`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import shared
+
+if TYPE_CHECKING:
+    from harness.fleet import Device
+    from harness.transports import Transport
+    from harness.workspace import Workspace
+
+wait_option = click.option(
+    "--wait", default=3600.0, show_default=True, help="Seconds to wait for a device that another run holds."
+)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--backends", "expression", default="", help="Comma-separated runtimes (default: the built-in ones).")
+@click.option("--bring-python", is_flag=True, help="Bring a Python with its C library even where the device has one.")
+@click.option(
+    "--interpreter",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Bring the Python of this cpython install_only archive instead of the distribution's.",
+)
+@click.option("--upgrade", is_flag=True, help="Look for newer versions than those chosen before.")
+@wait_option
+@shared.json_option
+@click.pass_context
+def setup(
+    context: click.Context,
+    names: tuple[str, ...],
+    expression: str,
+    bring_python: bool,
+    interpreter: Path | None,
+    upgrade: bool,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Bring the runtimes to devices, and Python to those that have none; nothing is fetched by the device.
+
+    Done again it pushes only what is missing or damaged. Exits with 1 when a device has not every runtime after it.
+    """
+    import backends
+    from harness import provision
+
+    chosen = [name.strip() for name in expression.split(",") if name.strip()] or list(backends.DEFAULT)
+    for name in chosen:
+        backends.find(name)
+
+    def one(workspace: Workspace, device: Device, transport: Transport) -> dict[str, Any]:
+        outcome = provision.setup(
+            workspace,
+            device,
+            transport,
+            workspace.device_root(device),
+            chosen,
+            bring_python=bring_python,
+            archive=interpreter,
+            afresh=upgrade,
+            say=_say(device.name),
+        )
+        return {
+            "done": len(outcome.versions) == len(chosen),
+            "python": outcome.python,
+            "machine": outcome.machine,
+            "own_python": outcome.own_python,
+            "backends": {name: outcome.versions.get(name) for name in chosen},
+            "problems": outcome.problems,
+            "pushed": outcome.pushed,
+            "pushed_bytes": outcome.pushed_bytes,
+        }
+
+    answers = _on_each(names, "bench devices setup", wait, one)
+    if as_json:
+        shared.print_json(devices=answers)
+    else:
+        for answer in answers:
+            _print(answer)
+    context.exit(0 if all(answer["done"] for answer in answers) else 1)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@wait_option
+@shared.json_option
+@click.pass_context
+def clean(context: click.Context, names: tuple[str, ...], wait: float, as_json: bool) -> None:
+    """Remove everything that was put on devices: runtimes, Python, models, the agent. Results are kept."""
+    from harness import provision
+
+    def one(workspace: Workspace, device: Device, transport: Transport) -> dict[str, Any]:
+        root = workspace.device_root(device)
+        provision.clean(workspace, device, transport, root)
+        return {"done": True, "removed": str(root), "problems": []}
+
+    answers = _on_each(names, "bench devices clean", wait, one)
+    if as_json:
+        shared.print_json(devices=answers)
+    else:
+        for answer in answers:
+            click.echo(f"{answer['name']}: {'; '.join(answer['problems']) or 'removed ' + answer['removed']}")
+    context.exit(0 if all(answer["done"] for answer in answers) else 1)
+
+
+def _on_each(
+    names: tuple[str, ...],
+    reason: str,
+    wait_s: float,
+    work: Callable[[Workspace, Device, Transport], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Do `work` on one device after the other; what goes wrong on one is its answer."""
+    from harness import locks
+    from harness.errors import BenchError
+    from harness.fleet import choose
+
+    workspace = shared.open_workspace()
+    answers = []
+    for device in choose(shared.load_fleet(), names):
+        answer: dict[str, Any] = {"name": device.name}
+        try:
+            with (
+                locks.hold(device.name, reason, wait_s=wait_s, on_wait=_say(device.name)),
+                _connected(workspace, device) as transport,
+            ):
+                answer.update(work(workspace, device, transport))
+        except BenchError as exc:
+            answer.update(done=False, problems=[str(exc)])
+        answers.append(answer)
+    return answers
+
+
+@contextmanager
+def _connected(workspace: Workspace, device: Device) -> Iterator[Transport]:
+    transport = device.connect(workspace.known_hosts)
+    try:
+        yield transport
+    finally:
+        transport.close()
+
+
+def _say(name: str) -> Callable[[str], None]:
+    return lambda message: click.echo(f"{name}: {message}", err=True)
+
+
+def _print(answer: dict[str, Any]) -> None:
+    if "python" in answer:
+        whose = "its own" if answer["own_python"] else "brought"
+        click.echo(f"{answer['name']}: Python {answer['python']} ({whose}) on {answer['machine']}")
+        for name, version in answer["backends"].items():
+            click.echo(f"  {name}: {version or 'not there'}")
+        size = answer["pushed_bytes"] / 1e6
+        click.echo(
+            f"  pushed: {', '.join(answer['pushed'])} ({size:.0f} MB)" if answer["pushed"] else "  pushed: nothing"
+        )
+    else:
+        click.echo(f"{answer['name']}: not set up")
+    for problem in answer["problems"]:
+        click.echo(f"  {problem}")

@@ -1,0 +1,127 @@
+"""`bench results`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import shared
+
+if TYPE_CHECKING:
+    from results.records import Row
+
+
+def choice_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Add the options that choose among stored results."""
+    for option in (
+        click.option("--model", default=None, help="Only models of this name; * is a wildcard."),
+        click.option("--device", default=None, help="Only this device."),
+        click.option(
+            "--run", "run_name", default=None, help="One run (its name, or last); default: the latest of every case."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_rows(run_name: str | None, device: str | None, model: str | None) -> list[Row]:
+    """Return the rows of a run, or the latest of every case. Raises RunNotFound, ResultsError."""
+    from fnmatch import fnmatchcase
+
+    workspace = shared.open_workspace()
+    store = shared.open_store(workspace)
+    if run_name is not None:
+        return store.rows(run=workspace.find_run(run_name), device=device, model=model)
+    return [
+        row
+        for row in store.latest()
+        if (device is None or row.device == device) and (model is None or fnmatchcase(row.model, model))
+    ]
+
+
+@click.group()
+def results() -> None:
+    """Stored results."""
+
+
+@results.command("list")
+@choice_options
+@shared.json_option
+def list_(run_name: str | None, device: str | None, model: str | None, as_json: bool) -> None:
+    """List results: the latest of every case, or those of one run."""
+    shared.print_rows(chosen_rows(run_name, device, model), as_json=as_json)
+
+
+@results.command()
+@shared.json_option
+def runs(as_json: bool) -> None:
+    """List the runs, the oldest first, with how far each got."""
+    workspace = shared.open_workspace()
+    described = [
+        {
+            "run": document.header.run_id,
+            "started_at": document.header.started_at,
+            "finished_at": document.finished_at,
+            "profile": document.header.profile.name,
+            "cases": len(document.header.cases),
+            "restarts": len(document.restarts),
+        }
+        for document in shared.documents(workspace, workspace.run_ids())
+    ]
+    if as_json:
+        shared.print_json(runs=described)
+        return
+    for run in described:
+        state = "finished" if run["finished_at"] else "unfinished: bench run --resume " + str(run["run"])
+        click.echo(f"{run['run']}  {run['profile']}  {run['cases']} cases  {run['restarts']} restarts  {state}")
+
+
+@results.command()
+@click.argument("run_name", metavar="RUN")
+@shared.json_option
+def show(run_name: str, as_json: bool) -> None:
+    """Show one run (its name, or last): its table, and every restart with `--json`."""
+    from results import journal
+    from results.summary import rows as summarize
+
+    workspace = shared.open_workspace()
+    document = journal.read(workspace.run_folder(workspace.find_run(run_name)))
+    if as_json:
+        shared.print_json(run=document.model_dump(mode="json"))
+        return
+    header = document.header
+    click.echo(f"Run {header.run_id}, profile {header.profile.name}, seed {header.seed}, bench {header.bench_version}")
+    click.echo(f"Started {header.started_at}, finished {document.finished_at or 'not yet'}")
+    click.echo(f"bench {' '.join(header.command)}")
+    shared.print_rows(summarize(document), as_json=False)
+
+
+@results.command()
+@choice_options
+@click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Default: standard output."
+)
+def export(run_name: str | None, device: str | None, model: str | None, format_: str, output: Path | None) -> None:
+    """Write results as CSV, Parquet or JSON."""
+    from results.export import write
+
+    rows = chosen_rows(run_name, device, model)
+    write(rows, output if output is not None else sys.stdout.buffer, format_)
+    if output is not None:
+        click.echo(f"{len(rows)} rows in {output}", err=True)
+
+
+@results.command()
+def reindex() -> None:
+    """Make the index anew from the runs' documents."""
+    from results.store import Store
+
+    workspace = shared.open_workspace()
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{workspace.index}{suffix}").unlink(missing_ok=True)
+    count = Store(workspace.index).rebuild(shared.documents(workspace, workspace.run_ids()))
+    click.echo(f"{count} runs indexed in {workspace.index}")

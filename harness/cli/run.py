@@ -1,0 +1,259 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import shared
+
+if TYPE_CHECKING:
+    from harness.cli.display import Display
+    from harness.fleet import Device
+    from harness.jobs import Job
+    from harness.plan import Choice
+    from harness.runner import Run
+    from harness.workspace import Workspace
+    from models.artifacts import Artifact
+    from models.selection import Weights
+    from results.records import RunDocument
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        counts = [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers like 1,2") from None
+    if not all(1 <= count <= 1024 for count in counts):
+        raise click.BadParameter("a number of threads is between 1 and 1024")
+    return counts
+
+
+@click.command()
+@click.option(
+    "--device",
+    "device_names",
+    multiple=True,
+    default=("local",),
+    show_default="local",
+    help="Names, globs, class:X, tag:X, all.",
+)
+@click.option(
+    "--models",
+    "-m",
+    "expressions",
+    multiple=True,
+    help="quick, all, names, globs, NAME@RESOLUTION, timm:NAME, torchvision:NAME or files.",
+)
+@click.option(
+    "--backends", "backend_names", default=None, help="Comma-separated (default: onnxruntime,openvino,tflite)."
+)
+@click.option(
+    "--backend-option", "options", multiple=True, metavar="BACKEND.KEY=VALUE", help="An option of one backend."
+)
+@click.option("--threads", callback=_numbers, default=None, help="Comma-separated; each is a case of its own.")
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
+@shared.weights_option
+@click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of a dynamic input.")
+@click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a device that another run holds.",
+)
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one step on a device may take beyond what the profile plans.",
+)
+@click.option(
+    "--reconnect",
+    "reconnect_s",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a device that went away is tried again before its cases are offline.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Exports side by side.")
+@click.option("--resume", "resumed", metavar="RUN", default=None, help="Go on with a run (its name, or last).")
+@click.option("--dry-run", is_flag=True, help="Print the plan, its number of cases and the time it will take.")
+@shared.json_option
+@click.pass_context
+def run(
+    context: click.Context,
+    device_names: tuple[str, ...],
+    expressions: tuple[str, ...],
+    backend_names: str | None,
+    options: tuple[str, ...],
+    threads: list[int] | None,
+    profile: str,
+    weights: Weights,
+    shapes: tuple[str, ...],
+    seed: int | None,
+    wait_s: float,
+    patience_s: float,
+    reconnect_s: float,
+    workers: int,
+    resumed: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Measure models under every runtime on one or more devices.
+
+    Each case is measured in several restarts (fresh processes), interleaved in random order. Everything finished is on
+    disk at once: after an interruption, go on with --resume.
+    """
+    from harness import fleet, jobs
+    from harness.cli.display import Display
+    from harness.plan import PROFILES
+    from models.selection import parse_input_shapes, resolve
+
+    workspace = shared.open_workspace()
+    known = shared.load_fleet()
+    with Display() as display:
+        settings = display.settings(wait_s, patience_s, reconnect_s)
+        if resumed is not None:
+            started, artifacts = jobs.resume(workspace.find_run(resumed), workspace, settings)
+            devices = fleet.choose(known, [case.device for case in started.header.cases])
+        else:
+            devices = fleet.choose(known, device_names)
+            job = jobs.Job(
+                devices=devices,
+                requests=resolve(expressions or ("quick",), parse_input_shapes(shapes), weights),
+                choices=_choices(backend_names, options),
+                profile=PROFILES[profile],
+                threads=threads,
+                seed=seed,
+                command=tuple(sys.argv[1:]),
+            )
+            if dry_run:
+                _print_plan(job, workspace, as_json=as_json)
+                return
+            started, artifacts = jobs.start(job, workspace, settings, display.preparing, workers)
+        document = _execute(started, devices, artifacts, display)
+    context.exit(_conclude(workspace, document, as_json=as_json))
+
+
+def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:
+    """Return the backends with their options. Raises UnknownBackend, BadParameter."""
+    import backends
+    from harness.plan import Choice
+
+    chosen = (
+        list(dict.fromkeys(part.strip() for part in names.split(",") if part.strip())) if names else backends.DEFAULT
+    )
+    given: dict[str, dict[str, str]] = {name: {} for name in chosen}
+    for option in options:
+        key, equals, value = option.partition("=")
+        backend, dot, name = key.partition(".")
+        if not (equals and dot and name):
+            raise click.BadParameter(f"{option!r} is not BACKEND.KEY=VALUE", param_hint="--backend-option")
+        if backend not in given:
+            raise click.BadParameter(
+                f"{option!r}: {backend!r} is not among the backends", param_hint="--backend-option"
+            )
+        given[backend][name] = value
+    for name in chosen:
+        backends.find(name)
+    return [Choice(name, given[name]) for name in chosen]
+
+
+def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact], display: Display) -> RunDocument:
+    """Measure, and write the document whatever happens."""
+    from harness.executors.local import LocalExecutor
+    from results.errors import ResultsError
+
+    display.measuring(run)
+    previous = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        run.execute(devices, artifacts, LocalExecutor())
+    except KeyboardInterrupt:
+        run.finish()
+        display.say(f"bench: interrupted; go on with: bench run --resume {run.header.run_id}")
+        click.get_current_context().exit(shared.INTERRUPTED)
+    except BaseException:
+        # The error itself says what to do; that the document cannot be written either would only hide it.
+        with suppress(ResultsError):
+            run.finish()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return run.finish()
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _conclude(workspace: Workspace, document: RunDocument, *, as_json: bool) -> int:
+    """Index the run, print its table, write its page; return the exit code."""
+    from dashboards.page import write_page
+    from results.records import Verdict
+    from results.store import Store
+    from results.summary import rows as summarize
+
+    rows = summarize(document)
+    Store(workspace.index).add(document)
+    shared.print_rows(rows, as_json=as_json)
+    page = workspace.run_folder(document.header.run_id) / "report.html"
+    write_page(rows, page, profile=document.header.profile.name)
+    click.echo(f"Run {document.header.run_id}; Pareto page: {page}", err=as_json)
+    return 1 if any(row.verdict is Verdict.FAILED for row in rows) else 0
+
+
+def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:
+    """Print cases, restarts and the expected time."""
+    from harness import jobs, plan
+    from harness.measure import expected_seconds
+
+    cases = plan.build_cases(job.devices, [jobs.planned(request) for request in job.requests], job.choices, job.threads)
+    steps = plan.schedule(cases, job.profile, seed=0)
+    known = {
+        (row.device, row.model, row.backend, row.threads): row.median_ms
+        for row in shared.open_store(workspace).latest()
+    }
+    by_device: dict[str, float] = {}
+    for _, case in steps:
+        latency = known.get((case.device, case.model, case.backend, case.threads))
+        by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(job.profile, latency)
+    to_export = jobs.missing(job, workspace)
+    seconds = max(by_device.values(), default=0.0) + jobs.EXPORT_SECONDS * len(to_export)
+    if as_json:
+        fields = {"device", "model", "backend", "precision", "threads", "options", "artifact_format", "unsupported"}
+        shared.print_json(
+            cases=[case.model_dump(mode="json", include=fields) for case in cases],
+            restarts=len(steps),
+            to_export=to_export,
+            expected_seconds=round(seconds, 1),
+        )
+        return
+    for case in cases:
+        note = f"unsupported: {case.unsupported}" if case.unsupported else case.artifact_format
+        click.echo(f"{case.device}  {case.model}  {case.backend}  {case.threads} thread(s)  {note}")
+    if to_export:
+        click.echo(f"To be prepared first: {', '.join(to_export)}")
+    click.echo(
+        f"{len(cases)} cases, {len(steps)} restarts (profile {job.profile.name}), about {_duration(seconds)}. "
+        "Nothing was run."
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

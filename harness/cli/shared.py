@@ -1,0 +1,110 @@
+"""What several commands share: opening fleet and workspace, consoles, JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from harness.fleet import Device
+    from harness.workspace import Workspace
+    from results.records import Row, RunDocument
+    from results.store import Store
+
+LISTING_SCHEMA_VERSION = 1
+INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output (docs/cli.md).")
+
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(["random", "imagenet", "pretrained"]),
+    default="random",
+    show_default=True,
+    help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision.",
+)
+
+
+def devices_file() -> Path | None:
+    """Return the devices.toml that counts. Raises ConfigError when the one named is not there."""
+    from harness import fleet
+    from harness.errors import ConfigError
+
+    named: str | None = click.get_current_context().find_root().obj
+    if named is None:
+        return fleet.find_file(Path.cwd())
+    path = Path(named).absolute()
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    return path
+
+
+def load_fleet() -> dict[str, Device]:
+    """Return the fleet. Raises ConfigError."""
+    from harness import fleet
+
+    return fleet.load(devices_file())
+
+
+def open_workspace() -> Workspace:
+    """Return the workspace. Raises WorkspaceError."""
+    from harness.workspace import Workspace
+
+    return Workspace.open(devices_file())
+
+
+def open_store(workspace: Workspace) -> Store:
+    """Return the index, with every finished run in it that it did not know. Raises ResultsError."""
+    from results.store import Store
+
+    store = Store(workspace.index)
+    known = store.finished_runs()
+    for document in documents(workspace, [run for run in workspace.run_ids() if run not in known]):
+        store.add(document)
+    return store
+
+
+def documents(workspace: Workspace, runs: Iterable[str]) -> Iterable[RunDocument]:
+    """Yield the runs' documents; one that cannot be read is told on standard error and passed over."""
+    from results import journal
+    from results.errors import ResultsError
+
+    for run in runs:
+        try:
+            yield journal.read(workspace.run_folder(run))
+        except ResultsError as exc:
+            click.echo(f"bench: left out: {exc}", err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that measures the terminal; wide where there is none, so that nothing is cut."""
+    import os
+
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made = Console(stderr=stderr, highlight=False, width=160)
+    return made
+
+
+def print_json(**fields: Any) -> None:
+    """Print one listing: its schema version first, then what it lists."""
+    click.echo(json.dumps({"schema_version": LISTING_SCHEMA_VERSION, **fields}, indent=2))
+
+
+def print_rows(rows: list[Row], *, as_json: bool) -> None:
+    """Print result rows as the table or as JSON."""
+    if as_json:
+        print_json(rows=[row.model_dump(mode="json") for row in rows])
+        return
+    from dashboards import table
+
+    table.print_table(rows, console())

@@ -1,0 +1,97 @@
+"""One host at a time on a device that several can reach: an flock'ed file there, held by a process of the agent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from getpass import getuser
+from pathlib import PurePosixPath
+
+from harness import protocol
+from harness.errors import AgentError, CommandTimeout, ConnectError, DeviceBusy, TransportError
+from harness.measure import AgentOnDevice
+from harness.transports import Stream
+
+# The device gives the lock back when its holder was not heard of for this many of the device's time-outs.
+LEASE_TIMEOUTS = 3
+
+
+class DeviceLock:
+    """Held from `acquire` to `release`. A host that dies or is cut off holds it no longer than the lease."""
+
+    def __init__(self, agent: AgentOnDevice, path: PurePosixPath, reason: str, token: str, timeout_s: float) -> None:
+        self._agent = agent
+        self._path = path
+        self._reason = reason
+        self._token = token
+        self._lease_s = LEASE_TIMEOUTS * timeout_s
+        self._stream: Stream | None = None
+        self._released = threading.Event()
+
+    def acquire(self, name: str, wait_s: float, say: Callable[[str], None]) -> None:
+        """Wait for the device at most `wait_s`; `say` is told once who has it. Raises DeviceBusy, TransportError."""
+        line = protocol.request_line(
+            op="hold",
+            path=str(self._path),
+            owner=f"{self._reason} ({_me()})",
+            token=self._token,
+            wait_s=wait_s,
+            lease_s=self._lease_s,
+        )
+        stream = self._agent.transport.stream(self._agent.command, stdin=line)
+        try:
+            while True:
+                said = self._next(stream, wait_s + self._agent.patience_s)
+                if isinstance(said, protocol.Held):
+                    break
+                if said.over:
+                    raise DeviceBusy(f"device {name} is in use by {said.owner}; gave up after {wait_s:g} s, see --wait")
+                say(f"device {name} is in use by {said.owner}")
+        except BaseException:
+            stream.close()
+            raise
+        self._stream = stream
+        threading.Thread(target=self._renew, args=(stream,), name=f"lease-{name}", daemon=True).start()
+
+    def check(self) -> None:
+        """Raise ConnectError when the device has given the lock back."""
+        if self._stream is None:
+            return
+        with suppress(CommandTimeout):  # silence is how a held lock sounds
+            if self._stream.read_line(0.0) is None:
+                raise ConnectError("the device's lock was lost: this host was not heard of for too long")
+
+    def release(self) -> None:
+        """Give the device back. Idempotent."""
+        self._released.set()
+        if self._stream is not None:
+            with suppress(TransportError):
+                self._stream.write(b"end\n")
+            self._stream.close()
+            self._stream = None
+
+    def _renew(self, stream: Stream) -> None:
+        with suppress(TransportError):
+            while not self._released.wait(self._lease_s / 4):
+                stream.write(b"\n")
+
+    def _next(self, stream: Stream, timeout_s: float) -> protocol.Held | protocol.Busy:
+        line = stream.read_line(timeout_s)
+        if line is None:
+            said = stream.close().stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise AgentError(f"the agent does not work there: {said[0][:300] if said else 'it ended without a word'}")
+        event = protocol.parse(line)
+        if isinstance(event, protocol.Held | protocol.Busy):
+            return event
+        what = event.message if isinstance(event, protocol.Failure) else event.event
+        raise AgentError(f"the device's lock {self._path} cannot be taken: {what}")
+
+
+def _me() -> str:
+    try:
+        user = getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user} at {socket.gethostname()}"

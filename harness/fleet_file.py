@@ -1,0 +1,68 @@
+"""Changes to devices.toml as text, so that the user's comments and order stay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import fleet
+from harness.errors import ConfigError
+
+_HEADER = "# The fleet: one table a device; the fields stand in docs/cli.md.\n"
+_LOCAL = '\n[devices.local]\ntransport = "local"\n'
+
+
+def add(path: Path, name: str, fields: Mapping[str, str | int]) -> None:
+    """Append the table of a new device, to a new file beside that of this machine. Raises ConfigError."""
+    text = _read(path) if path.exists() else _HEADER + _LOCAL
+    table = [f"[devices.{_key(name)}]", *(f"{key} = {_value(value)}" for key, value in fields.items())]
+    _write(path, text.rstrip("\n") + "\n\n" + "\n".join(table) + "\n")
+
+
+def forget(path: Path, name: str) -> None:
+    """Take out a device's table, up to the next one; comments right before that one stay. Raises ConfigError."""
+    lines = _read(path).splitlines(keepends=True)
+    head = re.compile(rf"\s*\[\s*devices\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]")
+    begin = next((number for number, line in enumerate(lines) if head.match(line)), None)
+    if begin is None:
+        raise ConfigError(f"{path}: {name} is not a table of its own there ([devices.{name}]); take it out by hand")
+    end = next((n for n in range(begin + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
+    while end < len(lines) and end > begin + 1 and lines[end - 1].lstrip().startswith("#"):
+        end -= 1
+    rest = "".join(lines[:begin]).rstrip("\n") + "\n" + ("\n" + "".join(lines[end:]) if lines[end:] else "")
+    _write(path, rest)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+
+
+def _value(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} cannot be read: {exc}") from exc
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the new text in place once it is known to be right: the old file stays when it is not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777)
+        if "[devices" in text:
+            fleet.load(temporary)
+        temporary.replace(path)
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be written: {exc.strerror}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""The host's side of the agent's protocol: requests out, events in. What a device says is untrusted until here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from harness.agent import PROTOCOL
+from harness.errors import AgentError, CommandTimeout
+from harness.transports import Stream
+from results.records import Nanoseconds, Samples, Text
+
+MAX_LINES = 64
+MAX_TREE = 256
+
+
+class _Event(BaseModel):
+    # A newer agent may say more than this host knows; that much is no error.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Hello(_Event):
+    """The agent is up and has imported its runtime."""
+
+    event: Literal["hello"]
+    protocol: int
+    agent_version: Text
+    python: Text
+    machine: Text
+    backend_version: Text
+    import_ns: Nanoseconds
+
+
+class Loaded(_Event):
+    """The model is loaded; `actual` is what really runs."""
+
+    event: Literal["loaded"]
+    load_ns: Nanoseconds
+    actual: dict[str, Any]
+
+
+class First(_Event):
+    """The first inference."""
+
+    event: Literal["first"]
+    first_ns: Nanoseconds
+
+
+class Verified(_Event):
+    """The output agrees with the reference; None where there is no reference."""
+
+    event: Literal["verified"]
+    max_abs_diff: float | None
+
+
+class Warmup(_Event):
+    """Every warm-up inference, and whether the times became stable."""
+
+    event: Literal["warmup"]
+    ns: Samples
+    stable: bool
+
+
+class Timed(_Event):
+    """Every timed inference."""
+
+    event: Literal["samples"]
+    ns: Annotated[Samples, Field(min_length=1)]
+
+
+class Done(_Event):
+    """The restart is complete."""
+
+    event: Literal["done"]
+    peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)]
+    telemetry_before: dict[str, Any]
+    telemetry_after: dict[str, Any]
+
+
+class Failure(_Event):
+    """The restart ended without samples, and why."""
+
+    event: Literal["error"]
+    phase: Text
+    kind: Literal["unsupported", "damaged", "failed"]
+    message: Text
+
+
+class Probe(_Event):
+    """What a device is and has."""
+
+    event: Literal["probe"]
+    system: dict[str, Any]
+    backends: dict[str, Text | None]
+    missing: list[Text]
+    telemetry: dict[str, Any]
+
+
+class Held(_Event):
+    """The device is ours until the pipe closes."""
+
+    event: Literal["held"]
+
+
+class Busy(_Event):
+    """Another host has the device; `over` says that the wait for it is."""
+
+    event: Literal["busy"]
+    owner: Annotated[str, Field(max_length=200)]
+    over: bool
+
+
+Event = Annotated[
+    Hello | Loaded | First | Verified | Warmup | Timed | Done | Failure | Probe | Held | Busy,
+    Field(discriminator="event"),
+]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def request_line(**fields: Any) -> bytes:
+    """Return the request as the one line the agent reads."""
+    return json.dumps({"protocol": PROTOCOL, **fields}).encode() + b"\n"
+
+
+def parse(line: bytes) -> Event:
+    """Return the event in one line. Raises AgentError for anything the protocol does not allow."""
+    try:
+        event = _EVENT.validate_json(line)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise AgentError(f"the agent's answer is malformed ({where}: {first['msg']})"[:500]) from exc
+    for field in ("actual", "system", "telemetry", "telemetry_before", "telemetry_after"):
+        _check_size(getattr(event, field, {}))
+    return event
+
+
+def _check_size(tree: Any) -> None:
+    """Bound the free-form parts of an event; they are stored with every restart."""
+    if len(json.dumps(tree)) > MAX_TREE * 256:
+        raise AgentError("the agent's answer is malformed (more telemetry than can be believed)")
+
+
+Limit = Callable[[str], float]
+
+# What the agent is doing after each event, in the words of the message when it stops answering there.
+_NEXT = {
+    "start": "starting and importing the runtime",
+    "hello": "loading the model",
+    "loaded": "the first inference",
+    "first": "checking the output",
+    "verified": "warming up",
+    "warmup": "the timed inferences",
+    "samples": "ending",
+}
+
+
+def events(stream: Stream, limit_s: Limit) -> list[Event]:
+    """Read events until `done`, `probe`, `error` or the end of the output.
+
+    `limit_s` gives the longest silence after an event of that name (`start` before the first). A silence, a malformed
+    answer and an early end become a `Failure` at the end of the list, after whatever was said before.
+    """
+    seen: list[Event] = []
+    state = "start"
+    for _ in range(MAX_LINES):
+        try:
+            line = stream.read_line(limit_s(state))
+        except CommandTimeout:
+            return [*seen, _failure(state, f"no answer for {limit_s(state):.0f} s while {_NEXT.get(state, state)}")]
+        except AgentError as exc:
+            return [*seen, _failure(state, str(exc))]
+        if line is None:
+            return [*seen, _failure(state, "")]
+        try:
+            event = parse(line)
+        except AgentError as exc:
+            return [*seen, _failure(state, str(exc))]
+        seen.append(event)
+        if isinstance(event, Done | Failure | Probe):
+            return seen
+        state = event.event
+    return [*seen, _failure(state, f"the agent said more than {MAX_LINES} lines")]
+
+
+def _failure(state: str, message: str) -> Failure:
+    """An empty message means that the process ended: the caller knows its exit code and what it printed last."""
+    return Failure(event="error", phase=_NEXT.get(state, state), kind="failed", message=message)

@@ -1,0 +1,55 @@
+"""Setting devices up with runtimes, and starting the agent on those that are; see docs/provisioning.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from harness.fleet import Device
+from harness.provision import state
+from harness.provision.device import CANDIDATES, Outcome, Provisioner
+from harness.transports import Transport
+from harness.workspace import Workspace
+
+__all__ = ["Outcome", "clean", "launcher", "setup"]
+
+
+def _records(workspace: Workspace) -> Path:
+    return workspace.root / "setup" / "devices"
+
+
+def launcher(workspace: Workspace, device: Device, root: PurePosixPath, agent: PurePosixPath) -> list[str]:
+    """Return the command that starts `agent` on a device whose files lie in `root`, set up or not."""
+    record = state.read(_records(workspace), device.name, root)
+    return record.launch(agent) if record else [device.interpreter, "-I", str(agent)]
+
+
+def setup(
+    workspace: Workspace,
+    device: Device,
+    transport: Transport,
+    root: PurePosixPath,
+    backend_names: Sequence[str],
+    *,
+    bring_python: bool = False,
+    archive: Path | None = None,
+    afresh: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Bring runtimes, and where need be Python, to a device. Raises ProvisionError, TransportError.
+
+    `bring_python` ignores the device's own Python; `archive` is a cpython install_only archive to bring; `afresh` looks
+    for newer versions than those chosen before.
+    """
+    own = (device.interpreter,) if device.python or device.transport == "local" else CANDIDATES
+    worker = Provisioner(transport, root, workspace.root / "setup", say)
+    pythons = () if bring_python or archive else own
+    outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
+    state.write(_records(workspace), device.name, record)
+    return outcome
+
+
+def clean(workspace: Workspace, device: Device, transport: Transport, root: PurePosixPath) -> None:
+    """Remove everything that was ever put on a device. Raises ProvisionError, TransportError."""
+    Provisioner(transport, root, workspace.root / "setup").clean()
+    state.forget(_records(workspace), device.name)

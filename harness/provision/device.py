@@ -1,0 +1,302 @@
+"""Setting a device up, over any transport and without internet on the device: probe, push what is missing, try it.
+
+Everything lies below one root folder and is named by its content, so that a second set-up pushes nothing and a damaged
+file is pushed again. The environment's file is written last, after the runtimes were imported there; where it is there
+already and every file is whole, they are not imported again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from harness.errors import ProvisionError, TransportError
+from harness.provision import interpreter, state, wheels
+from harness.provision.interpreter import Runtime
+from harness.transports import Transport
+
+# Names under which a device's own Python is looked for, the likeliest to have wheels first.
+CANDIDATES = ("python3", *(f"python{version}" for version in reversed(wheels.PYTHONS)), "python")
+
+# package -> the module whose import proves that it works; others are named like their package
+_MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+
+_QUICK_S, _SLOW_S = 60.0, 900.0
+_MAX_ANSWER = 1 << 20
+_SPARE_BYTES = 32 << 20
+
+# What each request is answered with: remote.py's answers, which are not to be believed.
+_ANSWERS: dict[str, tuple[tuple[str, type], ...]] = {
+    "describe": (("python", str), ("machine", str), ("libc", str), ("bits", int), ("free_bytes", int)),
+    "verify": (("whole", list), ("versions", dict)),
+    "import": (("version", str),),
+}
+
+# Tells the machine, the Pythons on the PATH and the free space; runs in the smallest of shells.
+_LOOK = """
+root=$1; shift
+echo "folder=$PWD"
+echo "machine=$(uname -m)"
+for name in "$@"; do
+  found=$(command -v "$name" 2>/dev/null) && echo "python=$found"
+done
+while [ ! -d "$root" ] && [ "$root" != / ]; do root=$(dirname "$root"); done
+df -k "$root" 2>/dev/null | tail -n 1 | while read -r a b c d e; do echo "free_kib=$d"; done
+"""
+
+# Unpacks the interpreter beside its final place and moves it there.
+_UNPACK = """
+set -e
+pack=$1; folder=$2
+rm -rf "$folder" "$folder.part"
+mkdir -p "$folder.part"
+tar -xzf "$pack" -C "$folder.part"
+mv "$folder.part" "$folder"
+rm -f "$pack"
+"""
+
+
+@dataclass
+class Outcome:
+    """What a set-up did: the Python, versions by backend, what was pushed, what is missing and why."""
+
+    python: str
+    machine: str
+    own_python: bool
+    versions: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+    pushed_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Python:
+    """A Python on the device that wheels can be had for."""
+
+    command: tuple[str, ...]
+    version: str
+    fits: wheels.Interpreter
+    free_bytes: int
+    runtime: Runtime | None = None
+
+
+class Provisioner:
+    """One device in the hands of `bench devices setup`.
+
+    `root` is a folder there, relative to the one that commands start in or absolute; `cache` is a folder here.
+    """
+
+    def __init__(
+        self, transport: Transport, root: PurePosixPath, cache: Path, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        if len(root.parts) < (3 if root.is_absolute() else 1) or ".." in root.parts:
+            raise ProvisionError(f"{root} cannot be a device's folder: it must be one of its own, below another one")
+        self.transport = transport
+        self.folder = self.root = root
+        self.cache = cache
+        self.say = say
+
+    def setup(
+        self,
+        backend_names: Sequence[str],
+        *,
+        pythons: Sequence[str] = CANDIDATES,
+        archive: Path | None = None,
+        afresh: bool = False,
+    ) -> tuple[Outcome, state.Record]:
+        """Bring the device to the state in which the agent has these backends there.
+
+        `pythons` are the names to look for; none means that the device gets an interpreter. Raises ProvisionError,
+        TransportError.
+        """
+        outcome = Outcome(python="", machine="", own_python=True)
+        python = self._find_python(pythons, outcome)
+        if python is None:
+            python = self._bring_python(outcome, archive)
+        outcome.python, outcome.machine = python.fits.python, python.fits.machine
+        cache = wheels.Cache(self.cache, self.say)
+        choice = cache.choose(python.fits, backend_names, afresh=afresh)
+        outcome.problems += choice.problems
+        names = [wheel.sha256 for wheel in choice.wheels]
+        runtimes = [python.runtime.sha256] if python.runtime else []
+        content = json.dumps([python.version, runtimes, names]).encode()
+        environment = f"{hashlib.sha256(content).hexdigest()[:16]}.json"
+        tried = self._push_wheels(python, choice.wheels, environment, outcome)
+        if outcome.pushed or set(tried) != set(choice.runtimes):
+            for backend, package in choice.runtimes.items():
+                self._try(python, backend, package, names, outcome)
+            if not outcome.versions:
+                raise ProvisionError("; ".join(outcome.problems))
+            request = {"name": environment, "wheels": names, "runtimes": runtimes, "versions": outcome.versions}
+            self._ask(python, _SLOW_S, op="activate", **request)
+        else:
+            outcome.versions = {str(backend)[:64]: str(version)[:200] for backend, version in tried.items()}
+        record = state.Record(
+            folder=str(self.folder), command=list(python.command), site=str(self.root / "env" / environment)
+        )
+        return outcome, record
+
+    def clean(self) -> None:
+        """Remove the device's root folder with everything in it. Raises TransportError, ProvisionError."""
+        script = 'rm -rf -- "$1"; [ ! -e "$1" ]'
+        done = self.transport.run(["sh", "-c", script, "sh", str(self.folder)], timeout_s=_SLOW_S)
+        if done.exit_code != 0:
+            raise ProvisionError(f"{self.folder} cannot be removed: {_last_line(done.stderr)}")
+
+    def _find_python(self, pythons: Sequence[str], outcome: Outcome) -> _Python | None:
+        """Return the device's own Python that wheels can be had for."""
+        for found in self._look(pythons).get("python", []):
+            try:
+                told = self._serve((found,), _QUICK_S, op="describe")
+            except ProvisionError as exc:
+                outcome.problems.append(f"{found} does not work there: {exc}")
+                continue
+            fits, reason = _fits(told)
+            if fits:
+                return _Python((found,), told["python"], fits, told["free_bytes"])
+            outcome.problems.append(f"{found}: {reason}")
+        return None
+
+    def _look(self, pythons: Sequence[str]) -> dict[str, list[str]]:
+        command = ["sh", "-c", _LOOK, "sh", str(self.root), *pythons]
+        done = self.transport.run(command, timeout_s=_QUICK_S)
+        said: dict[str, list[str]] = {}
+        for line in done.stdout[:_MAX_ANSWER].decode("utf-8", "replace").splitlines():
+            key, equals, value = line.strip().partition("=")
+            if equals and value and value not in said.setdefault(key, []):
+                said[key].append(value)
+        if "machine" not in said:
+            raise ProvisionError(f"the device has no shell that answers: {_last_line(done.stderr)}")
+        self.root = PurePosixPath(said.get("folder", ["/"])[0]) / self.folder
+        return said
+
+    def _bring_python(self, outcome: Outcome, archive: Path | None) -> _Python:
+        """Put interpreter and C library on a device that has none."""
+        outcome.own_python = False
+        said = self._look(())
+        machine = said["machine"][0]
+        cache = self.cache / "interpreters"
+        runtime = interpreter.build(cache, machine, archive=archive, say=self.say)
+        fits = wheels.Interpreter(machine, runtime.python, runtime.glibc)
+        folder = self.root / "runtime" / runtime.sha256
+        command = tuple(runtime.command(folder))
+        if not self._is_whole(command, runtime):
+            pack = self.root / "packs" / runtime.file_name
+            free_kib = said.get("free_kib", [""])[0]
+            if free_kib.isdigit():
+                self._check_space(int(free_kib) * 1024, runtime.unpacked_bytes + 2 * _SPARE_BYTES)
+            self._push(cache / runtime.file_name, pack, f"Python {runtime.python}", outcome)
+            done = self.transport.run(["sh", "-c", _UNPACK, "sh", str(pack), str(folder)], timeout_s=_SLOW_S)
+            if done.exit_code != 0:
+                raise ProvisionError(f"the interpreter cannot be unpacked there: {_last_line(done.stderr)}")
+            if not self._is_whole(command, runtime):
+                raise ProvisionError("the interpreter was pushed, but does not start there or is damaged")
+        told = self._serve(command, _QUICK_S, op="describe")
+        return _Python(command, told["python"], fits, told["free_bytes"], runtime)
+
+    def _is_whole(self, command: tuple[str, ...], runtime: Runtime) -> bool:
+        try:
+            told = self._serve(command, _SLOW_S, op="verify", folders=[f"runtime/{runtime.sha256}"], name="")
+        except (ProvisionError, TransportError):
+            return False
+        return bool(told["whole"])
+
+    def _push_wheels(
+        self, python: _Python, wanted: Sequence[wheels.Wheel], environment: str, outcome: Outcome
+    ) -> dict[str, str]:
+        """Push and unpack the wheels that the device lacks or that are no longer as they were.
+
+        Returns the versions that were imported there when this environment was set up before.
+        """
+        folders = {f"wheels/{wheel.sha256}": wheel for wheel in wanted}
+        told = self._ask(python, _SLOW_S, op="verify", folders=list(folders), name=environment)
+        missing = [wheel for name, wheel in folders.items() if name not in told["whole"]]
+        if not missing:
+            return told["versions"]  # type: ignore[no-any-return]
+        self._check_space(python.free_bytes, sum(_unpacked_bytes(wheel.path) for wheel in missing))
+        for wheel in missing:
+            target = self.root / "packs" / f"{wheel.sha256}.whl"
+            self._push(wheel.path, target, f"{wheel.name} {wheel.version}", outcome)
+        self.say("unpacking")
+        self._ask(python, _SLOW_S, op="unpack", wheels=[wheel.sha256 for wheel in missing])
+        return {}
+
+    def _push(self, source: Path, target: PurePosixPath, what: str, outcome: Outcome) -> None:
+        size = source.stat().st_size
+        self.say(f"pushing {what} ({size / 1e6:.0f} MB)")
+        self.transport.push(source, target)
+        outcome.pushed.append(what)
+        outcome.pushed_bytes += size
+
+    def _check_space(self, free: int, needed: int) -> None:
+        if free < needed + _SPARE_BYTES:
+            raise ProvisionError(
+                f"{self.root} has {free / 1e6:.0f} MB left, {(needed + _SPARE_BYTES) / 1e6:.0f} MB are needed; "
+                "free some, or choose fewer runtimes with --backends"
+            )
+
+    def _try(self, python: _Python, backend: str, package: str, names: list[str], outcome: Outcome) -> None:
+        """Import one runtime there, in a process of its own."""
+        module = _MODULES.get(package, package.replace("-", "_"))
+        self.say(f"trying {package}")
+        try:
+            told = self._ask(python, _SLOW_S, op="import", module=module, package=package, wheels=names)
+        except ProvisionError as exc:
+            outcome.problems.append(f"{backend}: {package} is there but cannot be imported: {exc}")
+            return
+        outcome.versions[backend] = f"{package} {told['version'][:100]}"
+
+    def _ask(self, python: _Python, timeout_s: float, **request: Any) -> dict[str, Any]:
+        return self._serve(python.command, timeout_s, **request)
+
+    def _serve(self, command: Sequence[str], timeout_s: float, **request: Any) -> dict[str, Any]:
+        """Run remote.py there with one request. Raises ProvisionError for what it says or does not say."""
+        source = resources.files("harness.provision").joinpath("remote.py").read_text()
+        script = f"{source}\nmain(json.loads({json.dumps({**request, 'root': str(self.root)})!r}))\n"
+        done = self.transport.run([*command, "-I", "-"], stdin=script.encode(), timeout_s=timeout_s)
+        try:
+            answer = json.loads(done.stdout[:_MAX_ANSWER])
+            if "error" in answer:
+                raise ProvisionError(str(answer["error"])[:400])
+            ok = answer["ok"]
+        except (ValueError, KeyError, TypeError) as exc:
+            how = "it was killed or crashed" if done.exit_code is None else f"it ended with code {done.exit_code}"
+            raise ProvisionError(f"{how}: {_last_line(done.stderr)}") from exc
+        if not isinstance(ok, dict) or any(not isinstance(ok.get(k), t) for k, t in _ANSWERS.get(request["op"], ())):
+            raise ProvisionError("it answered what it may not")
+        return ok
+
+
+def _fits(told: dict[str, Any]) -> tuple[wheels.Interpreter | None, str]:
+    """Return what wheels for a Python on the device must fit, or why none can be had."""
+    version = ".".join(told["python"].split(".")[:2])
+    machine, libc = told["machine"], told["libc"]
+    if told["bits"] == 32:  # a 32-bit system under a 64-bit kernel
+        machine = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(machine, machine)
+    if told.get("implementation") != "CPython":
+        return None, f"{told.get('implementation')} instead of CPython"
+    if version not in wheels.PYTHONS:
+        return None, f"Python {version}, runtimes need {wheels.PYTHONS[0]} to {wheels.PYTHONS[-1]}"
+    if machine not in wheels.MACHINES:
+        return None, f"no runtime has wheels for {machine}"
+    name, _, release = libc.partition(" ")
+    if name != "glibc" or not release.startswith("2.") or not release[2:].split(".")[0].isdigit():
+        return None, "its C library is not glibc, which the runtimes' wheels need"
+    return wheels.Interpreter(machine, version, int(release[2:].split(".")[0])), ""
+
+
+def _unpacked_bytes(wheel: Path) -> int:
+    """Return what a wheel needs on the device while it is unpacked."""
+    with zipfile.ZipFile(wheel) as archive:
+        return wheel.stat().st_size + sum(member.file_size for member in archive.infolist())
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

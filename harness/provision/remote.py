@@ -1,0 +1,197 @@
+"""The device's side of provisioning: sent to the device's Python on standard input, answers with one line of JSON.
+
+Python 3.8 and the standard library. Nothing of it stays on the device. Below the root of a device:
+
+    packs/<sha256>.whl     what was pushed and is not unpacked yet
+    wheels/<sha256>/       an unpacked wheel; the folder gets its name when it is complete
+    env/<id>.json          {"paths": [...], "versions": {...}}: what the agent's `--site` reads; written last
+    runtime/<sha256>/      the interpreter and C library of a device that has none
+"""
+
+import base64
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from typing import Any, Dict, List
+
+MAX_TEXT = 400
+
+
+def sha256_of(path: str) -> Any:
+    """Return the SHA-256 object over a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest
+
+
+def libc() -> str:
+    """Return "glibc 2.36", or "" where the C library is another one."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):
+        return ""
+
+
+def free_bytes(path: str) -> int:
+    """Return the space left on the disk that holds `path` or will hold it."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path) or "/"
+    state = os.statvfs(path)
+    return state.f_bavail * state.f_frsize
+
+
+def listing(folder: str) -> List[str]:
+    """Return the names in a folder, none when there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def describe(root: str) -> Dict[str, Any]:
+    """Tell what this Python is and how much space there is for the root."""
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "machine": platform.machine(),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
+        "libc": libc(),
+        "free_bytes": free_bytes(root),
+    }
+
+
+def member_path(name: str) -> str:
+    """Return where a wheel's member belongs in the unpacked folder, "" for what has no place there."""
+    top, _, rest = name.partition("/")
+    if not top.endswith(".data"):
+        return name
+    kind, _, inner = rest.partition("/")
+    return inner if kind in ("purelib", "platlib") else ""
+
+
+def unpack(root: str, sha256: str) -> None:
+    """Unpack one pushed wheel under its own name, complete or not at all, and drop the pushed file."""
+    import zipfile
+
+    pack = os.path.join(root, "packs", sha256 + ".whl")
+    folder = os.path.join(root, "wheels", sha256)
+    if sha256_of(pack).hexdigest() != sha256:
+        os.remove(pack)
+        raise ValueError("a pushed wheel does not have the hash it was pushed with; set the device up again")
+    part = "{}.part-{}".format(folder, os.getpid())
+    try:
+        with zipfile.ZipFile(pack) as archive:
+            for member in archive.infolist():
+                inner = member_path(member.filename)
+                if not inner or inner.endswith("/"):
+                    continue
+                target = os.path.join(part, inner)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                with archive.open(member) as source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+        if os.path.isdir(folder):
+            shutil.rmtree(folder)
+        os.rename(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    os.remove(pack)
+
+
+def is_whole(folder: str) -> bool:
+    """Tell whether every file of an unpacked wheel has the hash that the wheel's RECORD gives it."""
+    try:
+        (info,) = [name for name in os.listdir(folder) if name.endswith(".dist-info")]
+        with open(os.path.join(folder, info, "RECORD"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        for line in lines:
+            name, hashed, _ = line.rsplit(",", 2)
+            inner = member_path(name.strip('"'))
+            if not inner or not hashed.startswith("sha256="):
+                continue
+            found = base64.urlsafe_b64encode(sha256_of(os.path.join(folder, inner)).digest()).decode().rstrip("=")
+            if found != hashed.partition("=")[2]:
+                return False
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def keep(folder: str, names: List[str]) -> None:
+    """Remove everything in a folder but `names`."""
+    for name in listing(folder):
+        path = os.path.join(folder, name)
+        if name not in names:
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+
+def versions_of(root: str, name: str) -> Dict[str, str]:
+    """Return what an environment's file says was imported there, nothing when there is no such file."""
+    try:
+        with open(os.path.join(root, "env", name)) as file:
+            return dict(json.load(file)["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def activate(root: str, name: str, wheels: List[str], runtimes: List[str], versions: Dict[str, str]) -> None:
+    """Write the environment's file, then remove what no environment needs any more."""
+    folder = os.path.join(root, "env")
+    os.makedirs(folder, exist_ok=True)
+    paths = [os.path.join(root, "wheels", sha256) for sha256 in wheels]
+    part = os.path.join(folder, "{}.part-{}".format(name, os.getpid()))
+    with open(part, "w") as file:
+        json.dump({"paths": paths, "versions": versions}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, os.path.join(folder, name))
+    keep(folder, [name])
+    keep(os.path.join(root, "wheels"), wheels)
+    keep(os.path.join(root, "runtime"), runtimes)
+    keep(os.path.join(root, "packs"), [])
+
+
+def try_import(paths: List[str], module: str, package: str) -> str:
+    """Import a runtime from the unpacked wheels and return its version."""
+    import importlib
+    from importlib import metadata
+
+    sys.path[:0] = paths
+    importlib.import_module(module)
+    return metadata.version(package)
+
+
+def serve(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Do one thing that the host asked for."""
+    root, op = request["root"], request["op"]
+    if op == "describe":
+        return describe(root)
+    if op == "verify":
+        whole = [folder for folder in request["folders"] if is_whole(os.path.join(root, folder))]
+        return {"whole": whole, "versions": versions_of(root, request["name"])}
+    if op == "unpack":
+        for sha256 in request["wheels"]:
+            unpack(root, sha256)
+    elif op == "activate":
+        activate(root, request["name"], request["wheels"], request["runtimes"], request["versions"])
+    elif op == "import":
+        paths = [os.path.join(root, "wheels", sha256) for sha256 in request["wheels"]]
+        return {"version": try_import(paths, request["module"], request["package"])}
+    return {}
+
+
+def main(request: Dict[str, Any]) -> None:
+    """Answer with {"ok": ...} or {"error": ...}; what a runtime prints goes to standard error."""
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        answer = {"ok": serve(request)}  # type: Dict[str, Any]
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the host is told
+        answer = {"error": "{}: {}".format(type(exc).__name__, exc)[:MAX_TEXT]}
+    channel.write(json.dumps(answer) + "\n")
+    channel.flush()
+    os._exit(0 if "ok" in answer else 1)  # past the runtimes' teardown, which crashes on some devices

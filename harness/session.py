@@ -1,0 +1,150 @@
+"""A device made ready for a run: connected, held, with the agent and its files there; made so again after a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from harness import bundle, provision
+from harness.device_lock import DeviceLock
+from harness.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnknown, TransportError
+from harness.fleet import Device
+from harness.measure import DEFAULT_PATIENCE_S, AgentOnDevice
+from harness.transports import Transport
+from harness.workspace import Workspace
+from results.files import write_file
+
+# How long a device that went away is tried again: a small board starts anew in under a minute.
+RECONNECT_S = 60.0
+# What part of that time comes before each try.
+_PAUSES = (0.05, 0.25, 0.7)
+
+# No waiting helps against these.
+_FINAL = (AuthenticationFailed, HostKeyUnknown, HostKeyChanged)
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a session treats its device and its user.
+
+    `reason` is what other hosts are told, `token` makes a later session of the same run inherit the device's lock.
+    `opened` gets every new transport; `pause` waits and tells whether the run ends meanwhile.
+    """
+
+    reason: str
+    token: str
+    wait_s: float
+    patience_s: float = DEFAULT_PATIENCE_S
+    reconnect_s: float = RECONNECT_S
+    say: Callable[[str], None] = lambda _: None
+    opened: Callable[[Transport], None] = lambda _: None
+    pause: Callable[[float], bool] = lambda _: False
+
+
+@dataclass
+class Session:
+    """One device while a run works on it. `files` are path there -> file here."""
+
+    workspace: Workspace
+    device: Device
+    backend_names: tuple[str, ...]
+    files: Mapping[PurePosixPath, Path]
+    manners: Manners
+    _transport: Transport | None = field(default=None, init=False)
+    _lock: DeviceLock | None = field(default=None, init=False)
+    _agent: AgentOnDevice | None = field(default=None, init=False)
+
+    @property
+    def agent(self) -> AgentOnDevice:
+        """The agent of an open session."""
+        assert self._agent is not None  # noqa: S101 - open() sets it or raises
+        return self._agent
+
+    def open(self) -> None:
+        """Make the device ready. One that answers at first and is lost then gets further tries.
+
+        Raises TransportError, DeviceBusy.
+        """
+        self._connect()
+        try:
+            self._prepare()
+        except TransportError as exc:
+            self._again(exc)
+
+    def reopen(self, reason: str) -> None:
+        """Make the device ready again after it was lost. Raises TransportError when it stays away, DeviceBusy."""
+        self._again(TransportError(reason))
+
+    def check(self) -> None:
+        """Raise ConnectError when the device is no longer ours."""
+        if self._lock is not None:
+            self._lock.check()
+
+    def close(self) -> None:
+        """Let the device go."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def _again(self, lost: TransportError) -> None:
+        for part in _PAUSES:
+            if isinstance(lost, _FINAL):
+                break
+            pause_s = part * self.manners.reconnect_s
+            self.manners.say(f"{self.device.name}: {lost}; trying again in {pause_s:g} s")
+            self.close()
+            if self.manners.pause(pause_s):
+                break
+            try:
+                self._connect()
+                self._prepare()
+            except TransportError as exc:
+                lost = exc
+            else:
+                return
+        self.close()
+        raise lost
+
+    def _connect(self) -> None:
+        self._transport = self.device.connect(self.workspace.known_hosts)
+        self.manners.opened(self._transport)
+
+    def _prepare(self) -> None:
+        assert self._transport is not None  # noqa: S101 - called after _connect
+        self._agent = push_agent(
+            self.workspace, self.device, self._transport, self.backend_names, self.manners.patience_s
+        )
+        if self._agent.lock is not None:
+            self._lock = DeviceLock(
+                self._agent, self._agent.lock, self.manners.reason, self.manners.token, self.device.timeout_s
+            )
+            self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
+        wanted = [{"path": str(path), "size_bytes": source.stat().st_size} for path, source in self.files.items()]
+        missing = set(self._agent.probe(self.backend_names, wanted).missing)
+        for path, source in self.files.items():
+            if str(path) in missing:
+                self._transport.push(source, path)
+
+
+def push_agent(
+    workspace: Workspace, device: Device, transport: Transport, backend_names: Sequence[str], patience_s: float
+) -> AgentOnDevice:
+    """Put the agent with these backends on a device and return how to start it. Raises TransportError."""
+    packed = bundle.build(tuple(backend_names))
+    local = workspace.root / "agent" / packed.name
+    write_file(local, packed.content)
+    root = workspace.device_root(device)
+    path = root / "agent" / packed.name
+    transport.push(local, path)
+    return AgentOnDevice(
+        transport,
+        provision.launcher(workspace, device, root, path),
+        packed.sha256,
+        patience_s,
+        cores=device.core_set(),
+        lock=root / "lock" if transport.shared else None,
+    )

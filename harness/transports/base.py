@@ -1,0 +1,69 @@
+"""The seam to a device. Foreign errors end here, as `harness.errors.TransportError`s."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MAX_LINE_BYTES = 32 << 20
+MAX_STDERR_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended. `exit_code` is None when it was killed (by `signal`, if known) or its end was not seen."""
+
+    exit_code: int | None
+    stdout: bytes
+    stderr: bytes
+    signal: int | None = None
+
+
+class Stream(ABC):
+    """A running command whose standard output is read line by line. Its standard input stays open until `close`."""
+
+    def write(self, data: bytes) -> None:
+        """Write more to the command's standard input. Raises ConnectError; a command that has ended reads nothing."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def read_line(self, timeout_s: float) -> bytes | None:
+        """Return the next line without its newline, None at the end of the output.
+
+        Raises CommandTimeout when none comes in time, AgentError when a line is longer than MAX_LINE_BYTES.
+        """
+
+    @abstractmethod
+    def close(self) -> Completed:
+        """Kill the command with everything it started if it still runs; return its exit code and the end of stderr."""
+
+
+class Transport(ABC):
+    """One device, reachable. Commands are argument lists; no implementation may splice one into a shell unquoted.
+
+    `shared` says that other hosts may reach the device at the same time.
+    """
+
+    shared = False
+
+    @abstractmethod
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """Run a short command to its end. Raises CommandTimeout, ConnectError."""
+
+    @abstractmethod
+    def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
+        """Start a long command with `stdin` written to it. Raises ConnectError."""
+
+    @abstractmethod
+    def push(self, source: Path, target: PurePosixPath) -> None:
+        """Copy a file to the device, folders included, under a temporary name first. Raises TransferError."""
+
+    @abstractmethod
+    def pull(self, source: PurePosixPath, target: Path) -> None:
+        """Copy a file from the device. Raises TransferError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the device go. Idempotent."""

@@ -1,0 +1,155 @@
+"""This machine as a device: child processes and files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
+from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport
+
+
+class LocalTransport(Transport):
+    """Runs commands as children in sessions of their own, so that a Ctrl-C reaches the host alone."""
+
+    def __init__(self) -> None:
+        self._streams: set[LocalStream] = set()
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        with _start(command, subprocess.PIPE) as process:
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+            except subprocess.TimeoutExpired as exc:
+                raise CommandTimeout(f"{command[0]} did not end within {timeout_s:g} s") from exc
+            finally:
+                _kill(process)
+        return Completed(_exit_code(process), stdout, stderr[-MAX_STDERR_BYTES:], _signal(process))
+
+    def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
+        self._streams = {running for running in self._streams if running.is_open}
+        opened = LocalStream(command, stdin)
+        self._streams.add(opened)
+        return opened
+
+    def push(self, source: Path, target: PurePosixPath) -> None:
+        destination = Path(target)
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".push-") as folder:
+                part = Path(folder, "part")
+                try:
+                    part.hardlink_to(source)  # the same disk: no second copy of the bytes
+                except OSError:
+                    shutil.copyfile(source, part)
+                part.replace(destination)
+        except OSError as exc:
+            raise TransferError(f"{source} cannot be copied to {target}: {exc.strerror}") from exc
+
+    def pull(self, source: PurePosixPath, target: Path) -> None:
+        try:
+            shutil.copyfile(source, target)
+        except OSError as exc:
+            raise TransferError(f"{source} cannot be copied to {target}: {exc.strerror}") from exc
+
+    def close(self) -> None:
+        """End what still runs; whoever reads from it sees the end of the output."""
+        for running in self._streams:
+            running.kill()
+
+
+class LocalStream(Stream):
+    """A child process; its standard error goes to an unnamed file, so that it can neither block nor flood."""
+
+    def __init__(self, command: Sequence[str], stdin: bytes) -> None:
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._process = _start(command, self._stderr)
+        assert self._process.stdin is not None  # noqa: S101 - for mypy: started with a pipe
+        assert self._process.stdout is not None  # noqa: S101
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._buffer = bytearray()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        self.write(stdin)
+
+    def write(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died: reading says so
+            self._stdin.write(data)
+            self._stdin.flush()
+
+    def read_line(self, timeout_s: float) -> bytes | None:
+        deadline = time.monotonic() + timeout_s
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > MAX_LINE_BYTES:
+                raise AgentError(f"a line longer than {MAX_LINE_BYTES} bytes")
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._selector.select(left):
+                raise CommandTimeout(f"no answer within {timeout_s:g} s")
+            chunk = os.read(self._stdout.fileno(), 1 << 20)
+            if not chunk:
+                return None  # an unfinished last line is not a line
+            self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` is still to come."""
+        return not self._stderr.closed
+
+    def kill(self) -> None:
+        """End the command now; another thread may be reading."""
+        _kill(self._process)
+
+    def close(self) -> Completed:
+        if self.is_open:
+            _kill(self._process)
+            self._selector.close()
+            self._stdout.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._stdin.close()
+            size = self._stderr.seek(0, os.SEEK_END)
+            self._stderr.seek(max(0, size - MAX_STDERR_BYTES))
+            self._tail = self._stderr.read()
+            self._stderr.close()
+        return Completed(_exit_code(self._process), b"", self._tail, _signal(self._process))
+
+
+def _start(command: Sequence[str], stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+        )
+    except OSError as exc:
+        raise ConnectError(f"{command[0]} cannot be started: {exc.strerror}") from exc
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process and whatever it started; one that has ended by itself keeps its exit code."""
+    # The agent exits right after its last line: give it the moment that takes.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.2)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    code = process.returncode
+    return None if code is None or code < 0 else code
+
+
+def _signal(process: subprocess.Popen[bytes]) -> int | None:
+    code = process.returncode
+    return -code if code is not None and code < 0 else None

@@ -1,0 +1,100 @@
+"""Where an SSH device is: what devices.toml says, completed from the user's ~/.ssh/config."""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+
+import paramiko
+
+from harness.errors import ConnectError
+
+PORT = 22
+_MAX_INCLUDES = 8
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server, how to log in there, and through which others: `jumps` are [user@]host[:port], the nearest first.
+
+    `key_name` is what the server is called in known_hosts files.
+    """
+
+    host: str
+    port: int
+    user: str
+    identity_files: tuple[Path, ...]
+    jumps: tuple[str, ...]
+    key_name: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
+
+
+def resolve(
+    host: str,
+    *,
+    port: int | None = None,
+    user: str | None = None,
+    identity_file: str | None = None,
+    jump: str | None = None,
+) -> Address:
+    """Return the address of `host`; what is None comes from ~/.ssh/config. Raises ConnectError."""
+    known = _look_up(host)
+    if "proxycommand" in known and "proxyjump" not in known and jump is None:
+        raise ConnectError(f"~/.ssh/config has a ProxyCommand for {host}, which bench does not run; use ProxyJump")
+    name = str(known.get("hostname", host))
+    number = port or int(known.get("port", PORT))
+    files = [identity_file] if identity_file else known.get("identityfile", [])
+    jumps = jump or str(known.get("proxyjump", ""))
+    return Address(
+        host=name,
+        port=number,
+        user=user or str(known.get("user") or getuser()),
+        identity_files=tuple(Path(file).expanduser() for file in files),
+        jumps=tuple(part.strip() for part in jumps.split(",") if part.strip() and part.strip() != "none"),
+        key_name=str(known.get("hostkeyalias") or key_name(name, number)),
+    )
+
+
+def key_name(host: str, port: int) -> str:
+    """Return what known_hosts files call a server."""
+    return host if port == PORT else f"[{host}]:{port}"
+
+
+def split(text: str) -> tuple[str, int | None, str | None]:
+    """Return host, port and user of `[user@]host[:port]`, an IPv6 address in brackets. Raises ValueError."""
+    match = re.fullmatch(
+        r"(?:(?P<user>[^@\s/:]+)@)?(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^@:\s\[\]/]+))(?::(?P<port>\d{1,5}))?",
+        text,
+    )
+    host = match and (match["v6"] or match["host"])
+    if not match or not host or host.startswith("-") or not 0 < int(match["port"] or PORT) < 65536:
+        raise ValueError(f"{text!r} is not [user@]host[:port]")
+    return host, int(match["port"]) if match["port"] else None, match["user"]
+
+
+def _look_up(host: str) -> paramiko.config.SSHConfigDict:
+    path = Path.home() / ".ssh" / "config"
+    try:
+        text = "\n".join(_lines(path, 0)) if path.is_file() else ""
+        return paramiko.SSHConfig.from_file(io.StringIO(text)).lookup(host)
+    except (OSError, ValueError, paramiko.SSHException) as exc:
+        raise ConnectError(f"{path} cannot be read: {exc}") from exc
+
+
+def _lines(path: Path, depth: int) -> Iterator[str]:
+    """Yield a configuration's lines with its `Include`s in place, which paramiko passes over."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"\s*include[\s=]+(.+?)\s*", line, re.IGNORECASE)
+        if match is None:
+            yield line
+        elif depth < _MAX_INCLUDES:
+            for pattern in match[1].replace('"', "").split():
+                for included in sorted(glob.glob(str(Path.home() / ".ssh" / Path(pattern).expanduser()))):  # noqa: PTH207 - absolute patterns too
+                    yield from _lines(Path(included), depth + 1)

@@ -1,0 +1,100 @@
+"""The one folder with everything that is measured and made: `.bench/` beside devices.toml, or `$BENCH_HOME`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from harness import fleet
+from harness.errors import RunNotFound, WorkspaceError
+from results import journal
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths in the workspace.
+
+    artifacts/    exported models, by hash
+    runs/<run>/   journal.jsonl, run.json, report.html
+    devices/      what is pushed to the device `local`
+    known_hosts   host keys of devices over SSH
+    index.sqlite  the index over runs
+    report.html   the page over everything stored
+    """
+
+    root: Path
+
+    @classmethod
+    def open(cls, devices_file: Path | None) -> Workspace:
+        """Return the workspace, made if need be. Raises WorkspaceError."""
+        home = os.environ.get("BENCH_HOME")
+        beside = devices_file.parent if devices_file else Path.cwd()
+        root = Path(home).expanduser().absolute() if home else beside.absolute() / ".bench"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise WorkspaceError(f"the workspace {root} cannot be made: {exc.strerror}; set BENCH_HOME") from exc
+        if not os.access(root, os.W_OK):
+            raise WorkspaceError(f"the workspace {root} cannot be written; set BENCH_HOME to a folder that can")
+        return cls(root)
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifact store."""
+        return self.root / "artifacts"
+
+    @property
+    def index(self) -> Path:
+        """The SQLite index."""
+        return self.root / "index.sqlite"
+
+    @property
+    def report(self) -> Path:
+        """The page over everything stored."""
+        return self.root / "report.html"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all runs."""
+        return self.root / "runs"
+
+    def run_folder(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.runs / run_id
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys that `bench devices add` was told to trust."""
+        return self.root / "known_hosts"
+
+    def device_root(self, device: fleet.Device) -> PurePosixPath:
+        """Where a device's files are pushed to: a folder there, or one in the workspace for this machine."""
+        return PurePosixPath(device.folder or self.root / "devices" / device.name)
+
+    def run_ids(self) -> list[str]:
+        """Return the runs, the oldest first (their names begin with the time)."""
+        if not self.runs.is_dir():
+            return []
+        names = (journal.JOURNAL, journal.DOCUMENT)
+        return sorted(folder.name for folder in self.runs.iterdir() if any((folder / name).exists() for name in names))
+
+    def find_run(self, name: str) -> str:
+        """Return the run called `name`, `last`, or the only one that begins with `name`. Raises RunNotFound."""
+        known = self.run_ids()
+        if name == "last" and known:
+            return known[-1]
+        matches = [name] if name in known else [run for run in known if run.startswith(name)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise RunNotFound(f"{name!r} begins the name of {len(matches)} runs: {', '.join(matches[-5:])}")
+        newest = f"the newest are {', '.join(known[-5:])}" if known else "there are none yet"
+        raise RunNotFound(f"no run is called {name!r} in {self.runs}; {newest}")
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """Return a name that sorts by time and that no other process takes at the same moment."""
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment}-{os.urandom(3).hex()}"

@@ -1,0 +1,27 @@
+"""Errors of the models room; `harness/errors.py` draws the whole tree."""
+
+
+class ModelError(Exception):
+    """A model cannot be found, read or exported. The message says what, where and what to do."""
+
+    exit_code = 2
+
+
+class UnknownModel(ModelError):
+    """No model of that name; the message lists the nearest names."""
+
+
+class UnreadableModel(ModelError):
+    """A model file (or the TOML beside it) is missing, damaged or of a kind that cannot be measured."""
+
+
+class MissingShape(ModelError):
+    """An input has dynamic dimensions and no `--input-shape` resolves them."""
+
+
+class ExportFailed(ModelError):
+    """The exporter gave up, or what it wrote does not compute what PyTorch computes."""
+
+
+class DamagedArtifact(ModelError):
+    """A stored artifact no longer has the hash it is named by."""

@@ -1,0 +1,79 @@
+"""What a worker is told (one JSON document on its stdin) and what it tells (JSON lines on its stdout)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from models.artifacts import Format, Record
+from models.own import Settings
+
+
+class NetworkTarget(Record):
+    """One format to export, the key and the recipe it is stored under, and the exporters' versions."""
+
+    format: Format
+    key: str
+    recipe: str
+    versions: dict[str, str]
+
+
+class ZooJob(Record):
+    """Export one zoo variant."""
+
+    kind: Literal["zoo"] = "zoo"
+    store: str
+    model: str
+    variant: str
+    weights: Literal["random", "imagenet"]
+    targets: tuple[NetworkTarget, ...]
+
+
+class LibraryJob(Record):
+    """Export one network of a library that the user installed."""
+
+    kind: Literal["library"] = "library"
+    store: str
+    model: str
+    library: Literal["timm", "torchvision"]
+    network: str
+    weights: Literal["random", "pretrained"]
+    targets: tuple[NetworkTarget, ...]
+
+
+class FileTarget(Record):
+    """One of the user's own files and the key it is stored under."""
+
+    format: Format
+    path: str
+    key: str
+
+
+class FileJob(Record):
+    """Take one own model, of one or two files, into the store."""
+
+    kind: Literal["file"] = "file"
+    store: str
+    model: str
+    settings: Settings
+    input_shapes: dict[str, tuple[int, ...]]
+    only_file: bool
+    targets: tuple[FileTarget, ...]
+
+
+Job = Annotated[ZooJob | LibraryJob | FileJob, Field(discriminator="kind")]
+JOB: TypeAdapter[Job] = TypeAdapter(Job)
+
+
+class Event(Record):
+    """A stage begins; an artifact is in the store under `key`; a format failed with `error` (a ModelError's name)."""
+
+    event: Literal["stage", "artifact", "error"]
+    format: Format
+    stage: str = ""
+    key: str = ""
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    error: str = ""
+    message: str = ""

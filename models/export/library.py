@@ -1,0 +1,162 @@
+"""A network of timm or torchvision, ready to be exported. The library is imported in the worker and nowhere else.
+
+Trained weights alone are fetched, by the library itself; everything else is built from what is installed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from typing import Any
+
+from models.artifacts import Figure, WeightsOrigin
+from models.errors import ModelError, UnknownModel
+from models.export import recipe
+from models.export.jobs import LibraryJob
+from models.export.network import Network, one_thread
+
+DEFAULT_SIDE = 224
+# Auxiliary classifiers serve training alone.
+_TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "googlenet": {"aux_logits": False, "init_weights": False},
+    "inception_v3": {"aux_logits": False, "init_weights": False},
+}
+_SIDES = {"inception_v3": 299}
+
+
+def load(job: LibraryJob) -> Network:
+    """Build the network of a job. Raises UnknownModel, or ModelError where the library or weights cannot be had."""
+    import torch
+
+    try:
+        importlib.import_module(job.library)
+    except Exception as exc:
+        raise ModelError(
+            f"{job.library} is installed but cannot be imported ({type(exc).__name__}: {exc}); "
+            "install versions of torch, torchvision and timm that belong together"
+        ) from exc
+    torch.manual_seed(recipe.WEIGHTS_SEED)  # for what `models.weights` leaves as the library made it
+    network = (_timm if job.library == "timm" else _torchvision)(job)
+    if job.weights == "random":
+        from models import weights
+
+        with one_thread():
+            weights.initialize(network.module, network.shape, seed=recipe.WEIGHTS_SEED)
+    network.module.eval()
+    return network
+
+
+def _timm(job: LibraryJob) -> Network:
+    import timm
+
+    name, trained = job.network, job.weights == "pretrained"
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise _unknown(job, timm.list_models())
+    tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+    if tag and name not in tagged:
+        raise _unknown(job, [architecture, *tagged])
+    if trained and not tagged:
+        raise _no_weights(job)
+    module = _built(job, lambda: timm.create_model(name, pretrained=trained))
+    known = module.pretrained_cfg
+    channels, height, width = known.get("input_size") or (3, DEFAULT_SIDE, DEFAULT_SIDE)
+    resize = round(min(height, width) / (known.get("crop_pct") or 1.0))
+    preprocessing = _preprocessing(resize, height, known["interpolation"], known["mean"], known["std"])
+    if not trained:
+        return Network(module, (channels, height, width), preprocessing)
+    origin = WeightsOrigin(
+        package="timm",
+        version=version("timm"),
+        license=known.get("license") or "not stated",
+        homepage=known.get("hf_hub_id") or known.get("url") or "",
+    )
+    label = f"pretrained (timm {version('timm')}, {known.get('tag') or 'no tag'})"
+    return Network(module, (channels, height, width), preprocessing, label, origin)
+
+
+def _torchvision(job: LibraryJob) -> Network:
+    import torchvision
+
+    names = torchvision.models.list_models(module=torchvision.models)
+    if job.network not in names:
+        raise _unknown(job, names)
+    chosen: Any = getattr(torchvision.models.get_model_weights(job.network), "DEFAULT", None)
+    if chosen is None and job.weights == "pretrained":
+        raise _no_weights(job)
+    side = _SIDES.get(job.network, DEFAULT_SIDE)
+    preprocessing: dict[str, Any] = {}
+    if chosen is not None:
+        steps = chosen.transforms()
+        side = int(steps.crop_size[0])
+        preprocessing = _preprocessing(
+            int(steps.resize_size[0]), side, steps.interpolation.value, steps.mean, steps.std
+        )
+    arguments = _TORCHVISION_ARGUMENTS.get(job.network, {})
+    if job.network.startswith("vit_"):
+        arguments = {"image_size": side}
+    shape = (3, side, side)
+    if job.weights == "random":
+        return Network(
+            _built(job, lambda: torchvision.models.get_model(job.network, **arguments)), shape, preprocessing
+        )
+    module = _built(job, lambda: torchvision.models.get_model(job.network, weights=chosen, **arguments))
+    release = f"torchvision {version('torchvision')}"
+    origin = WeightsOrigin(
+        package="torchvision",
+        version=version("torchvision"),
+        license=chosen.meta.get("license") or "not stated",
+        homepage=chosen.url,
+    )
+    accuracy = _accuracy(chosen, f"{release}, {chosen}")
+    return Network(module, shape, preprocessing, f"pretrained ({release}, {chosen.name})", origin, accuracy)
+
+
+def _built(job: LibraryJob, build: Any) -> Any:
+    """What `build` returns; that trained weights cannot be fetched is an error of its own."""
+    if job.weights == "random":
+        return build()
+    try:
+        return build()
+    except Exception as exc:
+        words = " ".join(str(exc).split())[:300]
+        raise ModelError(
+            f"{job.model}: its trained weights cannot be fetched ({type(exc).__name__}: {words}); "
+            "check the connection, or take --weights random"
+        ) from exc
+
+
+def _preprocessing(
+    resize: int, crop: int, interpolation: str, mean: Sequence[float], std: Sequence[float]
+) -> dict[str, Any]:
+    """The fields of `models.zoo.variant.Preprocessing`."""
+    return {
+        "resize": resize,
+        "crop": crop,
+        "interpolation": interpolation,
+        "mean": [float(value) for value in mean],
+        "std": [float(value) for value in std],
+        "channel_order": "RGB",
+        "range": [0.0, 1.0],
+    }
+
+
+def _accuracy(chosen: Any, source: str) -> Figure | None:
+    top1 = chosen.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
+    return None if top1 is None else Figure(value=float(top1), source=source)
+
+
+def _unknown(job: LibraryJob, names: Sequence[str]) -> UnknownModel:
+    if any(character in job.network for character in "*?["):
+        near = [name for name in names if fnmatchcase(name, job.network)][:4]
+    else:
+        near = difflib.get_close_matches(job.network, names, n=4, cutoff=0.4)
+    hint = f"; nearest: {', '.join(f'{job.library}:{name}' for name in near)}" if near else ""
+    return UnknownModel(f"{job.library} has no image classifier named {job.network!r}{hint}")
+
+
+def _no_weights(job: LibraryJob) -> ModelError:
+    return ModelError(f"{job.model}: {job.library} has no trained weights of this network; take --weights random")

@@ -1,0 +1,143 @@
+"""Exporting one PyTorch network to both formats, each checked against PyTorch and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import cost, inputs
+from models.artifacts import TOLERANCES, Artifact, ArtifactStore, Figure, WeightsOrigin
+from models.errors import ExportFailed
+from models.export import recipe
+from models.export.jobs import LibraryJob, NetworkTarget, ZooJob
+from models.export.parity import OnnxRunner, TfliteRunner, check, spec
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module in evaluation mode with its weights in it, and what is known about it.
+
+    `shape` is that of one image: channels, height, width. `origin` says of trained weights where they come from.
+    """
+
+    module: Any
+    shape: tuple[int, int, int]
+    preprocessing: dict[str, Any]
+    weights: str = "random"
+    origin: WeightsOrigin | None = None
+    accuracy: Figure | None = None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sum in one order: the last bits of calibrated statistics must not depend on the number of cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class NetworkExport:
+    """The work of one job. The network is loaded when the first artifact really has to be made."""
+
+    def __init__(self, job: ZooJob | LibraryJob, store: ArtifactStore, load: Callable[[], Network]) -> None:
+        self.job = job
+        self._store = store
+        self._load = load
+
+    def make(self, target: NetworkTarget) -> Iterator[str]:
+        """Yield the stages while they begin; at the end the artifact is in the store. Raises ModelError."""
+        yield "waiting for another run"
+        with self._store.lock(target.key):
+            if self._store.find(target.key) is not None:
+                return
+            yield "building the network"
+            network, image, reference = self._network, self._image, self._reference
+            with self._store.scratch() as scratch:
+                path = scratch / f"model.{target.format}"
+                yield f"exporting {target.format}"
+                fed = self._export(target, network, path, image)
+                yield f"checking {target.format}"
+                self._add(target, path, fed, reference)
+
+    def _export(
+        self, target: NetworkTarget, network: Network, path: Path, image: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Write the file; return the input as the file takes it."""
+        if target.format == "onnx":
+            from models.export import onnx
+
+            onnx.export(network.module, (1, *network.shape), path)
+            return image
+        from models.export import tflite
+
+        tflite.export(network.module, (1, *network.shape), path)
+        return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+
+    def _add(
+        self, target: NetworkTarget, path: Path, fed: NDArray[np.float32], reference: NDArray[np.float32]
+    ) -> Artifact:
+        network = self._network
+        input_name, runner = "input", OnnxRunner(path) if target.format == "onnx" else TfliteRunner(path)
+        if isinstance(runner, TfliteRunner):
+            input_name = runner.input_specs()[0].name
+        outputs = runner([fed])
+        difference = check(outputs[0], reference)
+        return self._store.add(
+            path,
+            [fed],
+            [reference],
+            format=target.format,
+            model=self.job.model,
+            precision="fp32",
+            inputs=(spec(input_name, fed),),
+            outputs=(spec(runner.output_names[0], reference),),
+            weights=network.weights,
+            weights_origin=network.origin,
+            accuracy=network.accuracy,
+            resolution=network.shape[2],
+            parameters=self._cost[0],
+            multiply_adds=self._cost[1],
+            preprocessing=network.preprocessing,
+            exporter=target.versions,
+            opset=18 if target.format == "onnx" else None,
+            max_abs_diff=difference,
+            tolerance=TOLERANCES["fp32"],
+            reference="pytorch",
+            key=target.key,
+            recipe=target.recipe,
+        )
+
+    @cached_property
+    def _network(self) -> Network:
+        return self._load()
+
+    @cached_property
+    def _image(self) -> NDArray[np.float32]:
+        return inputs.natural_image((1, *self._network.shape), recipe.INPUT_SEED)
+
+    @cached_property
+    def _reference(self) -> NDArray[np.float32]:
+        import torch
+
+        with torch.no_grad(), one_thread():
+            output = self._network.module(torch.from_numpy(self._image))
+        if not isinstance(output, torch.Tensor):
+            raise ExportFailed(f"{self.job.model}: answers {type(output).__name__}, not one tensor")
+        answer: NDArray[np.float32] = output.numpy()
+        return answer
+
+    @cached_property
+    def _cost(self) -> tuple[int, int]:
+        return cost.parameters(self._network.module), cost.multiply_adds(self._network.module, self._network.shape)

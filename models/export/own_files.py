@@ -1,0 +1,196 @@
+"""Taking the user's own files into the store: shapes, inputs, and the host runtime's outputs as the reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifacts import TOLERANCES, ArtifactStore, Precision, Source, TensorSpec
+from models.errors import UnreadableModel
+from models.export import feeds, recipe
+from models.export.jobs import FileJob, FileTarget
+from models.export.parity import OnnxRunner, TfliteRunner, spec
+from models.export.shapes import Declared, Resolved, resolve
+from models.own import unchanged
+
+# The runtime here lacks something; the file may be sound, and another runtime may run it.
+_HOST_ONLY = re.compile(
+    r"not a registered function/op|NOT_IMPLEMENTED|Could not find an implementation|No Op registered|No op registered"
+    r"|[Uu]nsupported model IR version|under development|unresolved custom op|[Uu]nresolved custom op"
+    r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate"
+)
+
+
+@dataclass
+class Ready:
+    """A file ready to be stored, and what was learned on the way."""
+
+    path: Path
+    inputs: list[TensorSpec]
+    parameters: int
+    precision: Precision
+    sources: list[Source]
+    opset: int | None = None
+    notes: list[str] = field(default_factory=list)
+    fed: list[NDArray[Any]] = field(default_factory=list)
+    outputs: list[NDArray[Any]] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
+    no_reference: str = ""
+
+
+class FileImport:
+    """The work of one `FileJob`."""
+
+    def __init__(self, job: FileJob, store: ArtifactStore) -> None:
+        self.job = job
+        self._store = store
+        settings = job.settings
+        self._shapes = {name: entry.shape for name, entry in settings.inputs.items() if entry.shape is not None}
+        self._shapes |= job.input_shapes  # what was typed is more recent than what was written down
+
+    def make(self, target: FileTarget) -> Iterator[str]:
+        """Yield the stages while they begin; at the end the artifact is in the store. Raises ModelError."""
+        path = Path(target.path)
+        yield "waiting for another run"
+        with self._store.lock(target.key):
+            found = self._store.find(target.key)
+            if found is not None and unchanged(found, path.parent):
+                return
+            with self._store.scratch() as scratch:
+                yield f"reading {target.format}"
+                ready = self._read_onnx(path, scratch) if target.format == "onnx" else self._read_tflite(path)
+                yield f"storing {target.format}"
+                self._add(target, ready)
+
+    def _read_onnx(self, path: Path, scratch: Path) -> Ready:
+        from models.export.own_onnx import OwnOnnx
+
+        model = OwnOnnx(path)
+        declared = model.declared_inputs()
+        resolved = self._resolve(path, declared)
+        model.fix_shapes(declared, resolved)
+        file = path
+        if model.changed:
+            file = scratch / "model.onnx"
+            model.write(file)
+        ready = self._ready(file, declared, resolved, *model.weights(), model.sources)
+        ready.opset, ready.output_names = model.opset, model.output_names()
+        self._run(path, ready, lambda: OnnxRunner(file))
+        if model.changed and ready.outputs and model.correct_outputs(ready.outputs):
+            model.write(file)
+        return ready
+
+    def _read_tflite(self, path: Path) -> Ready:
+        from models.export.own_tflite import OwnTflite
+
+        model = OwnTflite(path)
+        declared = model.declared_inputs()
+        resolved = self._resolve(path, declared)
+        ready = self._ready(path, declared, resolved, *model.weights(), model.sources)
+        shapes = [entry.shape for entry in ready.inputs]
+        # Its own kernels: a reference from the very kernels that are measured would prove little.
+        self._run(path, ready, lambda: TfliteRunner(path, shapes, delegate=False))
+        return ready
+
+    def _resolve(self, path: Path, declared: list[Declared]) -> Resolved:
+        names = [entry.name for entry in declared]
+        for name in self.job.settings.inputs:
+            if name not in names and self.job.only_file:
+                raise UnreadableModel(
+                    f"{self.job.settings.toml}: inputs.{name}: {path.name} has no such input; it has {', '.join(names)}"
+                )
+        return resolve(str(path), declared, {name: self._shapes[name] for name in names if name in self._shapes})
+
+    def _ready(
+        self,
+        file: Path,
+        declared: list[Declared],
+        resolved: Resolved,
+        parameters: int,
+        precision: Precision,
+        sources: list[Source],
+    ) -> Ready:
+        inputs = [
+            TensorSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
+        ]
+        fed = feeds.values(inputs, self.job.settings.feed_path(), self.job.only_file)
+        return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed)
+
+    def _run(self, path: Path, ready: Ready, load: Callable[[], OnnxRunner | TfliteRunner]) -> None:
+        """Compute the reference outputs, or say why there are none. Raises UnreadableModel for a broken model."""
+        try:
+            runner = load()
+            first, second = runner(ready.fed), runner(ready.fed)
+        except MemoryError:
+            ready.no_reference = "this machine has not enough memory to run it"
+            return
+        except Exception as exc:  # the runtimes raise classes of their own, some of them undocumented
+            message = plain(str(exc))
+            if not _HOST_ONLY.search(str(exc)):
+                raise UnreadableModel(
+                    f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its inputs"
+                ) from exc
+            ready.no_reference = f"the runtime on this machine cannot run it: {message}"
+            return
+        ready.output_names = runner.output_names
+        ready.no_reference = _unusable(runner.output_names, first, second)
+        ready.outputs = [] if ready.no_reference else [np.asarray(array) for array in first]
+
+    def _add(self, target: FileTarget, ready: Ready) -> None:
+        settings = self.job.settings
+        precision = settings.precision or ready.precision
+        runtime = "onnxruntime" if target.format == "onnx" else "litert"
+        self._store.add(
+            ready.path,
+            ready.fed,
+            ready.outputs,
+            format=target.format,
+            model=self.job.model,
+            precision=precision,
+            inputs=tuple(ready.inputs),
+            outputs=tuple(spec(*pair) for pair in zip(ready.output_names, ready.outputs, strict=False)),
+            weights="own",
+            parameters=ready.parameters if settings.parameters is None else settings.parameters,
+            multiply_adds=settings.multiply_adds,
+            exporter=recipe.runtime_versions(target.format),
+            opset=ready.opset,
+            tolerance=settings.tolerance or TOLERANCES[precision],
+            reference="none" if ready.no_reference else runtime,
+            reference_reason=ready.no_reference,
+            key=target.key,
+            sources=tuple(ready.sources),
+            notes=tuple(ready.notes),
+        )
+
+
+def _unusable(names: list[str], first: list[Any], second: list[Any]) -> str:
+    """Why outputs are no reference, or nothing: not plain numbers, or others on the second run."""
+    for name, one, two in zip(names, first, second, strict=True):
+        if not isinstance(one, np.ndarray | np.generic) or one.dtype.kind not in "fiub":
+            return f"output {name} is not a tensor of numbers"
+        if not _same(np.asarray(one), np.asarray(two)):
+            return f"output {name} differs from run to run on the same input"
+    return ""
+
+
+def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    if one.shape != two.shape:
+        return False
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, two))
+    return bool(np.allclose(one, two, rtol=1e-5, atol=1e-6, equal_nan=True))
+
+
+def plain(message: str, limit: int = 300) -> str:
+    """A runtime's message without its codes, source places and paths, in one line."""
+    text = re.sub(r"\[ONNXRuntimeError\]\s*:\s*\d+\s*:\s*\w+\s*:\s*", "", message)
+    text = re.sub(r"Load model from \S+ failed:\s*", "", text)
+    text = re.sub(r"\S*/\S+\.(?:cc|h|cpp):\d+\s*(?:[\w:~<>]+\([^)]*\)\s*(?:const\s*)?)?", "", text)
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

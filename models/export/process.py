@@ -1,0 +1,128 @@
+"""Driving worker processes from the program that needs their artifacts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from models.export.jobs import Event, Job
+
+_COMMAND = (sys.executable, "-P", "-m", "models.worker")
+_MAX_LINE = 2**20
+
+
+class Workers:
+    """The worker processes that run now, so that all of them can be ended at once."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, job: Job, on_event: Callable[[Event], None]) -> str:
+        """Run one job to its end; return nothing, or in words why the worker did not come to its end."""
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as noise:
+            worker = self._start(noise)
+            if worker is None:
+                return "interrupted"
+            timed_out = threading.Event()
+            timer = threading.Timer(self._timeout_s, _end_late, (worker, timed_out))
+            timer.daemon = True
+            timer.start()
+            try:
+                _converse(worker, job, on_event)
+                status = worker.wait()
+            finally:
+                timer.cancel()
+                _kill(worker)
+                worker.wait()
+                with self._lock:
+                    self._running.discard(worker)
+            if timed_out.is_set():
+                return f"it took longer than {self._timeout_s:.0f} s and was ended"
+            return "" if status == 0 else f"its worker process {_ending(status)}{_last_lines(noise)}"
+
+    def stop(self) -> None:
+        """Kill every worker and whatever it has started; none starts afterwards."""
+        with self._lock:
+            self._stopped = True
+            for worker in self._running:
+                _kill(worker)
+
+    def _start(self, noise: IO[str]) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._stopped:
+                return None
+            worker = subprocess.Popen(
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=noise,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                env=_environment(),
+            )
+            self._running.add(worker)
+            return worker
+
+
+def _environment() -> dict[str, str]:
+    """The package is found where this one is, installed or not; `-P` keeps a user's folder `models/` out."""
+    root = str(Path(__file__).parent.parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+def _converse(worker: subprocess.Popen[str], job: Job, on_event: Callable[[Event], None]) -> None:
+    assert worker.stdin is not None  # noqa: S101 - both are pipes
+    assert worker.stdout is not None  # noqa: S101
+    with suppress(BrokenPipeError), worker.stdin:
+        worker.stdin.write(job.model_dump_json())
+    with worker.stdout:
+        while line := worker.stdout.readline(_MAX_LINE):
+            with suppress(ValidationError):  # a stray line is no event
+                on_event(Event.model_validate_json(line))
+
+
+def _kill(worker: subprocess.Popen[str]) -> None:
+    """Kill the worker's whole process group, unless it has ended (its number may be another's by then)."""
+    if worker.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _end_late(worker: subprocess.Popen[str], timed_out: threading.Event) -> None:
+    timed_out.set()
+    _kill(worker)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    if -status == signal.SIGKILL:
+        return "was killed, most likely because the memory ran out"
+    try:
+        return f"crashed ({signal.Signals(-status).name})"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _last_lines(noise: IO[str], count: int = 3, limit: int = 400) -> str:
+    noise.seek(0, os.SEEK_END)
+    noise.seek(max(0, noise.tell() - 8192))
+    lines = [line.strip() for line in noise.read().splitlines() if line.strip()]
+    text = " / ".join(lines[-count:])
+    return f": {text[-limit:]}" if text else ""

@@ -1,0 +1,112 @@
+"""Cache keys: everything that changes an artifact, hashed without importing what makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.artifacts import Format
+from models.zoo import catalog
+
+NUM_CLASSES = 1000
+WEIGHTS_SEED = 0
+INPUT_SEED = 0
+
+_MODELS = Path(__file__).parent.parent
+# Sources whose change changes what is written; a zoo artifact does not depend on how own files are read.
+_NETWORK_SOURCES = ("weights.py", "inputs.py", "cost.py", "export/network.py", "export/parity.py", "export/recipe.py")
+_OWN_SOURCES = ("inputs.py", "export/own_files.py", "export/feeds.py", "export/shapes.py", "export/parity.py")
+_EXPORTERS: dict[Format, tuple[str, ...]] = {
+    "onnx": ("torch", "onnx", "onnxscript", "onnx-ir"),
+    "tflite": ("torch", "litert-torch", "litert-converter", "ai-edge-litert"),
+}
+_RUNTIMES: dict[Format, tuple[str, ...]] = {"onnx": ("onnx", "onnxruntime"), "tflite": ("ai-edge-litert",)}
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def exporter_versions(kind: Format) -> dict[str, str] | None:
+    """Versions of the packages that make a format; None when one of them is not installed here."""
+    found = _versions(_EXPORTERS[kind])
+    return found if len(found) == len(_EXPORTERS[kind]) else None
+
+
+def runtime_versions(kind: Format) -> dict[str, str]:
+    """Versions of the packages that read the user's own files of a format, as far as they are installed."""
+    return _versions(_RUNTIMES[kind])
+
+
+def zoo_recipe(kind: Format, variant: catalog.Variant, trained: str | None = None) -> str:
+    """What a zoo artifact is made from, exporter versions aside; `trained` is the SHA-256 of trained weights."""
+    names = ("export/zoo.py",) if trained is None else ("export/zoo.py", "pretrained.py")
+    return digest(
+        {
+            "format": kind,
+            "variant": variant.name,
+            "resolution": variant.resolution,
+            "factory": variant.factory,
+            "arguments": dict(variant.arguments),
+            "preprocessing": asdict(variant.preprocessing),
+            "zoo": catalog.zoo_digest(variant),
+            "num_classes": NUM_CLASSES,
+            "weights": trained,
+            "weights_seed": WEIGHTS_SEED,
+            "input_seed": INPUT_SEED,
+            "sources": _sources((*_NETWORK_SOURCES, *names, f"export/{kind}.py")),
+        }
+    )
+
+
+def library_versions(library: str) -> dict[str, str] | None:
+    """The version of a library of networks, for timm with that of torchvision; None when it is not installed here."""
+    found = _versions(("timm", "torchvision") if library == "timm" else (library,))
+    return found if library in found else None
+
+
+def library_recipe(kind: Format, library: str, network: str, weights: str) -> str:
+    """What an artifact of a library's network is made from, versions of the library and the exporters aside."""
+    return digest(
+        {
+            "format": kind,
+            "library": library,
+            "network": network,
+            "weights": weights,
+            "weights_seed": WEIGHTS_SEED,
+            "input_seed": INPUT_SEED,
+            "sources": _sources((*_NETWORK_SOURCES, "export/library.py", f"export/{kind}.py")),
+        }
+    )
+
+
+def network_key(recipe: str, versions: Mapping[str, str]) -> str:
+    """The key of an artifact made from PyTorch: its recipe and the versions of what it is made with."""
+    return digest({"recipe": recipe, "versions": dict(versions)})
+
+
+def own_key(kind: Format, facts: Mapping[str, Any]) -> str:
+    """The key of an own file: `facts` (its hash, name, shapes, TOML, feed) and what reads it."""
+    sources = _sources((*_OWN_SOURCES, f"export/own_{kind}.py"))
+    return digest({"format": kind, "own": dict(facts), "versions": runtime_versions(kind), "sources": sources})
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _sources(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: hashlib.sha256((_MODELS / name).read_bytes()).hexdigest() for name in names}

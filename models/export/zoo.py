@@ -1,0 +1,32 @@
+"""A variant of the zoo, ready to be exported: random weights, or those trained on ImageNet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import models
+from models.artifacts import WeightsOrigin
+from models.export import recipe
+from models.export.jobs import ZooJob
+from models.export.network import Network, one_thread
+from models.zoo import catalog
+
+
+def load(job: ZooJob) -> Network:
+    """Build the network of a job. Raises ModelError where its trained weights cannot be had."""
+    variant = catalog.get(job.variant)
+    shape = (3, variant.resolution, variant.resolution)
+    preprocessing = json.loads(json.dumps(asdict(variant.preprocessing)))
+    if job.weights == "imagenet":
+        from models import pretrained
+
+        module, origin = pretrained.create(variant.name)
+        label = f"imagenet ({origin.package} {origin.version})"
+        return Network(module, shape, preprocessing, label, WeightsOrigin(**asdict(origin)))
+    from models import weights
+
+    module = models.create(variant.name, num_classes=recipe.NUM_CLASSES)
+    with one_thread():
+        weights.initialize(module, variant.resolution, seed=recipe.WEIGHTS_SEED)
+    return Network(module, shape, preprocessing)

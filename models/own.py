@@ -1,0 +1,130 @@
+"""The user's own model files: the TOML beside them, the arrays that feed them, and whether they have changed.
+
+Nothing here parses a model; that is done in a worker (`models/export/`), so a second run needs no framework.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from models.artifacts import Artifact, Precision, Record, file_sha256
+from models.errors import UnreadableModel
+
+_MAX_TOML_BYTES = 2**20
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Filled = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
+Cost = Annotated[StrictInt, Field(ge=0, le=2**60)]
+
+
+class OwnAccuracy(Record):
+    """An accuracy the user states, with where it comes from."""
+
+    value: StrictFloat
+    metric: Filled = "top-1 %"
+    dataset: Filled = "ImageNet-1k val"
+    kind: Literal["measured", "published"] = "measured"
+    source: Filled
+    recalled: StrictBool = False
+
+
+class InputSettings(Record):
+    """What the TOML says about one input."""
+
+    shape: tuple[Annotated[StrictInt, Field(ge=1, le=2**31 - 1)], ...] | None = None
+
+
+class Settings(Record):
+    """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML."""
+
+    name: Name | None = None
+    precision: Precision | None = None
+    tolerance: Annotated[StrictFloat, Field(gt=0)] | None = None
+    parameters: Cost | None = None
+    multiply_adds: Cost | None = None
+    accuracy: OwnAccuracy | None = None
+    inputs: dict[str, InputSettings] = Field(default_factory=dict)
+    feed: Filled | None = None
+    toml: str | None = None  # where this was read, for messages; not a key of the file
+
+    def feed_path(self) -> Path | None:
+        """The absolute path of the feed, if there is one."""
+        return None if self.feed is None or self.toml is None else Path(self.toml).parent / self.feed
+
+
+def read_settings(path: Path) -> Settings:
+    """Read the TOML beside a model. Raises UnreadableModel that names the file, the key and what to do."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_TOML_BYTES + 1)
+        if len(text) > _MAX_TOML_BYTES:
+            raise UnreadableModel(f"{path}: larger than 1 MiB; this file only describes the model beside it")
+        document = tomllib.loads(text.decode("utf-8"))
+    except OSError as exc:
+        raise UnreadableModel(f"{path}: cannot be read ({exc.strerror})") from exc
+    except UnicodeDecodeError as exc:
+        line = text[: exc.start].count(b"\n") + 1
+        raise UnreadableModel(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from exc
+    except tomllib.TOMLDecodeError as exc:
+        lines = text.count(b"\n") + 1
+        words = str(exc).replace("at end of document", f"at line {lines}, the last")
+        raise UnreadableModel(f"{path}: not valid TOML: {words}; correct that line") from exc
+    except (RecursionError, ValueError) as exc:
+        raise UnreadableModel(f"{path}: not valid TOML: {exc or type(exc).__name__}; correct it") from exc
+    if "toml" in document:
+        raise UnreadableModel(f"{path}: toml: unknown key; remove it ({_keys(Settings)})")
+    try:
+        settings = Settings.model_validate({**document, "toml": str(path)})
+    except ValidationError as exc:
+        raise UnreadableModel(f"{path}: {_in_words(exc.errors()[0])}") from exc
+    feed = settings.feed_path()
+    if feed is not None and not feed.is_file():
+        raise UnreadableModel(f"{path}: feed: no file {feed}; write it with numpy.savez, arrays named as the inputs")
+    return settings
+
+
+def unchanged(artifact: Artifact, folder: Path) -> bool:
+    """Whether every file that went into the artifact (external data, too) is still what it was."""
+    try:
+        return all(file_sha256(folder / source.path) == source.sha256 for source in artifact.sources)
+    except OSError:
+        return False
+
+
+def _keys(record: type[Record]) -> str:
+    return "known keys: " + ", ".join(name for name in record.model_fields if name != "toml")
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """One pydantic error as `key: what is wrong; what to do`."""
+    # Inside a list pydantic counts entries; tuples and unions add marks in brackets that nobody typed.
+    place = [part for part in error["loc"] if not (isinstance(part, str) and re.search(r"[\[(]", part))]
+    key = ".".join(str(part) for part in place)
+    if error["type"] == "extra_forbidden":
+        record = Settings if len(place) == 1 else _TABLES.get(str(place[0]), Settings)
+        near = difflib.get_close_matches(str(place[-1]), record.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else _keys(record)
+        return f"{key}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{key}: missing; add it ({_PURPOSE.get(str(place[-1]), 'it is required')})"
+    message = error["msg"].replace("Input should", "must").replace("String should", "must")
+    return f"{key}: {message}, not {_shown(error['input'])}"
+
+
+_TABLES: dict[str, type[Record]] = {"accuracy": OwnAccuracy, "inputs": InputSettings}
+_PURPOSE = {
+    "source": "where the figure comes from, as 'own validation, 2000 images'",
+    "value": "the figure itself, as 71.2",
+}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,104 @@
+"""Published figures of the zoo's variants: accuracy on ImageNet-1k and cost. Needs no PyTorch.
+
+`published.csv` has one row per figure and resolution, only for networks with the parameters counted here. Of the rows
+of one variant at one resolution exactly one is preferred: the paper's or, failing that, its authors' release, then
+torchvision, timm, others. A figure marked `recalled` was not re-read at its source and is preferred only alone.
+
+`published_costs.csv` has parameters and multiply-adds, in millions with as many digits as were printed, from the
+paper or its authors' release. `differences.csv` says why counts made here differ from them, for the variants that
+match a wildcard pattern.
+"""
+
+import csv
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+from models.zoo import catalog
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One published figure; top-1 and top-5 accuracy in percent."""
+
+    variant: str
+    resolution: int
+    top1: float | None
+    top5: float | None
+    source: str
+    recalled: bool
+    preferred: bool
+    note: str
+
+
+def facts(name: str) -> list[Fact]:
+    """All figures for a variant at its resolution ("mobilenet_v1_1.0@192": at 192), the preferred one first."""
+    variant = catalog.get(name)
+    base = variant.name.partition("@")[0]
+    return [fact for fact in _table() if (fact.variant, fact.resolution) == (base, variant.resolution)]
+
+
+def preferred(name: str) -> Fact | None:
+    """The figure to show for a variant, or None where nothing is published at its resolution."""
+    return next((fact for fact in facts(name) if fact.preferred), None)
+
+
+@cache
+def _table() -> tuple[Fact, ...]:
+    return tuple(_fact(row) for row in _rows("published.csv"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Published parameters and multiply-adds, in millions, as printed ("4.2", "569")."""
+
+    parameters_m: str
+    multiply_adds_m: str
+
+
+def cost(name: str) -> Cost | None:
+    """The published cost of a variant at its resolution; a resolution of its own changes the multiply-adds alone."""
+    variant = catalog.get(name)
+    costs = _costs()
+    found = costs.get(variant.name)
+    base = costs.get(variant.name.partition("@")[0])
+    if found is None and base is None:
+        return None
+    parameters = (found and found.parameters_m) or (base and base.parameters_m) or ""
+    return Cost(parameters, found.multiply_adds_m if found else "")
+
+
+def differences(name: str) -> list[str]:
+    """Why the counts made here differ from what is published of a variant, where that is known."""
+    base = catalog.get(name).name.partition("@")[0]
+    return [note for pattern, note in _differences() if fnmatchcase(base, pattern)]
+
+
+@cache
+def _costs() -> dict[str, Cost]:
+    rows = _rows("published_costs.csv")
+    return {row["variant"]: Cost(row["parameters_m"], row["multiply_adds_m"]) for row in rows}
+
+
+@cache
+def _differences() -> tuple[tuple[str, str], ...]:
+    return tuple((row["variants"], row["note"]) for row in _rows("differences.csv"))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (Path(__file__).parent / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _fact(row: dict[str, str]) -> Fact:
+    return Fact(
+        variant=row["variant"],
+        resolution=int(row["resolution"]),
+        top1=float(row["top1"]) if row["top1"] else None,
+        top5=float(row["top5"]) if row["top5"] else None,
+        source=row["source"],
+        recalled=row["recalled"] == "1",
+        preferred=row["preferred"] == "1",
+        note=row["note"],
+    )

@@ -1,0 +1,101 @@
+"""The record of one variant of the zoo, and the builders that the tables in `models.zoo.variants` use.
+
+Nothing here needs PyTorch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's input.
+
+    The shorter side is resized to `resize`, the central square of `crop` pixels is cut out, pixels are scaled to
+    `range`, then `mean` is subtracted and the result divided by `std`, channel by channel in `channel_order`.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    channel_order: str = "RGB"
+    range: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the variants of one file have in common."""
+
+    name: str
+    year: int
+    idea: str
+    source: str
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    channel_order: str = "RGB"
+    range: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network at one resolution. `factory` is "module:callable", called with `arguments`.
+
+    A reconstruction fills gaps of its paper, which does not fix every layer, or follows no published code.
+    """
+
+    name: str
+    family: str
+    resolution: int
+    factory: str
+    arguments: Mapping[str, Any] = field(hash=False)
+    default: bool
+    year: int
+    idea: str
+    source: str
+    preprocessing: Preprocessing
+    reconstruction: bool = False
+
+
+def build(
+    family: Family,
+    name: str,
+    factory: str,
+    arguments: dict[str, Any],
+    *,
+    default: bool = False,
+    resolution: int = 224,
+    crop_fraction: float = 0.875,
+    reconstruction: bool = False,
+) -> Variant:
+    """A variant made by the callable `factory` of the file named like the family."""
+    resize = int(resolution / crop_fraction)
+    preprocessing = Preprocessing(
+        resize, resolution, family.interpolation, family.mean, family.std, family.channel_order, family.range
+    )
+    return Variant(
+        name,
+        family.name,
+        resolution,
+        f"models.zoo.{family.name}:{factory}",
+        arguments,
+        default,
+        family.year,
+        family.idea,
+        family.source,
+        preprocessing,
+        reconstruction,
+    )
+
+
+def widths(family: Family, prefix: str, factory: str, values: tuple[float, ...]) -> list[Variant]:
+    """One variant per width multiplier, the first of them the default of its architecture."""
+    return [
+        build(family, f"{prefix}_{width}", factory, {"width": width}, default=width == values[0]) for width in values
+    ]

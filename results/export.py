@@ -1,0 +1,65 @@
+"""Rows as CSV, Parquet or JSON, to a file or a stream."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from results.errors import ResultsError
+from results.files import write_file
+from results.frame import to_frame
+from results.records import Row
+
+ROWS_SCHEMA_VERSION = 1
+
+
+def write(rows: Sequence[Row], target: Path | str | IO[bytes] | IO[str], format: str) -> None:
+    """Write the rows as `csv`, `parquet` or `json`.
+
+    A file appears complete or not at all, and keeps its old content when writing fails. A text stream takes UTF-8; for
+    Parquet it must have a binary `buffer` below it, as sys.stdout has.
+    """
+    render = FORMATS.get(format)
+    if render is None:
+        raise ResultsError(f"cannot export as {format!r}: known formats are {', '.join(sorted(FORMATS))}")
+    content = render(rows)
+    if isinstance(target, (str, Path)):
+        write_file(Path(target), content)
+    elif isinstance(target, io.TextIOBase):
+        _write_text(target, content, binary=format == "parquet")
+    else:
+        target.write(content)  # type: ignore[arg-type]  # IO[str] is a TextIOBase in every case we meet
+
+
+def _write_text(stream: io.TextIOBase, content: bytes, *, binary: bool) -> None:
+    if not binary:
+        stream.write(content.decode("utf-8"))
+        return
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        raise ResultsError("Parquet is binary and this stream takes text only: name a file instead")
+    stream.flush()
+    buffer.write(content)
+    buffer.flush()
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    """RFC 4180 with a header line and \\n line ends; an empty field is an unknown value."""
+    return str(to_frame(rows).to_csv(index=False, lineterminator="\n")).encode("utf-8")
+
+
+def _parquet(rows: Sequence[Row]) -> bytes:
+    buffer = io.BytesIO()
+    to_frame(rows).to_parquet(buffer, index=False, engine="pyarrow", compression="zstd")
+    return buffer.getvalue()
+
+
+def _json(rows: Sequence[Row]) -> bytes:
+    document = {"schema_version": ROWS_SCHEMA_VERSION, "rows": [row.model_dump(mode="json") for row in rows]}
+    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+
+
+FORMATS: dict[str, Callable[[Sequence[Row]], bytes]] = {"csv": _csv, "json": _json, "parquet": _parquet}

@@ -1,0 +1,61 @@
+"""Fixtures for all rooms."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.transports.adb import AdbTransport
+from harness.transports.adb_server import find_adb
+from harness.transports.ssh import SshTransport
+from models.artifacts import ArtifactStore
+from tests.rigs.adbd import AdbServer, Phone
+from tests.rigs.bench import Bench
+from tests.rigs.sshd import serving
+
+# A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """`bench` in an empty folder."""
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty artifact store."""
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def adb_server(tmp_path: Path) -> Iterator[AdbServer]:
+    """A real adb server that knows no device; its home is in the test's folder."""
+    with AdbServer(find_adb(), tmp_path / "adb-home") as server:
+        yield server
+
+
+@pytest.fixture
+def phone() -> Iterator[Phone]:
+    """A phone that no adb server knows yet: its shell and files are this machine's."""
+    with Phone() as made:
+        yield made
+
+
+@pytest.fixture
+def adb_transport(adb_server: AdbServer, phone: Phone) -> Iterator[AdbTransport]:
+    """The phone, reached through the server; a transfer may stand still for two seconds."""
+    transport = AdbTransport(adb_server.connect(phone), port=adb_server.port, stall_s=2)
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def ssh_transport(tmp_path: Path) -> Iterator[SshTransport]:
+    """A connection to a real SSH server."""
+    with serving(tmp_path / "server") as server, server.transport() as connected:
+        yield connected

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.page import render, write_page
+from results.pareto import standings
+from results.records import Row, Verdict
+from results.summary import rows
+from tests.results.factory import make_row, make_run
+
+TABLE = rows(make_run(2, 8, 3))
+HOSTILE = (
+    "<script>window.hacked=1</script>",
+    "</script><script>window.hacked=1</script>",
+    "<!--<script>",
+    "\"'><img src=x onerror=window.hacked=1>",
+    "$title ${css} &amp; \u2028 \\u003c",
+    "javascript:window.hacked=1",
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def hostile_rows() -> list[Row]:
+    result = []
+    for number, text in enumerate(HOSTILE):
+        changes: dict[str, Any] = {"device": text, "backend": text, "precision": text, "weights": text, "run": text}
+        row = make_row(text, 10.0 + number, 60.0 + number, reason=text, verdict=Verdict.UNSTABLE, **changes)
+        accuracy = row.accuracy.model_copy(update={"source": text, "metric": text, "dataset": text})
+        valid = {"verdict": Verdict.VALID, "reason": "", "threads": 1}
+        row = row.model_copy(update={"accuracy": accuracy, "options": {text: text}})
+        result += [row, row.model_copy(update=valid)]
+    return result
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Elements()
+    parser.feed(page)
+    return parser.found
+
+
+def test_one_file_without_any_reference_to_another(tmp_path: Path) -> None:
+    write_page(TABLE, tmp_path / "page.html", title="A night")
+    found = elements((tmp_path / "page.html").read_text("utf-8"))
+    assert not [attributes for _, attributes in found if {"src", "href", "action", "style"} & set(attributes)]
+    assert not [attributes for _, attributes in found if any(name.startswith("on") for name in attributes)]
+    assert [tag for tag, _ in found].count("script") == 3
+
+
+def test_the_same_rows_give_the_same_page() -> None:
+    assert render(TABLE, "t") == render(TABLE, "t")
+
+
+def test_every_row_is_in_the_table_with_its_reason() -> None:
+    page = render(TABLE, "t")
+    assert page.count('<th scope="row"') == len(TABLE)
+    for row in TABLE:
+        assert row.reason in page
+
+
+def test_header_says_what_was_measured() -> None:
+    page = render(TABLE, "A & B", "standard")
+    for words in (
+        "A &amp; B",
+        "<dd>jetson-orin, pi4</dd>",
+        "20260102-030000-abcd",
+        "<dd>standard</dd>",
+        "random weights",
+    ):
+        assert words in page
+    assert "fewer than 5 restarts" not in page
+    assert "fewer than 5 restarts" in render([make_row(n_restarts=2)], "t")
+
+
+def test_who_says_so_is_on_the_page() -> None:
+    data = embedded(render([make_row("a"), make_row("b", kind="measured")], "t"))
+    assert data["options"]["accuracy"] == ["measured top-1 %, ImageNet-1k val", "published top-1 %, ImageNet-1k val"]
+    measured, published = data["statements"]
+    assert "measured on the very artifacts" in measured
+    assert "published for trained weights" in published
+    assert "the model's own paper" in published
+
+
+def embedded(page: str) -> dict[str, Any]:
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert block is not None
+    return json.loads(block[1])
+
+
+def test_hostile_text_stays_text() -> None:
+    table = hostile_rows()
+    page = render(table, HOSTILE[1], HOSTILE[0])
+    tags = [tag for tag, _ in elements(page)]
+    assert tags.count("script") == 3
+    assert "img" not in tags
+    assert {point["model"] for point in embedded(page)["points"]} == set(HOSTILE)
+
+
+def test_the_largest_night_stays_small() -> None:
+    """3 devices, 40 models, 3 backends."""
+    page = render(rows(make_run(3, 40, 3, n=20)), "t")
+    assert len(page.encode("utf-8")) < 2_000_000
+
+
+@pytest.mark.parametrize("table", [[], [make_row(median=None, top1=None, verdict=Verdict.OFFLINE, reason="no route")]])
+def test_nothing_to_draw_still_has_its_page(table: list[Row]) -> None:
+    page = render(table, "t")
+    assert 'id="chart-section" hidden' in page
+    assert page.count('<th scope="row"') == len(table)
+
+
+# --- In a real browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"no browser: none of {', '.join(BROWSERS)} is installed")
+        pytest.skip("no browser is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield instance
+        instance.close()
+
+
+class Opened:
+    """A page in the browser, with everything it said and asked for."""
+
+    def __init__(self, browser: Any, path: Path, fragment: str = "", width: int = 1200) -> None:
+        self.page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+        self.said: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri() + fragment)
+        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=30_000)
+
+    def frontier(self) -> list[str]:
+        """The models of the listed frontier."""
+        return [words.split(": ")[1].split(" (")[0] for words in self.page.locator("#frontier li").all_text_contents()]
+
+    def marks(self) -> int:
+        return self.page.locator('#chart svg [aria-roledescription="point"]').count()
+
+    def column(self, number: int) -> list[str]:
+        return self.page.locator(f"#rows tbody tr > :nth-child({number})").all_text_contents()
+
+
+@pytest.fixture
+def page_file(tmp_path: Path) -> Path:
+    write_page(TABLE, tmp_path / "page.html", title="A night", profile="standard")
+    return tmp_path / "page.html"
+
+
+def on_device(device: str, backend: str | None = None) -> list[Row]:
+    return [
+        row for row in TABLE if row.device == device and backend in (None, row.backend) and row.median_ms is not None
+    ]
+
+
+def frontier_models(table: list[Row]) -> list[str]:
+    pairs = zip(table, standings(table), strict=True)
+    chosen = sorted((row.median_ms, row.model) for row, standing in pairs if standing.status == "frontier")
+    return [model for _, model in chosen]
+
+
+@pytest.mark.browser
+def test_page_draws_without_network_or_complaint(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file)
+    assert opened.said == []
+    assert opened.requests == [page_file.as_uri()]
+    assert opened.marks() == len(on_device("jetson-orin"))
+    assert opened.frontier() == frontier_models(on_device("jetson-orin"))
+
+
+@pytest.mark.browser
+def test_selecting_changes_frontier_chart_and_address(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file)
+    before = opened.frontier()
+    opened.page.select_option("#select-device", label="pi4")
+    opened.page.select_option("#select-backend", label="tflite")
+    expected = on_device("pi4", "tflite")
+    opened.page.wait_for_function(
+        f"document.querySelectorAll('[aria-roledescription=point]').length === {len(expected)}"
+    )
+    assert opened.frontier() != before
+    assert opened.frontier() == frontier_models(expected)
+    assert "device=pi4&backend=tflite" in opened.page.url
+    assert opened.said == []
+
+
+@pytest.mark.browser
+def test_the_address_restores_the_selection(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file, "#device=pi4&backend=openvino&q=failed&sort=6d&threads=99")
+    assert opened.marks() == len(on_device("pi4", "openvino"))
+    assert opened.page.input_value("#filter") == "failed"
+    assert opened.page.locator("#rows tbody tr:visible").count() == sum("failed" in row.verdict for row in TABLE)
+    assert opened.page.locator("th[aria-sort=descending]").inner_text().startswith("Median")
+
+
+@pytest.mark.browser
+def test_sorting_by_keyboard(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file)
+    button = opened.page.get_by_role("button", name="Median")
+    button.focus()
+    opened.page.keyboard.press("Enter")
+    shown = opened.column(7)
+    known = [float(text) for text in shown if text != "-"]
+    assert known == sorted(known)
+    assert shown[len(known) :] == ["-"] * (len(TABLE) - len(known))
+    opened.page.keyboard.press("Enter")
+    assert [float(text) for text in opened.column(7)[: len(known)]] == sorted(known, reverse=True)
+    assert opened.page.locator("th[aria-sort=descending]").count() == 1
+
+
+@pytest.mark.browser
+def test_filtering_the_table(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file)
+    opened.page.fill("#filter", "SQUEEZENET unsupported")
+    assert opened.page.locator("#rows tbody tr:visible").count() == 2
+    assert opened.page.locator("#count").inner_text() == f"2 of {len(TABLE)} rows"
+    opened.page.fill("#filter", "")
+    opened.page.check("#only")
+    assert opened.page.locator("#rows tbody tr:visible").count() == len(on_device("jetson-orin"))
+
+
+@pytest.mark.browser
+def test_tooltip_says_everything(browser: Any, page_file: Path) -> None:
+    opened = Opened(browser, page_file)
+    opened.page.locator('#chart svg [aria-roledescription="point"]').first.hover(force=True)
+    words = opened.page.locator("#vg-tooltip-element").inner_text()
+    for head in ("Model", "Configuration", "Median latency", "Accuracy", "Source of accuracy", "Verdict", "Standing"):
+        assert head in words
+    assert opened.said == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 1200])
+def test_nothing_hangs_over_the_edge(browser: Any, page_file: Path, width: int) -> None:
+    opened = Opened(browser, page_file, width=width)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_hostile_names_are_inert(browser: Any, tmp_path: Path) -> None:
+    write_page(hostile_rows(), tmp_path / "page.html", title=HOSTILE[1])
+    opened = Opened(browser, tmp_path / "page.html")
+    for number in range(len(HOSTILE)):
+        opened.page.select_option("#select-device", index=number)
+        opened.page.select_option("#select-accuracy", index=number)
+    opened.page.select_option("#select-device", index=0)
+    for number in range(len(HOSTILE)):
+        opened.page.select_option("#select-accuracy", index=number)
+    assert opened.page.evaluate("window.hacked") is None
+    assert opened.page.locator("img").count() == 0
+    assert set(opened.column(2)) == set(HOSTILE)
+    assert opened.page.locator("h1").inner_text() == HOSTILE[1]
+    assert opened.said == []
+    assert opened.requests == [(tmp_path / "page.html").as_uri()]
+
+
+@pytest.mark.browser
+def test_latencies_alone_are_drawn_without_a_frontier(browser: Any, tmp_path: Path) -> None:
+    write_page([row.model_copy(update={"accuracy": None}) for row in TABLE], tmp_path / "page.html")
+    opened = Opened(browser, tmp_path / "page.html")
+    assert opened.marks() == len(on_device("jetson-orin"))
+    assert opened.page.locator("#sentences").is_hidden()
+    assert opened.said == []
+
+
+@pytest.mark.browser
+def test_a_selection_without_frontier_and_one_without_rows(browser: Any, tmp_path: Path) -> None:
+    unstable = make_row("w", 10, 60, verdict=Verdict.UNSTABLE, reason="3 of 5 restarts", backend="tflite")
+    write_page([make_row("v", 20, 70), unstable, make_row("z", 9, 50, precision="int8")], tmp_path / "page.html")
+    opened = Opened(browser, tmp_path / "page.html")
+    opened.page.select_option("#select-backend", label="tflite")
+    assert opened.frontier() == []
+    assert "3 of 5 restarts" in opened.page.locator("#others").text_content()
+    opened.page.select_option("#select-precision", label="int8")
+    assert opened.page.locator("#nothing").is_visible()
+    opened.page.select_option("#select-backend", index=0)
+    assert opened.page.locator("#nothing").is_hidden()
+    assert opened.frontier() == ["z"]
+    assert opened.said == []
+
+
+@pytest.mark.browser
+def test_an_empty_page_works(browser: Any, tmp_path: Path) -> None:
+    write_page([], tmp_path / "page.html")
+    assert Opened(browser, tmp_path / "page.html").said == []

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dashboards.table import clean, print_table
+from dashboards.wording import milliseconds
+from results.records import Row, Verdict
+from results.summary import rows
+from tests.results.factory import make_row, make_run
+
+
+def printed(table: list[Row], width: int = 80, *, terminal: bool = True) -> str:
+    stream = io.StringIO()
+    print_table(table, Console(file=stream, width=width, force_terminal=terminal, color_system=None))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_every_row_has_its_line_within_the_width(width: int) -> None:
+    table = rows(make_run(2, 8, 3))
+    lines = printed(table, width).splitlines()
+    cells = [line for line in lines if any(line.split()[2:4].count(v.value) for v in Verdict)]
+    tables = lines[: max(i for i, line in enumerate(lines) if line in cells) + 1]
+    assert max(map(len, tables)) <= width
+    assert len([line for line in tables if line.startswith(tuple(row.model for row in table))]) == len(table)
+
+
+def test_a_pipe_gets_wide_lines_without_escapes() -> None:
+    text = printed(rows(make_run(1, 8, 3)), terminal=False)
+    assert "\x1b" not in text
+    assert "Peak MB" in text
+
+
+def test_reasons_are_printed_in_full() -> None:
+    reason = "the output differs from the reference, " * 12
+    text = printed([make_row("net", None, verdict=Verdict.FAILED, reason=reason)])
+    assert f"failed pi4: net (onnxruntime, fp32, 4 threads): {reason}" in text.replace("\x1b[0m", "")
+
+
+def test_values_and_marks() -> None:
+    text = printed([make_row("fast", 5, 60), make_row("slow", 6, 59, kind="published"), make_row("bare", 7, None)], 160)
+    fast, slow, bare = (
+        next(line for line in text.splitlines() if line.startswith(n)) for n in ("fast", "slow", "bare")
+    )
+    assert fast.split() == ["fast", "valid", "5.00", "4.95-5.05", "5.50", "40.0", "15.0", "94.4", "60", "p", "F"]
+    assert "F" not in slow.split()
+    assert bare.split()[-1] == "-"
+    assert "pi4, backend onnxruntime, precision fp32, threads 4" in text
+    assert "p published for trained weights" in text
+    assert "random weights" in text
+
+
+def test_few_restarts_are_said() -> None:
+    assert "fewer than 5 restarts (least: 2)" in printed([make_row(n_restarts=2)])
+
+
+def test_names_neither_style_nor_steer_the_terminal() -> None:
+    text = printed(
+        [make_row("[red]x[/red]\x1b[2J\r\n", verdict=Verdict.FAILED, reason="\x1b]0;title\x07")], terminal=False
+    )
+    assert "[red]x[/red]" in text
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert clean("a\x00b\u202ec") == "a b c"
+
+
+def test_no_rows() -> None:
+    assert printed([])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (0.01234, "0.0123"), (4.5, "4.50"), (99.96, "100"), (123.4, "123"), (45678.9, "45679")],
+)
+def test_milliseconds(value: float | None, text: str) -> None:
+    assert milliseconds(value) == text

@@ -1,0 +1,132 @@
+"""devices.toml: what is right is read, what is wrong is told with line and field."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import fleet
+from harness.errors import ConfigError, UnknownDevice
+from tests.rigs.bench import ROOT
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "devices.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_repository_s_own_file_is_valid() -> None:
+    devices = fleet.load(ROOT / "devices.toml")
+    assert devices["local"].transport == "local"
+
+
+def test_without_a_file_there_is_this_machine() -> None:
+    assert list(fleet.load(None)) == ["local"]
+
+
+def test_fields(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, '[devices.a]\ntransport = "local"\nthreads = [1, 2]\ntags = ["x"]\npython = "/usr/bin/python3"\n'
+    )
+    device = fleet.load(path)["a"]
+    assert (device.threads, device.tags, device.interpreter) == ((1, 2), ("x",), "/usr/bin/python3")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[devices.a]\ntransport = local\n", "line 2, column 13"),
+        ("[devices.a\n", "line 1"),
+        ('[device.a]\ntransport = "local"\n', ":1: unknown field 'device'"),
+        ("", "no devices"),
+        ("devices = 3\n", "no devices"),
+        ("[devices]\na = 3\n", ":2: devices.a must be a table"),
+        ("[devices.a]\nthreads = [1]\n", ":1: devices.a.transport: this field is missing"),
+        (
+            '[devices.a]\ntransport = "carrier pigeon"\n',
+            ":2: devices.a.transport: input should be 'local', 'ssh' or 'adb'",
+        ),
+        (
+            '[devices.a]\ntransport = "local"\nthread = [1]\n',
+            ":3: devices.a.thread: unknown field, did you mean threads?",
+        ),
+        ('[devices.a]\ntransport = "local"\n\nthreads = [0]\n', ":4: devices.a.threads.0: "),
+        ('[devices.a]\ntransport = "local"\nthreads = []\n', ":3: devices.a.threads: "),
+        ('[devices.a]\ntransport = "local"\nthreads = "two"\n', ":3: devices.a.threads: "),
+        ('[devices.a]\ntransport = "local"\n[devices.b]\ntransport = 1\n', ":4: devices.b.transport: "),
+        ('[devices."a b/c"]\ntransport = "local"\n', ":1: devices.a b/c: a device's name is letters"),
+        ('[devices.a]\ntransport = "local"\nname = "b"\n', ":3: devices.a.name: unknown field"),
+        ('[devices.a]\ntransport = "local"\nhost = "b"\n', ":3: devices.a.host: only a device with transport 'ssh'"),
+        ('[devices.a]\ntransport = "ssh"\nserial = "b"\n', ":3: devices.a.serial: only a device with transport 'adb'"),
+        ('[devices.a]\ntransport = "ssh"\nport = 0\n', ":3: devices.a.port: "),
+        ('[devices.a]\ntransport = "ssh"\nhost = "-oX"\n', ":3: devices.a.host: "),
+        ('[devices.a]\ntransport = "ssh"\ncores = "4-"\n', ":3: devices.a.cores: "),
+        ('[devices.a]\ntransport = "ssh"\nclass = 3\n', ":3: devices.a.class: "),
+        ('[devices.a]\ntransport = "local"\ntransport = "local"\n', "line 3"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        fleet.load(write(tmp_path, text))
+    assert str(caught.value).startswith(str(tmp_path / "devices.toml"))
+    assert message in str(caught.value)
+
+
+def test_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "devices.toml"
+    path.write_bytes(b"[devices.a]\n\xff\xfe\n")
+    with pytest.raises(ConfigError, match=":2: not UTF-8 text"):
+        fleet.load(path)
+
+
+def test_a_folder_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        fleet.load(tmp_path)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_devices_or_a_config_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("fleet") / "devices.toml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with suppress(ConfigError):
+        assert fleet.load(path)
+
+
+def test_choose() -> None:
+    devices = {
+        name: fleet.Device(name=name, transport="local", class_=name[:2], tags=("arm", name[-1]))
+        for name in ("pi4", "pi5", "pixel")
+    }
+    names = lambda *given: [device.name for device in fleet.choose(devices, given)]  # noqa: E731
+    assert names("pi5,pi4", "pi5") == ["pi5", "pi4"]
+    assert names("all") == ["pi4", "pi5", "pixel"]
+    assert names("pi?") == ["pi4", "pi5"]
+    assert names("tag:5", "class:pi") == ["pi5", "pi4", "pixel"]
+    with pytest.raises(UnknownDevice, match="no device has the class 'jetson'; there are: pi"):
+        names("class:jetson")
+    with pytest.raises(UnknownDevice, match="no device is called 'pixl'; did you mean pixel"):
+        names("pixl")
+
+
+def test_the_nearest_file_above_counts(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert fleet.find_file(deep) == path
+
+
+def test_fields_of_a_device_over_ssh(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '[devices.pi5]\ntransport = "ssh"\nhost = "pi5.lan"\nport = 2222\nuser = "pi"\ncores = "0,2-3"\nclass = "pi"\n',
+    )
+    device = fleet.load(path)["pi5"]
+    assert (device.interpreter, device.folder, device.core_set()) == ("python3", ".cache/edgebench", [0, 2, 3])
+    assert str(device.login(None).address) == "pi@pi5.lan:2222"
+    assert fleet.LOCAL.folder is None
+    assert device.model_copy(update={"root": "~/bench"}).folder == "bench"

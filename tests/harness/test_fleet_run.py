@@ -1,0 +1,336 @@
+"""`bench` with a device over a real SSH server: from adding it to losing it in the middle of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from results import journal
+from results.records import RunDocument
+from tests.rigs.bench import Bench
+from tests.rigs.proxy import FaultProxy, between
+from tests.rigs.sshd import Sshd, marked, serving
+
+FAKE = ("--models", "tiny.onnx", "--backends", "fake")
+LONG = (*FAKE, "--threads", "1,2,3")  # six restarts
+
+
+@pytest.fixture(autouse=True)
+def no_host_left(tmp_path: Path) -> Iterator[None]:
+    """A test that fails may leave `bench` running."""
+    yield
+    for pid in marked(f"TMPDIR={tmp_path}"):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with serving(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Sshd) -> Iterator[FaultProxy]:
+    with between(server.port) as running:
+        server.trust(running.port)
+        yield running
+
+
+def host(folder: Path, server: Sshd, port: int, *, timeout_s: float = 5.0, extra: str = "") -> Bench:
+    """A host of its own: workspace, temporary folder with its locks, and a devices.toml with `box` and `local`."""
+    (folder / "tmp").mkdir(parents=True)
+    bench = Bench(folder, {"HOME": str(server.client), "TMPDIR": str(folder / "tmp"), "PYTHONFAULTHANDLER": "1"})
+    (folder / "devices.toml").write_text(
+        f'[devices.local]\ntransport = "local"\n\n[devices.box]\ntransport = "ssh"\nhost = "{server.address}"\n'
+        f'port = {port}\npython = "{sys.executable}"\ntimeout_s = {timeout_s}\n{extra}'
+    )
+    bench.copy_model()
+    return bench
+
+
+def document(bench: Bench) -> RunDocument:
+    (folder,) = (bench.workspace / "runs").iterdir()
+    return journal.read(folder)
+
+
+def wait_for_restarts(bench: Bench, count: int, process: subprocess.Popen[str], device: str = "box") -> None:
+    """Wait until that many restarts of a device are in the journal."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        journals = list(bench.workspace.glob("runs/*/journal.jsonl"))
+        lines = journals[0].read_text().splitlines() if journals else []
+        cases = {case["case_id"] for case in json.loads(lines[0])["cases"] if case["device"] == device} if lines else ()
+        if sum(any(f'"{case}"' in line for case in cases) for line in lines[1:]) >= count:
+            return
+        time.sleep(0.02)
+    pytest.fail("no restarts")
+
+
+def finish(process: subprocess.Popen[str], expect: int = 0) -> tuple[str, str]:
+    try:
+        stdout, stderr = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # says where every thread is
+        pytest.fail("\n".join(process.communicate()))
+    assert "Traceback" not in stderr, stderr
+    assert process.returncode == expect, stdout + stderr
+    return stdout, stderr
+
+
+def measuring(server: Sshd, besides: set[int]) -> int:
+    """Return the process that measures on the device now."""
+    running = server.home / ".cache" / "edgebench" / "lock.running"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError, ValueError, KeyError):
+            pid = int(json.loads(running.read_text())["pid"])
+            if pid not in besides:
+                return pid
+        time.sleep(0.02)
+    pytest.fail("no measurement")
+
+
+def rows(stdout: str) -> dict[str, dict[str, Any]]:
+    """Return device -> its row; where it has several, the one with the fewest restarts."""
+    found = sorted(json.loads(stdout)["rows"], key=lambda row: -int(row["n_restarts"]))
+    return {row["device"]: row for row in found}
+
+
+def test_measuring_over_ssh_and_a_second_run_that_sends_no_model(
+    tmp_path: Path, server: Sshd, proxy: FaultProxy
+) -> None:
+    bench = host(tmp_path / "host", server, proxy.port, extra='cores = "0"\n')
+    (row,) = bench.rows("run", "--device", "box", "--models", "tiny.onnx", "--backends", "onnxruntime")
+    assert row["device"] == "box"
+    assert row["verdict"] in {"valid", "unstable"}
+    assert row["n_restarts"] == 2
+    assert row["actual"]["cores"] == "0"
+    pushed = sorted(path.name for path in (server.home / ".cache/edgebench").rglob("*") if path.is_file())
+    assert [name.split("-")[0] for name in pushed] == ["agent", "io", "lock", "lock.running", "model.onnx"]
+    before = {path: path.stat().st_mtime_ns for path in server.home.rglob("model.onnx")}
+    bench("run", "--device", "box", "--models", "tiny.onnx", "--backends", "fake")
+    assert {path: path.stat().st_mtime_ns for path in server.home.rglob("model.onnx")} == before
+    assert (server.home / ".cache/edgebench/lock").read_text() == ""
+
+
+def test_cut_connections_lose_nothing(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
+    bench = host(tmp_path / "host", server, proxy.port)
+    process = bench.start("run", "--device", "box", *LONG, "--reconnect", "10", "--json")
+    for count in (1, 3):
+        wait_for_restarts(bench, count, process)
+        proxy.cut()
+    stdout, stderr = finish(process)
+    assert rows(stdout)["box"]["n_restarts"] == 2
+    assert {restart.outcome for restart in document(bench).restarts} == {"ok"}
+    assert "was lost" in stderr
+
+
+def test_a_stalled_connection_is_replaced(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
+    bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
+    process = bench.start("run", "--device", "box", *LONG, "--reconnect", "10", "--json")
+    wait_for_restarts(bench, 1, process)
+    proxy.faults.stall_after = 0
+    time.sleep(0.5)
+    proxy.heal()
+    stdout, _ = finish(process)
+    assert rows(stdout)["box"]["n_restarts"] == 2
+    assert {restart.outcome for restart in document(bench).restarts} == {"ok"}
+
+
+def test_a_device_that_stays_away_is_offline_and_resume_finishes(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    process = bench.start("run", "--device", "box,local", *LONG, "--reconnect", "1.5", "--json")
+    wait_for_restarts(bench, 1, process)
+    server.stop()
+    stdout, stderr = finish(process)
+    found = rows(stdout)
+    assert found["local"]["n_restarts"] == 2
+    assert "nothing listens on port" in stderr
+    before = document(bench).restarts
+    server.start()
+    resumed = rows(bench("run", "--resume", "last", "--json").stdout)
+    assert resumed["box"]["n_restarts"] == 2
+    assert document(bench).restarts[: len(before)] == before
+
+
+def test_a_device_that_is_off_from_the_beginning(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    server.stop()
+    begun = time.monotonic()
+    (row,) = bench.rows("run", "--device", "box", *FAKE)
+    assert row["verdict"] == "offline"
+    assert "nothing listens on port" in row["reason"]
+    assert time.monotonic() - begun < 30
+
+
+def test_two_hosts_take_turns(tmp_path: Path, server: Sshd) -> None:
+    one, other = host(tmp_path / "one", server, server.port), host(tmp_path / "other", server, server.port)
+    first = one.start("run", "--device", "box", *LONG)
+    wait_for_restarts(one, 1, first)
+    refused = other("run", "--device", "box", *FAKE, "--wait", "0", expect=2)
+    assert "device box is in use by bench run" in refused.stderr
+    second = other.start("run", "--device", "box", *FAKE)
+    finish(first)
+    assert "device box is in use by bench run" in finish(second)[1]
+    theirs = [restart for run in (other.workspace / "runs").iterdir() for restart in journal.read(run).restarts]
+    assert len(theirs) == 2  # none of the refused run
+    assert min(restart.started_at for restart in theirs) >= document(one).restarts[-1].started_at
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_host_that_ends_leaves_nothing_and_resumes(tmp_path: Path, server: Sshd, number: int) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    process = bench.start("run", "--device", "box", *LONG)
+    wait_for_restarts(bench, 2, process)
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    deadline = time.monotonic() + 10
+    while server.processes("agent-") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not server.processes("agent-")
+    assert [row["n_restarts"] for row in bench.rows("run", "--resume", "last", "--wait", "5")] == [2, 2, 2]
+
+
+def test_a_vanished_host_s_lock_ends_with_its_lease(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
+    one = host(tmp_path / "one", server, proxy.port, timeout_s=1.0)
+    other = host(tmp_path / "other", server, server.port)
+    first = one.start("run", "--device", "box", *LONG, "--reconnect", "60")
+    wait_for_restarts(one, 1, first)
+    proxy.faults.stall_after = 0  # the server is not told that the host is gone
+    first.kill()
+    first.communicate()
+    (row,) = other.rows("run", "--device", "box", *FAKE, "--wait", "30")
+    assert row["n_restarts"] == 2
+
+
+def test_random_faults_lose_nothing(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
+    """Kill, cut and stall at random moments; EDGEBENCH_FAULTS says how often, EDGEBENCH_SEED which ones."""
+    faults = int(os.environ.get("EDGEBENCH_FAULTS", "6"))
+    random_ = random.Random(int(os.environ.get("EDGEBENCH_SEED", "1")))
+    bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
+    again = ("--reconnect", "20", "--wait", "30")
+    process = bench.start("run", "--device", "box", *LONG, *again)
+    for _ in range(faults):
+        time.sleep(random_.uniform(0.1, 2.5))
+        kept = finished(bench)
+        fault = random_.choice(["kill", "cut", "stall"])
+        if fault == "kill" or process.poll() is not None:
+            process.kill()
+            process.communicate()
+        elif fault == "cut":
+            proxy.cut()
+        else:
+            proxy.faults.stall_after = 0
+            time.sleep(0.3)
+            proxy.heal()
+        assert finished(bench)[: len(kept)] == kept
+        if process.returncode is not None:
+            runs = bench.workspace / "runs"
+            is_done = process.returncode == 0 or not list(runs.glob("*/journal.jsonl"))
+            arguments = ("--device", "box", *LONG) if is_done else ("--resume", "last")
+            process = bench.start("run", *arguments, *again)
+    finish(process)
+    for folder in (bench.workspace / "runs").iterdir():
+        for _ in range(3):
+            if all(row["n_restarts"] == 2 for row in bench.rows("run", "--resume", folder.name, *again)):
+                break
+        run = journal.read(folder)
+        done = [(restart.case_id, restart.round) for restart in run.restarts if restart.outcome == "ok"]
+        assert sorted(done) == sorted((case.case_id, round_) for case in run.header.cases for round_ in range(2))
+        assert {restart.outcome for restart in run.restarts} <= {"ok", "offline"}, run.restarts
+
+
+def finished(bench: Bench) -> list[str]:
+    """Return the newest journal's complete lines."""
+    journals = sorted(bench.workspace.glob("runs/*/journal.jsonl"))
+    return journals[-1].read_text().splitlines(keepends=True)[:-1] if journals else []
+
+
+def test_an_agent_that_the_kernel_kills_is_told_as_such(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    process = bench.start(
+        "run", "--device", "box", *FAKE, "--backend-option", "fake.fault=hang", "--patience", "60", "--json"
+    )
+    killed: set[int] = set()
+    for _ in range(2):  # a failed restart is tried once more
+        killed.add(pid := measuring(server, killed))
+        os.kill(pid, signal.SIGKILL)
+    stdout, _ = finish(process, expect=1)
+    assert "SIGKILL, as the kernel does when memory runs out" in rows(stdout)["box"]["reason"]
+
+
+def test_a_changed_host_key_is_offline_with_its_reason(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    server.change_host_key()
+    (row,) = bench.rows("run", "--device", "box", *FAKE)
+    assert row["verdict"] == "offline"
+    assert "not the known one" in row["reason"]
+
+
+# bench devices
+
+
+def test_add_check_forget(tmp_path: Path, server: Sshd) -> None:
+    (server.client / ".ssh" / "known_hosts").unlink()
+    folder = tmp_path / "host"
+    (folder / "tmp").mkdir(parents=True)
+    bench = Bench(folder, {"HOME": str(server.client), "TMPDIR": str(folder / "tmp")})
+    where = f"{server.user}@{server.address}:{server.port}"
+    refused = bench("devices", "add", "box", "--ssh", where, expect=2)
+    assert "SHA256:" in refused.stderr
+    assert "is not known yet" in refused.stderr
+    assert not (folder / "devices.toml").exists()
+    bench("devices", "add", "box", "--ssh", where, "--accept-new-host-key")
+    text = (folder / "devices.toml").read_text()
+    assert "[devices.local]" in text
+    assert f'[devices.box]\ntransport = "ssh"\nhost = "{server.address}"\nport = {server.port}' in text
+    (folder / "devices.toml").write_text(text + f'# mine\npython = "{sys.executable}"\n')
+    answer = bench.json("devices", "check", "box")["devices"][0]
+    assert answer["usable"]
+    assert answer["works"][0] == "connects and logs in"
+    assert answer["system"]["free_bytes"] > 0
+    bench("devices", "add", "box", expect=0)  # known already: nothing to ask
+    server.change_host_key()
+    assert "not the known one" in bench("devices", "check", "box", expect=1).stdout
+    assert "not the known one" in bench("devices", "add", "box", "--accept-new-host-key", expect=2).stderr
+    bench("devices", "forget", "box")
+    assert "box" not in (folder / "devices.toml").read_text()
+    assert "[devices.local]" in (folder / "devices.toml").read_text()
+    assert (bench.workspace / "known_hosts").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("add", "box", "--ssh", "a b"), "is not [user@]host[:port]"),
+        (("add", "local", "--ssh", "pi"), "a device local already"),
+        (("add", "bad/name", "--ssh", "no-such-host.invalid"), "a device's name is letters"),
+        (("add", "x", "--ssh", "no-such-host.invalid"), "cannot be resolved"),
+        (("forget", "nothing"), "no device is called 'nothing'"),
+    ],
+)
+def test_what_add_and_forget_refuse(bench: Bench, arguments: tuple[str, ...], words: str) -> None:
+    (bench.folder / "devices.toml").write_text('[devices.local]\ntransport = "local"\n')
+    assert words in bench("devices", *arguments, expect=2).stderr
+
+
+def test_check_says_what_to_do_about_a_missing_python(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    path = bench.folder / "devices.toml"
+    path.write_text(path.read_text().replace(sys.executable, "/no/such/python"))
+    said = bench("devices", "check", "box", expect=1).stdout
+    assert "works: connects and logs in" in said
+    assert "/no/such/python is not there or cannot be run; name another with python" in said

@@ -1,0 +1,96 @@
+"""One at a time on a device, whatever the process; a killed holder holds nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import locks
+from harness.errors import DeviceBusy
+from tests.rigs.bench import ROOT
+
+HOLD = """
+import sys, time
+from harness import locks
+with locks.hold(sys.argv[1], 'a test', wait_s=0):
+    print('held', flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def holder(name: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, name], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], number: int) -> None:
+    process.send_signal(number)
+    process.wait()
+    assert process.stdout
+    process.stdout.close()
+
+
+def test_a_second_holder_is_told_who_has_it() -> None:
+    other = holder("pi")
+    try:
+        words = rf"device pi is in use by a test \(pid {other.pid}, .*gave up after 0 s"
+        with pytest.raises(DeviceBusy, match=words), locks.hold("pi", "me", wait_s=0):
+            pass
+    finally:
+        end(other, signal.SIGKILL)
+
+
+def test_a_killed_holder_holds_nothing() -> None:
+    end(holder("pi"), signal.SIGKILL)
+    with locks.hold("pi", "me", wait_s=0):
+        pass
+
+
+def test_waiting_says_so_once_and_then_gets_it() -> None:
+    other = holder("pi")
+    told: list[str] = []
+
+    def on_wait(message: str) -> None:
+        told.append(message)
+        end(other, signal.SIGKILL)
+
+    with locks.hold("pi", "me", wait_s=30, on_wait=on_wait):
+        assert len(told) == 1
+
+
+def test_waiting_can_be_called_off() -> None:
+    other = holder("pi")
+    try:
+        with pytest.raises(DeviceBusy), locks.hold("pi", "me", wait_s=60, stopping=lambda: True):
+            pass
+    finally:
+        end(other, signal.SIGKILL)
+
+
+def test_two_devices_do_not_wait_for_each_other() -> None:
+    with locks.hold("pi", "me", wait_s=0), locks.hold("pixel", "me", wait_s=0):
+        pass
+
+
+def test_what_stands_in_a_foreign_lock_file_is_only_text() -> None:
+    with locks.hold("pi", "me", wait_s=0):
+        path = locks.folder() / "pi.lock"
+        path.write_bytes(b'{"reason": "\\u001b[2J", "pid": 1, "user": "x", "since": "y"}')
+        handle = os.open(path, os.O_RDWR)
+        assert "\x1b" not in locks._owner(handle)
+        path.write_bytes(b"\xff\xfe{")
+        assert locks._owner(handle) == "another run"
+        os.close(handle)

@@ -1,0 +1,53 @@
+"""Emulated 64-bit Arm devices, set up from this machine and really inferring."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from harness.provision.device import Provisioner
+from models.artifacts import ArtifactStore
+from tests.rigs.adbd import AdbServer
+from tests.rigs.arm64 import make_phone, make_pi, need_arm64, phone_over_adb, pi_over_ssh
+from tests.rigs.provisioning import CACHE, restart_tiny
+
+pytestmark = [pytest.mark.arm64, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def _arm64() -> None:
+    need_arm64()
+
+
+def test_a_raspberry_pi_over_ssh_runs_all_three_runtimes(tmp_path: Path, store: ArtifactStore) -> None:
+    machine = make_pi(tmp_path / "pi")
+    with pi_over_ssh(machine, tmp_path / "ssh") as transport:
+        worker = Provisioner(transport, PurePosixPath(".cache/edgebench"), CACHE)
+        outcome, record = worker.setup(("onnxruntime", "openvino", "tflite"))
+        assert (outcome.machine, outcome.own_python, outcome.problems) == ("aarch64", True, [])
+        for backend, kind in (("onnxruntime", "onnx"), ("openvino", "onnx"), ("tflite", "tflite")):
+            restart = restart_tiny(transport, record, store, backend, kind, patience_s=240.0)
+            assert restart.outcome == "ok", restart.reason
+            assert restart.verified
+            assert restart.agent["machine"] == "aarch64"
+        again, same = worker.setup(("onnxruntime", "openvino", "tflite"))
+        assert (again.pushed, again.versions, same) == ([], outcome.versions, record)
+        worker.clean()
+    assert not machine.path(PurePosixPath("/root/.cache/edgebench")).exists()
+
+
+def test_a_phone_without_glibc_and_python_runs_models_over_adb(
+    tmp_path: Path, store: ArtifactStore, adb_server: AdbServer
+) -> None:
+    machine = make_phone(tmp_path / "phone")
+    with phone_over_adb(machine, adb_server) as transport:
+        worker = Provisioner(transport, PurePosixPath("/data/local/tmp/edgebench"), CACHE)
+        outcome, record = worker.setup(("onnxruntime", "tflite"))
+        assert (outcome.machine, outcome.own_python, outcome.problems) == ("aarch64", False, [])
+        for backend, kind in (("onnxruntime", "onnx"), ("tflite", "tflite")):
+            restart = restart_tiny(transport, record, store, backend, kind, patience_s=240.0)
+            assert restart.outcome == "ok", restart.reason
+            assert restart.verified
+        worker.clean()
+        assert list(machine.path(PurePosixPath("/data/local/tmp")).iterdir()) == []

@@ -1,0 +1,458 @@
+"""The SSH transport against a real OpenSSH server: log-in and its errors, odd servers, faults of the network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from harness.errors import (
+    AgentError,
+    AuthenticationFailed,
+    CommandTimeout,
+    ConnectError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    TransferError,
+)
+from harness.transports import ssh as ssh_transport
+from harness.transports import ssh_address, ssh_connection, ssh_stream
+from harness.transports.base import MAX_STDERR_BYTES
+from harness.transports.ssh import SshTransport
+from tests.rigs.proxy import FaultProxy, between
+from tests.rigs.sshd import Sshd, free_port, make_key, serving
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The host's side must see neither this user's keys nor his configuration."""
+    home = tmp_path / "host"
+    (home / ".ssh").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return home
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with serving(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Sshd) -> Iterator[FaultProxy]:
+    with between(server.port) as running:
+        server.trust(running.port)
+        yield running
+
+
+def blob(path: Path, size: int = 4 << 20) -> Path:
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def same(one: Path, other: Path) -> bool:
+    return hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
+
+
+# Logging in
+
+
+def test_an_unknown_host_key_is_refused_with_its_fingerprint(server: Sshd, tmp_path: Path) -> None:
+    login = replace(server.login(), own_known_hosts=tmp_path / "none")
+    printed = subprocess.run(
+        ["ssh-keygen", "-lf", str(server.folder / "host.pub")], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
+    with pytest.raises(HostKeyUnknown) as caught:
+        SshTransport(login)
+    assert printed in str(caught.value)
+    assert str(caught.value).startswith("box (")
+    assert "bench devices add box" in str(caught.value)
+
+
+def test_a_changed_host_key_is_refused(server: Sshd) -> None:
+    server.change_host_key()
+    with pytest.raises(HostKeyChanged, match="not the known one"):
+        SshTransport(server.login())
+
+
+def test_a_revoked_host_key_is_refused(server: Sshd) -> None:
+    known = server.client / ".ssh" / "known_hosts"
+    known.write_text(known.read_text() + "@revoked " + known.read_text())
+    with pytest.raises(HostKeyChanged, match="revoked"):
+        SshTransport(server.login())
+
+
+@pytest.mark.parametrize("form", ["hashed", "pattern", "among nonsense"])
+def test_forms_of_known_hosts(server: Sshd, form: str) -> None:
+    known = server.client / ".ssh" / "known_hosts"
+    if form == "hashed":
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, capture_output=True)
+        assert known.read_text().startswith("|1|")
+    elif form == "pattern":
+        known.write_text(f"[127.0.0.*]:{server.port},!other {known.read_text().split(' ', 1)[1]}")
+    else:
+        known.write_bytes(b"\xff\xfe nonsense\n\n# comment\n|1|x ssh-rsa AAAA\n" + known.read_bytes())
+    SshTransport(server.login()).close()
+
+
+def test_the_wrong_key(server: Sshd, tmp_path: Path) -> None:
+    make_key(tmp_path / "other")
+    address = replace(server.login().address, identity_files=(tmp_path / "other", tmp_path / "missing"))
+    with pytest.raises(AuthenticationFailed) as caught:
+        SshTransport(replace(server.login(), address=address))
+    assert f"{tmp_path / 'other'}" in str(caught.value)
+    assert f"{tmp_path / 'missing'} (no such file)" in str(caught.value)
+    assert "ssh-copy-id" in str(caught.value)
+
+
+def test_a_key_with_a_passphrase_is_named(server: Sshd) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(server.identity)], check=True)
+    with pytest.raises(AuthenticationFailed, match="has a passphrase: load it into ssh-agent"):
+        SshTransport(server.login())
+
+
+def test_a_server_without_key_log_in(tmp_path: Path) -> None:
+    options = ["PubkeyAuthentication no", "KbdInteractiveAuthentication yes"]
+    with serving(tmp_path / "server", options=options) as server, pytest.raises(AuthenticationFailed):
+        SshTransport(server.login())
+
+
+def test_a_closed_port(server: Sshd) -> None:
+    with pytest.raises(ConnectError, match="nothing listens on port"):
+        SshTransport(server.login(port=free_port()))
+
+
+def test_a_name_that_does_not_resolve(server: Sshd) -> None:
+    address = replace(server.login().address, host="no-such-host.invalid")
+    with pytest.raises(ConnectError, match=r"the name no-such-host\.invalid cannot be resolved"):
+        SshTransport(replace(server.login(), address=address))
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 100_000])
+def test_something_else_listens_there(server: Sshd, said: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(said)
+            time.sleep(2)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError, match="is it the right port"):
+            SshTransport(server.login(port=listener.getsockname()[1], timeout_s=1.0))
+        assert time.monotonic() - begun < 6
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_ssh_config_is_honored(server: Sshd, own_home: Path) -> None:
+    (own_home / ".ssh" / "conf.d").mkdir()
+    (own_home / ".ssh" / "config").write_text("Include conf.d/*\nHost *\n  User nobody\n")
+    (own_home / ".ssh" / "conf.d" / "box").write_text(
+        f"Host box\n  HostName {server.address}\n  Port {server.port}\n  User {server.user}\n"
+        f"  IdentityFile {server.identity}\n"
+    )
+    address = ssh_address.resolve("box")
+    assert str(address) == f"{server.user}@{server.address}:{server.port}"
+    SshTransport(replace(server.login(), address=address)).close()
+    assert ssh_address.resolve("box", user="me", port=1).user == "me"
+
+
+def test_a_jump_host(server: Sshd, tmp_path: Path, own_home: Path) -> None:
+    with serving(tmp_path / "jump") as jump:
+        jump_known = (jump.client / ".ssh" / "known_hosts").read_text()
+        (own_home / ".ssh" / "known_hosts").write_text(jump_known)
+        (own_home / ".ssh" / "config").write_text(
+            f"Host box\n  ProxyJump {jump.user}@{jump.address}:{jump.port}\n  HostName {server.address}\n"
+            f"  Port {server.port}\nHost *\n  IdentityFile {jump.identity}\n"
+        )
+        shutil.copy(jump.folder / "authorized_keys", server.folder / "authorized_keys")
+        login = replace(server.login(), address=ssh_address.resolve("box"))
+        connected = SshTransport(login)
+        assert connected.run(["echo", "through"], timeout_s=10).stdout == b"through\n"
+        connected.close()
+        (own_home / ".ssh" / "known_hosts").unlink()
+        with pytest.raises(HostKeyUnknown, match="jump host"):
+            SshTransport(login)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("pi", ("pi", None, None)),
+        ("me@pi.lan:2222", ("pi.lan", 2222, "me")),
+        ("[fe80::1%eth0]:22", ("fe80::1%eth0", 22, None)),
+    ],
+)
+def test_split(text: str, parts: tuple[str, int | None, str | None]) -> None:
+    assert ssh_address.split(text) == parts
+
+
+@pytest.mark.parametrize("text", ["", "a b", "-oProxyCommand=x", "me@", "pi:0", "pi:99999", "a@b@c", "fe80::1"])
+def test_split_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        ssh_address.split(text)
+
+
+# Commands
+
+
+def test_arguments_arrive_as_they_are(server: Sshd) -> None:
+    odd = ["a b", "$(touch /tmp/x)", "'", '"', "`id`", "*", "~", "-n", "\\", "ä\n!", ";exit 7", ""]
+    with server.transport() as connected:
+        code = "import sys, os; os.write(1, repr(sys.argv[1:]).encode())"
+        answered = connected.run([sys.executable, "-c", code, *odd], timeout_s=20)
+    assert answered.stdout.decode() == repr(odd)
+
+
+def test_exit_code_stderr_and_signals_are_told_apart(server: Sshd) -> None:
+    with server.transport() as connected:
+        answered = connected.run(["sh", "-c", "echo out; echo err >&2; exit 7"], timeout_s=20)
+        assert (answered.exit_code, answered.stdout, answered.stderr) == (7, b"out\n", b"err\n")
+        killed = connected.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], timeout_s=20)
+        assert (killed.exit_code, killed.signal) == (None, 9)
+        missing = connected.run(["no-such-program"], timeout_s=20)
+        assert missing.exit_code == 127
+        assert b"not found" in missing.stderr
+
+
+def test_time_outs_end_what_runs(server: Sshd) -> None:
+    with server.transport() as connected:
+        with pytest.raises(CommandTimeout):
+            connected.run(["sleep", "1234"], timeout_s=0.5)
+        stream = connected.stream(["sh", "-c", "sleep 1234 & sleep 1234"], stdin=b"")
+        with pytest.raises(CommandTimeout, match=r"no answer within 0\.5 s"):
+            stream.read_line(0.5)
+        assert stream.close().exit_code is None
+        for _ in range(100):
+            if not server.processes("1234"):
+                return
+            time.sleep(0.05)
+    pytest.fail("the command still runs")
+
+
+def test_floods_are_bounded(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_stream, "MAX_LINE_BYTES", 1 << 20)
+    with server.transport() as connected:
+        with pytest.raises(AgentError, match="bytes of output"):
+            connected.run(["head", "-c", "9000000", "/dev/zero"], timeout_s=20)
+        stream = connected.stream(["cat", "/dev/zero"], stdin=b"")
+        with pytest.raises(AgentError, match="a line longer than"):
+            stream.read_line(20)
+        stream.close()
+        noisy = connected.run(["sh", "-c", "head -c 3000000 /dev/zero >&2; echo the end >&2; echo done"], timeout_s=20)
+    assert noisy.stdout == b"done\n"
+    assert noisy.stderr.endswith(b"the end\n")
+    assert len(noisy.stderr) <= MAX_STDERR_BYTES
+
+
+def test_closing_from_another_thread_ends_a_read(server: Sshd) -> None:
+    with server.transport() as connected:
+        stream = connected.stream(["sleep", "1234"], stdin=b"")
+        threading.Timer(0.5, connected.close).start()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError, match="is closed"):
+            stream.read_line(60)
+        stream.close()
+        assert time.monotonic() - begun < 5
+        with pytest.raises(ConnectError):
+            connected.run(["true"], timeout_s=5)
+
+
+# Odd servers
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox ash", "bash"])
+def test_log_in_shells_and_profiles_that_print(tmp_path: Path, shell: str) -> None:
+    if shutil.which(shell.split()[0]) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "login.sh"
+    script.write_text(
+        f'#!/bin/sh\nprintf \'{{"event":"done"}}\\nWelcome> \'\nsleep 0.5\necho >&2 greetings\n'
+        f'exec {shell} -c "$SSH_ORIGINAL_COMMAND"\n'
+    )
+    script.chmod(0o755)
+    banner = tmp_path / "banner"
+    banner.write_text("Property of nobody\n" * 50)
+    odd = serving(tmp_path / "server", login_shell=str(script), options=[f"Banner {banner}"])
+    with odd as server, server.transport() as connected:
+        assert connected.run(["cat"], stdin=b"x\n", timeout_s=20).stdout == b"x\n"
+        stream = connected.stream(["sh", "-c", "read A; echo $A"], stdin=b"line\n")
+        assert stream.read_line(20) == b"line"
+        stream.close()
+        source, target = blob(tmp_path / "source"), tmp_path / "there" / "file"
+        connected.push(source, PurePosixPath(target))
+    assert same(source, target)
+
+
+def test_an_account_that_runs_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path / "server", login_shell="echo no shell for you") as server, server.transport() as connected:
+        answered = connected.run(["true"], timeout_s=20)
+        assert answered.stdout == b""
+        assert b"no shell for you" in answered.stderr
+
+
+def test_a_profile_without_end(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "server", login_shell="yes") as server,
+        server.transport() as connected,
+        pytest.raises(AgentError, match="before the command began"),
+    ):
+        connected.run(["true"], timeout_s=20)
+
+
+def test_a_folder_that_cannot_be_written(server: Sshd, tmp_path: Path) -> None:
+    with server.transport() as connected, pytest.raises(TransferError, match=r"/proc/none"):
+        connected.push(blob(tmp_path / "source", 10), PurePosixPath("/proc/none/file"))
+
+
+# Files
+
+
+def test_relative_paths_are_in_the_home(server: Sshd, tmp_path: Path) -> None:
+    source = blob(tmp_path / "source", 1000)
+    with server.transport() as connected:
+        for name in (".cache/edgebench/file", "file with space", "-file"):
+            connected.push(source, PurePosixPath(name))
+            connected.pull(PurePosixPath(name), tmp_path / "back")
+            assert same(source, server.home / name)
+            assert same(source, tmp_path / "back")
+
+
+def test_a_second_push_sends_nothing(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
+    source, target = blob(tmp_path / "source"), PurePosixPath(tmp_path / "target")
+    with server.transport(port=proxy.port) as connected:
+        connected.push(source, target)
+        proxy.sent = 0
+        connected.push(source, target)
+    assert proxy.sent < 50_000
+
+
+def test_a_cut_push_goes_on_where_it_ended(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
+    source, target = blob(tmp_path / "source", 8 << 20), tmp_path / "there" / "target"
+    proxy.faults.cut_after = 5 << 20
+    with server.transport(port=proxy.port) as connected, pytest.raises(ConnectError, match="was lost"):
+        connected.push(source, PurePosixPath(target))
+    assert not target.exists()
+    proxy.heal()
+    with server.transport(port=proxy.port) as connected:
+        connected.push(source, PurePosixPath(target))
+    assert same(source, target)
+    assert proxy.sent < 6 << 20
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_damaged_part_is_sent_anew(server: Sshd, tmp_path: Path) -> None:
+    source, target = blob(tmp_path / "source"), tmp_path / "target"
+    with server.transport() as connected:
+        connected.push(blob(tmp_path / "other"), PurePosixPath(target))
+        name = ssh_transport._likeness(source, source.stat().st_size)
+        (tmp_path / f".part-{name}").write_bytes(b"x" * 1000)
+        target.unlink()
+        connected.push(source, PurePosixPath(target))
+    assert same(source, target)
+
+
+def test_a_stalled_push_ends_in_time(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
+    proxy.faults.stall_after = 1 << 20
+    begun = time.monotonic()
+    with server.transport(port=proxy.port, timeout_s=1.0) as connected, pytest.raises(ConnectError, match="was lost"):
+        connected.push(blob(tmp_path / "source", 16 << 20), PurePosixPath(tmp_path / "target"))
+    assert time.monotonic() - begun < 6
+
+
+def test_a_slow_push_arrives(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
+    proxy.faults.bytes_per_s = 1 << 20
+    source, target = blob(tmp_path / "source", 5 << 20), tmp_path / "target"
+    with server.transport(port=proxy.port, timeout_s=1.0) as connected:
+        connected.push(source, PurePosixPath(target))
+    assert same(source, target)
+
+
+def test_a_full_disk(server: Sshd, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted")
+    try:
+        with server.transport() as connected, pytest.raises(TransferError, match="No space left on device"):
+            connected.push(blob(tmp_path / "source"), PurePosixPath(disk / "target"))
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+# The network during a command
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall", "killed server"])
+def test_a_lost_connection_is_no_end_of_the_output(server: Sshd, proxy: FaultProxy, fault: str) -> None:
+    with server.transport(port=proxy.port, timeout_s=1.0) as connected:
+        stream = connected.stream(["sh", "-c", "echo first; sleep 1234"], stdin=b"")
+        assert stream.read_line(20) == b"first"
+        if fault == "cut":
+            proxy.cut()
+        elif fault == "stall":
+            proxy.faults.stall_after = 0
+        else:
+            server.stop()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError, match="was lost"):
+            stream.read_line(60)
+        assert time.monotonic() - begun < 6
+        assert stream.close().exit_code is None
+
+
+def test_silence_of_a_living_device_is_no_loss(server: Sshd) -> None:
+    with server.transport(timeout_s=0.5) as connected:
+        assert connected.run(["sh", "-c", "sleep 2.5; echo done"], timeout_s=20).stdout == b"done\n"
+
+
+def test_a_slow_link(server: Sshd, proxy: FaultProxy) -> None:
+    proxy.faults.delay_s = 0.05
+    with server.transport(port=proxy.port) as connected:
+        assert connected.run(["cat"], stdin=b"far away", timeout_s=20).stdout == b"far away"
+
+
+def test_no_process_of_a_session_is_left(server: Sshd) -> None:
+    with server.transport() as connected:
+        connected.stream(["cat"], stdin=b"")
+        time.sleep(0.3)
+        assert server.processes("cat")
+    for _ in range(100):
+        if not server.processes():
+            return
+        time.sleep(0.05)
+    pytest.fail("processes are left")
+
+
+def test_the_watch_has_the_documented_default() -> None:
+    assert ssh_connection.DEFAULT_TIMEOUT_S == 20.0
+
+
+def test_sending_a_little_is_no_sign_of_life(server: Sshd, proxy: FaultProxy) -> None:
+    with server.transport(port=proxy.port, timeout_s=1.0) as connected:
+        stream = connected.stream(["sleep", "1234"], stdin=b"")
+        proxy.faults.stall_after = 0
+        begun = time.monotonic()
+        while connected._connection.is_alive and time.monotonic() - begun < 10:
+            with suppress(ConnectError):
+                stream.write(b"\n")
+            time.sleep(0.2)
+        with pytest.raises(ConnectError, match="no sign of life"):
+            stream.read_line(1)
+        stream.close()

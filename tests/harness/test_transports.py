@@ -1,0 +1,129 @@
+"""One contract for every transport, and what is special to each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
+from harness.transports import Transport
+from harness.transports import base as transports_base
+from harness.transports.fake import FakeTransport
+from harness.transports.local import LocalTransport
+
+
+def echo(_command: Sequence[str], stdin: bytes) -> Iterator[bytes | None]:
+    """What `CAT` does on a real machine."""
+    yield from stdin.splitlines()
+
+
+CAT = [sys.executable, "-c", "import sys; [print(line, end='', flush=True) for line in sys.stdin]"]
+ONE_LINE = [sys.executable, "-c", "print(input(), flush=True)"]
+
+
+@pytest.fixture(params=["local", "fake", "adb", "ssh"])
+def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
+    made: Transport
+    if request.param == "local":
+        made = LocalTransport()
+    elif request.param == "fake":
+        made = FakeTransport(echo)
+    else:
+        made = request.getfixturevalue(f"{request.param}_transport")
+    yield made
+    made.close()
+
+
+def test_run_gives_back_what_was_printed(transport: Transport) -> None:
+    completed = transport.run(CAT, stdin=b"one\ntwo\n", timeout_s=20)
+    assert completed.stdout == b"one\ntwo\n"
+    assert completed.exit_code == 0
+
+
+def test_stream_gives_lines_then_the_end(transport: Transport) -> None:
+    stream = transport.stream(ONE_LINE, stdin=b"a line\n")
+    assert stream.read_line(20) == b"a line"
+    assert stream.read_line(20) is None
+    assert stream.close().exit_code == 0
+
+
+def test_push_then_pull_is_the_same_file(transport: Transport, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(100_000))
+    there = PurePosixPath(tmp_path / "device" / "deep" / "file")
+    transport.push(source, there)
+    transport.push(source, there)
+    transport.pull(there, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+
+
+def test_a_missing_file_is_a_transfer_error(transport: Transport, tmp_path: Path) -> None:
+    with pytest.raises(TransferError, match="nothing"):
+        transport.push(tmp_path / "nothing", PurePosixPath(tmp_path / "target"))
+    with pytest.raises(TransferError, match="nothing"):
+        transport.pull(PurePosixPath(tmp_path / "nothing"), tmp_path / "target")
+
+
+def test_close_is_idempotent(transport: Transport) -> None:
+    transport.close()
+    transport.close()
+
+
+def test_silence_is_a_timeout() -> None:
+    stream = LocalTransport().stream([sys.executable, "-c", "import time; time.sleep(60)"], stdin=b"")
+    with pytest.raises(CommandTimeout, match=r"no answer within 0\.2 s"):
+        stream.read_line(0.2)
+    assert stream.close().exit_code is None
+
+
+def test_run_that_takes_too_long_is_killed() -> None:
+    begun = time.monotonic()
+    with pytest.raises(CommandTimeout):
+        LocalTransport().run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_command_that_does_not_exist() -> None:
+    with pytest.raises(ConnectError, match="no-such-program cannot be started: No such file"):
+        LocalTransport().run(["no-such-program"], timeout_s=5)
+
+
+def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.transports.local.MAX_LINE_BYTES", 1 << 20)
+    flood = [sys.executable, "-c", "import sys\nwhile True: sys.stdout.write('x' * 65536)"]
+    stream = LocalTransport().stream(flood, stdin=b"")
+    with pytest.raises(AgentError, match="a line longer than"):
+        stream.read_line(20)
+    stream.close()
+
+
+def test_stderr_is_kept_to_its_end_and_cannot_block() -> None:
+    noisy = [sys.executable, "-c", "import sys; sys.stderr.write('y' * 3_000_000 + 'the end'); print('done')"]
+    stream = LocalTransport().stream(noisy, stdin=b"")
+    assert stream.read_line(20) == b"done"
+    completed = stream.close()
+    assert completed.stderr.endswith(b"the end")
+    assert len(completed.stderr) <= transports_base.MAX_STDERR_BYTES
+
+
+def test_closing_ends_grandchildren_too(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+    )
+    stream = LocalTransport().stream([sys.executable, "-c", code], stdin=b"")
+    grandchild = int(stream.read_line(20) or 0)
+    stream.close()
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the grandchild still runs")

@@ -1,0 +1,393 @@
+"""The worker's side of the user's own files: real ONNX files into the store, and every reason why not."""
+
+import contextlib
+import os
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from models.artifacts import ArtifactStore, file_sha256
+from models.errors import MissingShape, UnreadableModel
+from models.export.jobs import FileJob, FileTarget
+from models.export.own_files import FileImport, plain
+from models.own import Settings, read_settings
+from tests.models import onnx_files as files
+
+KEY = "a" * 64
+
+
+@pytest.fixture
+def take(tmp_path):
+    """Take one file into a store in this process; return (artifact, path in the store, arrays)."""
+    store = ArtifactStore(tmp_path / "store")
+
+    def _take(path, shapes=None, toml=None):
+        settings = Settings()
+        if toml is not None:
+            path.with_suffix(".toml").write_text(toml)
+            settings = read_settings(path.with_suffix(".toml"))
+        target = FileTarget(format=path.suffix[1:], path=str(path), key=KEY)
+        job = FileJob(
+            store=str(store.root),
+            model="m",
+            settings=settings,
+            input_shapes=shapes or {},
+            only_file=True,
+            targets=(target,),
+        )
+        for _ in FileImport(job, store).make(target):
+            pass
+        artifact = store.find(KEY)
+        with np.load(store.io_path(artifact), allow_pickle=False) as io:
+            return artifact, store.model_path(artifact), dict(io)
+
+    return _take
+
+
+def run(path, io):
+    """Run a stored file with ONNX Runtime's defaults, as a device would."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {value.name: io[f"in{i}"] for i, value in enumerate(session.get_inputs())})
+
+
+def shapes_of(artifact):
+    return {spec.name: spec.shape for spec in artifact.inputs}
+
+
+@pytest.mark.parametrize(("opset", "ir"), [(7, 3), (8, 4), (11, 6), (13, 7), (17, 8), (18, 8), (21, 10), (23, 11)])
+def test_a_static_file_is_stored_byte_for_byte(tmp_path, take, opset, ir):
+    path = files.static(tmp_path / "m.onnx", opset, ir)
+    artifact, stored, io = take(path)
+    assert stored.read_bytes() == path.read_bytes()
+    assert artifact.sha256 == file_sha256(path)
+    assert (artifact.opset, artifact.parameters, artifact.precision) == (opset, 12, "fp32")
+    assert (artifact.reference, artifact.weights, artifact.max_abs_diff) == ("onnxruntime", "own", None)
+    assert [source.path for source in artifact.sources] == ["m.onnx"]
+    assert [(spec.name, spec.dtype, spec.shape) for spec in artifact.outputs] == [("y", "float32", (1, 3))]
+    np.testing.assert_allclose(run(stored, io)[0], io["out0"], rtol=1e-5)
+
+
+def test_weights_among_the_inputs_are_not_fed(tmp_path, take):
+    artifact, stored, io = take(files.old(tmp_path / "m.onnx"))
+    assert shapes_of(artifact) == {"x": (1, 4)}
+    assert sorted(io) == ["in0", "out0"]
+    assert stored.read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
+def test_a_dynamic_batch_becomes_one_and_is_noted(tmp_path, take):
+    artifact, stored, io = take(files.batch(tmp_path / "m.onnx"))
+    assert shapes_of(artifact) == {"x": (1, 4)}
+    assert artifact.notes == ("x[N, 4]: the dynamic first dimension was taken as 1",)
+    model = onnx.load(stored)
+    onnx.checker.check_model(model, full_check=True)
+    assert [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim] == [1, 4]
+    np.testing.assert_array_equal(run(stored, io)[0], io["out0"])
+
+
+def test_dynamic_sides_are_set_and_a_wrong_output_shape_is_corrected(tmp_path, take):
+    path = files.image(tmp_path / "m.onnx")
+    artifact, stored, io = take(path, {"x": (1, 3, 16, 12)})
+    assert io["in0"].shape == (1, 3, 16, 12)
+    assert io["out0"].shape == (1, 2, 16, 12)
+    assert artifact.outputs[0].shape == (1, 2, 16, 12)
+    onnx.checker.check_model(onnx.load(stored), full_check=True)
+
+
+def test_shared_symbols_and_integers(tmp_path, take):
+    artifact, stored, io = take(files.text(tmp_path / "m.onnx"), {"input_ids": (2, 7)})
+    assert shapes_of(artifact) == {"input_ids": (2, 7), "attention_mask": (2, 7)}
+    assert io["in0"].dtype == np.int64
+    assert (io["in0"] == 1).all()
+    assert [dim.dim_value for dim in onnx.load(stored).graph.output[0].type.tensor_type.shape.dim] == [2, 7, 5]
+    np.testing.assert_allclose(run(stored, io)[0], io["out0"])
+
+
+def test_a_missing_shape_names_the_option(tmp_path, take):
+    with pytest.raises(MissingShape) as caught:
+        take(files.text(tmp_path / "m.onnx"))
+    assert "input_ids[batch, seq]" in str(caught.value)
+    assert "--input-shape input_ids=1,128" in str(caught.value)
+    with pytest.raises(MissingShape, match=r"--input-shape x=1,3,224,224"):
+        take(files.image(tmp_path / "i.onnx"))
+    with pytest.raises(MissingShape, match="unknown rank"):
+        take(files.rankless(tmp_path / "r.onnx"))
+
+
+def test_an_unknown_rank_can_be_given(tmp_path, take):
+    artifact, _, _ = take(files.rankless(tmp_path / "r.onnx"), {"x": (2, 3)})
+    assert shapes_of(artifact) == {"x": (2, 3)}
+
+
+def test_an_unnamed_dimension_can_be_given(tmp_path, take):
+    artifact, _, _ = take(files.image(tmp_path / "i.onnx", None, None), {"x": (1, 3, 8, 8)})
+    assert shapes_of(artifact) == {"x": (1, 3, 8, 8)}
+
+
+@pytest.mark.parametrize(("shape", "words"), [((1, 5), "contradicts"), ((1, 4, 1), "3 dimensions")])
+def test_a_shape_that_does_not_fit(tmp_path, take, shape, words):
+    with pytest.raises(MissingShape, match=words):
+        take(files.static(tmp_path / "m.onnx"), {"x": shape})
+
+
+def test_shapes_from_toml_and_what_is_typed_wins(tmp_path, take):
+    path = files.image(tmp_path / "m.onnx")
+    artifact, _, _ = take(path, toml="[inputs.x]\nshape = [1, 3, 10, 10]\n")
+    assert shapes_of(artifact) == {"x": (1, 3, 10, 10)}
+    path = files.image(tmp_path / "n.onnx")
+    (tmp_path / "store" / "keys" / f"{KEY}.json").unlink()
+    artifact, _, _ = take(path, {"x": (1, 3, 6, 6)}, toml="[inputs.x]\nshape = [1, 3, 10, 10]\n")
+    assert shapes_of(artifact) == {"x": (1, 3, 6, 6)}
+
+
+def test_toml_facts_are_in_the_record(tmp_path, take):
+    toml = "multiply_adds = 12\nparameters = 13\nprecision = 'int8'\ntolerance = 0.5"
+    artifact, _, _ = take(files.static(tmp_path / "m.onnx"), toml=toml)
+    assert (artifact.multiply_adds, artifact.parameters) == (12, 13)
+    assert (artifact.precision, artifact.tolerance) == ("int8", 0.5)
+
+
+def test_a_toml_input_that_is_none(tmp_path, take):
+    with pytest.raises(UnreadableModel, match=r"inputs\.z.*it has x"):
+        take(files.static(tmp_path / "m.onnx"), toml="[inputs.z]\nshape = [1]")
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "UINT64", "BOOL"])
+def test_element_types(tmp_path, take, kind):
+    artifact, _, io = take(files.typed(tmp_path / "m.onnx", getattr(TensorProto, kind)))
+    assert artifact.inputs[0].dtype == io["in0"].dtype.name
+    np.testing.assert_array_equal(io["out0"], io["in0"])
+
+
+@pytest.mark.parametrize("kind", ["STRING", "BFLOAT16", "COMPLEX64"])
+def test_element_types_that_cannot_be_fed(tmp_path, take, kind):
+    with pytest.raises(UnreadableModel, match=f"input x holds {kind.lower()}"):
+        take(files.typed(tmp_path / "m.onnx", getattr(TensorProto, kind)))
+
+
+def test_precisions(tmp_path, take):
+    assert take(files.half(tmp_path / "m.onnx"))[0].precision == "fp16"
+
+
+def test_int8_weights_are_counted_without_their_scales(tmp_path, take):
+    artifact, _, _ = take(files.quantized(tmp_path / "m.onnx"))
+    assert (artifact.precision, artifact.parameters) == ("int8", 12)
+
+
+def test_external_data_is_taken_in(tmp_path, take):
+    path = files.external(tmp_path / "m.onnx")
+    artifact, stored, io = take(path)
+    assert [source.path for source in artifact.sources] == ["m.onnx", "weights.bin"]
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes(stored.read_bytes())
+    (tmp_path / "weights.bin").unlink()
+    np.testing.assert_allclose(run(alone, io)[0], io["out0"])
+    onnx.checker.check_model(onnx.load(alone), full_check=True)
+
+
+def test_external_data_that_is_missing_or_short(tmp_path, take):
+    path = files.external(tmp_path / "m.onnx")
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 20)
+    with pytest.raises(UnreadableModel, match=r"weights\.bin is too short \(20 bytes\)"):
+        take(path)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(UnreadableModel, match=r"external data weights\.bin is missing"):
+        take(path)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "inside/../../secret", "link"])
+def test_external_data_never_leaves_the_folder(tmp_path, take, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(os.urandom(100))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(UnreadableModel, match="outside the model's folder"):
+        take(files.external(folder / "m.onnx", location))
+
+
+def test_branches_are_resolved_too(tmp_path, take):
+    artifact, stored, io = take(files.branching(tmp_path / "m.onnx"))
+    assert shapes_of(artifact) == {"x": (1, 4), "flag": ()}
+    assert io["in1"].dtype == bool
+    np.testing.assert_allclose(run(stored, io)[0], io["out0"])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (files.sequence, "input x is a sequence"),
+        (files.outputless, "no outputs"),
+        (files.contradictory, "cannot be run"),
+        (lambda path: path.write_bytes(b"\x08garbage" * 50), "not an ONNX"),
+        (lambda path: path.write_bytes(b"\x08\x0a"), "not an ONNX"),
+    ],
+)
+def test_models_that_cannot_be_measured(tmp_path, take, make, words):
+    path = tmp_path / "m.onnx"
+    make(path)
+    with pytest.raises(UnreadableModel, match=words) as caught:
+        take(path)
+    assert str(path) in str(caught.value)
+    assert "/onnxruntime_src" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+def test_truncated_files(tmp_path, take, share):
+    path = files.image(tmp_path / "m.onnx")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UnreadableModel):
+        take(path, {"x": (1, 3, 8, 8)})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (files.random, "differs from run to run"),
+        (files.custom, "cannot run it"),
+        (files.sequence_out, "not a tensor"),
+        (lambda path: files.static(path, ir=99), "cannot run it"),
+    ],
+)
+def test_models_without_a_reference_are_stored_with_the_reason(tmp_path, take, make, words):
+    artifact, _, io = take(make(tmp_path / "m.onnx"))
+    assert artifact.reference == "none"
+    assert words in artifact.reference_reason
+    assert artifact.outputs == ()
+    assert sorted(io) == ["in0"]
+
+
+def feed(tmp_path, **arrays):
+    np.savez(tmp_path / "feed.npz", **arrays)
+    return "feed = 'feed.npz'"
+
+
+def test_a_feed_is_used(tmp_path, take):
+    x = np.array([[1, 2, 3, 4]], np.float32)
+    _, _, io = take(files.static(tmp_path / "m.onnx"), toml=feed(tmp_path, x=x))
+    np.testing.assert_array_equal(io["in0"], x)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": np.zeros((1, 4))}, r"float64\[1, 4\], the input takes float32\[1, 4\]"),
+        ({"x": np.zeros((4,), np.float32)}, r"float32\[4\]"),
+        ({"z": np.zeros(1)}, "array 'z' is no input of the model; its inputs are x"),
+        ({"x": np.array([None])}, "not a readable .npz"),
+    ],
+)
+def test_a_feed_that_does_not_fit(tmp_path, take, arrays, words):
+    with pytest.raises(UnreadableModel, match=words) as caught:
+        take(files.static(tmp_path / "m.onnx"), toml=feed(tmp_path, **arrays))
+    assert "feed.npz" in str(caught.value)
+
+
+def test_a_feed_of_a_single_array(tmp_path, take):
+    np.save(tmp_path / "feed.npy", np.zeros(3))
+    with pytest.raises(UnreadableModel, match=r"not an \.npz file"):
+        take(files.static(tmp_path / "m.onnx"), toml="feed = 'feed.npy'")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY", b"text"])
+def test_a_feed_that_is_no_npz(tmp_path, take, content):
+    (tmp_path / "feed.npz").write_bytes(content)
+    with pytest.raises(UnreadableModel, match=r"feed\.npz: not"):
+        take(files.static(tmp_path / "m.onnx"), toml="feed = 'feed.npz'")
+
+
+def test_a_file_beyond_two_gibibytes(tmp_path, take):
+    path = tmp_path / "m.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(UnreadableModel, match=r"2\.0 GiB"):
+        take(path)
+
+
+def test_external_data_beyond_two_gibibytes(tmp_path, take):
+    path = files.external(tmp_path / "m.onnx")
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "length":
+            entry.value = str(2**31)
+    path.write_bytes(model.SerializeToString())
+    with (tmp_path / "weights.bin").open("wb") as file:
+        file.truncate(2**31 + 16)
+    with pytest.raises(UnreadableModel, match=r"2\.0 GiB with its weights"):
+        take(path)
+
+
+def test_a_second_take_makes_nothing_unless_external_data_changed(tmp_path, take):
+    path = files.external(tmp_path / "m.onnx")
+    first, _, _ = take(path)
+    assert take(path)[0] == first
+    data = bytearray((tmp_path / "weights.bin").read_bytes())
+    data[20] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    second, _, _ = take(path)
+    assert second.sha256 != first.sha256
+
+
+def test_messages_of_runtimes_are_shortened():
+    place = "/onnxruntime_src/onnxruntime/core/graph/model.cc:1 onnxruntime::Model::Model(int, const char*)"
+    raw = f"[ONNXRuntimeError] : 1 : FAIL : Load model from /a/b.onnx failed:{place} Unknown format version.\nmore"
+    assert plain(raw) == "Unknown format version. more"
+    assert len(plain("x" * 1000)) == 300
+
+
+def test_no_stray_file_is_left(tmp_path, take):
+    with contextlib.suppress(UnreadableModel):
+        take(files.contradictory(tmp_path / "m.onnx"))
+    assert list((tmp_path / "store" / "partial").iterdir()) == []
+
+
+def test_a_tflite_file_is_stored_byte_for_byte(tmp_path, take):
+    path = files.tflite(tmp_path / "m.tflite")
+    artifact, stored, io = take(path)
+    assert stored.read_bytes() == path.read_bytes()
+    assert (artifact.reference, artifact.parameters, artifact.precision) == ("litert", 4, "fp32")
+    assert (artifact.opset, artifact.notes) == (None, ())
+    assert shapes_of(artifact) == {"x": (1, 4)}
+    np.testing.assert_allclose(io["out0"], io["in0"] + np.arange(4))
+
+
+def test_dynamic_dimensions_of_tflite(tmp_path, take):
+    artifact, _, io = take(files.tflite(tmp_path / "m.tflite", (-1, 4)))
+    assert shapes_of(artifact) == {"x": (1, 4)}
+    assert len(artifact.notes) == 1
+    np.testing.assert_allclose(io["out0"], io["in0"] + np.arange(4))
+
+
+def test_a_dynamic_dimension_of_tflite_without_a_size(tmp_path, take):
+    with pytest.raises(MissingShape, match=r"x\[1, \?, 4\].*--input-shape x=1,128,4"):
+        take(files.tflite(tmp_path / "n.tflite", (1, -1, 4)))
+
+
+def test_a_given_shape_of_tflite(tmp_path, take):
+    artifact, stored, io = take(files.tflite(tmp_path / "n.tflite", (1, -1, 4)), {"x": (1, 5, 4)})
+    assert shapes_of(artifact) == {"x": (1, 5, 4)}
+    assert artifact.outputs[0].shape == io["out0"].shape == (1, 5, 4)
+    assert stored.read_bytes() == (tmp_path / "n.tflite").read_bytes()
+
+
+def test_tflite_inputs_that_cannot_be_fed(tmp_path, take):
+    with pytest.raises(UnreadableModel, match="input x holds string"):
+        take(files.tflite(tmp_path / "m.tflite", kind="STRING"))
+
+
+def test_a_tflite_operator_that_is_not_there(tmp_path, take):
+    artifact, _, io = take(files.tflite(tmp_path / "m.tflite", custom=b"Magic"))
+    assert artifact.reference == "none"
+    assert "Magic" in artifact.reference_reason
+    assert sorted(io) == ["in0"]
+
+
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.5, 0.9])
+def test_truncated_tflite_files(tmp_path, take, share):
+    path = files.tflite(tmp_path / "m.tflite")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UnreadableModel):
+        take(path)

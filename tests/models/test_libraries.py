@@ -1,0 +1,159 @@
+"""Networks of timm and torchvision: by name, exported for real, with their own weights, imported by workers alone."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from models.artifacts import ArtifactStore
+from models.errors import ModelError, UnknownModel
+from models.export import recipe
+from models.prepare import missing, prepare
+from models.selection import LibraryRequest, resolve
+from tests.rigs import libraries
+from tests.rigs.bench import ROOT
+
+# Writes down a state made of zeros where torchvision keeps what it has fetched.
+CACHE_ZEROS = """
+import sys, torch, torchvision
+chosen = torchvision.models.get_model_weights(sys.argv[1]).DEFAULT
+state = torchvision.models.get_model(sys.argv[1]).state_dict()
+zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+torch.save(zeros, f"{sys.argv[2]}/{chosen.url.rsplit('/')[-1]}")
+"""
+
+
+def test_names_of_libraries_are_requests_of_their_own():
+    requests = resolve(["timm:mobilenetv3_small_100.lamb_in1k,torchvision:resnet18", "timm:a/b.onnx"], {}, "pretrained")
+    assert [request.name for request in requests] == [
+        "timm:mobilenetv3_small_100.lamb_in1k",
+        "torchvision:resnet18",
+        "timm:a/b.onnx",
+    ]
+    assert requests[1] == LibraryRequest("torchvision", "resnet18", "pretrained")
+    assert resolve(["timm:x", "timm:x"], {}) == [LibraryRequest("timm", "x")]
+
+
+def test_imagenet_weights_are_not_a_librarys():
+    with pytest.raises(ModelError, match=r"timm:x: .* --weights pretrained"):
+        resolve(["timm:x"], {}, "imagenet")
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_a_library_that_is_not_installed_is_told_before_anything_is_made(library, store, monkeypatch):
+    monkeypatch.setattr(recipe, "library_versions", lambda name: None)
+    for ask in (prepare, missing):
+        with pytest.raises(ModelError, match=f"{library} is not installed; pip install {library}"):
+            ask(resolve([f"{library}:resnet18"], {}), store)
+
+
+def test_a_library_that_cannot_be_imported_is_told_with_its_reason(store, tmp_path, monkeypatch):
+    (tmp_path / "timm").mkdir()
+    (tmp_path / "timm" / "__init__.py").write_text("raise RuntimeError('made for another torch')\n")
+    (tmp_path / "timm-9.dist-info").mkdir()
+    (tmp_path / "timm-9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 9\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ModelError, match=r"timm is installed but cannot be imported .*made for another torch"):
+        prepare(resolve(["timm:x"], {}), store)
+
+
+def test_a_recipe_depends_on_name_weights_and_format():
+    chosen = [
+        ("onnx", "timm", "a", "random"),
+        ("tflite", "timm", "a", "random"),
+        ("onnx", "torchvision", "a", "random"),
+    ]
+    chosen += [("onnx", "timm", "b", "random"), ("onnx", "timm", "a", "pretrained")]
+    assert len({recipe.library_recipe(*arguments) for arguments in chosen}) == 5
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    try:
+        with libraries.importable(tmp_path_factory.mktemp("libraries")):
+            yield
+    except libraries.Unavailable as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory):
+    return ArtifactStore(tmp_path_factory.mktemp("store"))
+
+
+@pytest.mark.export
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("installed")
+class TestWithTheLibraries:
+    @pytest.mark.parametrize(
+        ("name", "side", "parameters", "multiply_adds"),
+        [
+            ("timm:mobilenetv3_small_050", 224, 1_590_000, 24e6),
+            ("torchvision:shufflenet_v2_x0_5", 224, 1_366_792, 40e6),
+        ],
+    )
+    def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
+        (made,) = prepare(resolve([name], {}), shared_store)
+        assert (made.name, made.family, made.weights, made.resolution) == (name, None, "random", side)
+        assert (made.failures, made.accuracy) == ({}, None)
+        assert made.parameters == pytest.approx(parameters, rel=0.01)
+        assert made.multiply_adds == pytest.approx(multiply_adds, rel=0.03)
+        for kind, shape in (("onnx", (1, 3, side, side)), ("tflite", (1, side, side, 3))):
+            artifact = made.artifacts[kind]
+            assert artifact.inputs[0].shape == shape
+            assert artifact.preprocessing["crop"] == side
+            assert name.partition(":")[0] in artifact.exporter
+        assert missing(resolve([name], {}), shared_store) == []
+
+    @pytest.mark.parametrize(
+        ("name", "nearest"),
+        [
+            ("timm:mobilenetv3_smal_100", "timm:mobilenetv3_small_100"),
+            ("timm:mobilenetv3_small_100.none", r"timm:mobilenetv3_small_100\.lamb_in1k"),
+            ("torchvision:resnet1*", "torchvision:resnet101"),
+            ("torchvision:fasterrcnn_resnet50_fpn", "nearest"),
+        ],
+    )
+    def test_an_unknown_name_gets_the_nearest_ones(self, store, name, nearest):
+        with pytest.raises(UnknownModel, match=nearest):
+            prepare(resolve([name], {}), store)
+
+    def test_trained_weights_come_with_their_accuracy_and_origin(self, store, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        checkpoints = tmp_path / "hub" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        subprocess.run([sys.executable, "-c", CACHE_ZEROS, "squeezenet1_1", str(checkpoints)], check=True)
+        (made,) = prepare(resolve(["torchvision:squeezenet1_1"], {}, "pretrained"), store)
+        assert "is off by" not in str(made.failures)
+        artifact = made.artifacts["onnx"]
+        assert made.weights == artifact.weights
+        assert re.fullmatch(r"pretrained \(torchvision [0-9.]+\S*, IMAGENET1K_V1\)", made.weights)
+        assert made.accuracy["value"] == 58.178
+        assert made.accuracy["kind"] == "published"
+        assert "SqueezeNet1_1_Weights.IMAGENET1K_V1" in made.accuracy["source"]
+        assert artifact.weights_origin.homepage.startswith("https://")
+        with np.load(store.io_path(artifact)) as io:
+            assert not io["out0"].any()  # the weights are the zeros that lay there
+        assert missing(resolve(["torchvision:squeezenet1_1"], {}), store) == ["torchvision:squeezenet1_1"]
+
+    def test_weights_that_cannot_be_fetched_or_do_not_exist_are_an_error(self, store, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+        for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(variable, "http://127.0.0.1:9")
+        with pytest.raises(ModelError, match=r"cannot be fetched .* --weights random"):
+            prepare(resolve(["torchvision:squeezenet1_1"], {}, "pretrained"), store)
+        with pytest.raises(ModelError, match="no trained weights of this network"):
+            prepare(resolve(["timm:mnasnet_075"], {}, "pretrained"), store)
+
+    def test_the_process_that_asks_never_imports_them(self, store):
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom models.artifacts import ArtifactStore\n"
+            "from models.prepare import prepare\nfrom models.selection import resolve\n"
+            f"try: prepare(resolve(['timm:nix'], {{}}), ArtifactStore(Path({str(store.root)!r})))\n"
+            "except Exception as exc: print(type(exc).__name__, {'timm', 'torchvision', 'torch'} & set(sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "UnknownModel set()"

@@ -1,0 +1,173 @@
+"""The TOML beside a model, and shapes for dynamic dimensions."""
+
+import tomllib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import MissingShape, UnreadableModel
+from models.export.shapes import Declared, resolve
+from models.own import InputSettings, read_settings
+
+FULL = """
+name = "détecteur"
+precision = "int8"
+tolerance = 0.05
+parameters = 1000
+multiply_adds = 2000
+feed = "feed.npz"
+[accuracy]
+value = 71
+source = "own validation, 2000 images"
+[inputs.x]
+shape = [1, 3, 8, 8]
+[inputs."serving:0"]
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "my.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_settings(path)
+
+
+def test_a_full_description(tmp_path):
+    (tmp_path / "feed.npz").write_bytes(b"")
+    found = read(tmp_path, FULL)
+    assert (found.name, found.precision, found.tolerance) == ("détecteur", "int8", 0.05)
+    assert (found.parameters, found.multiply_adds) == (1000, 2000)
+    assert found.inputs == {"x": InputSettings(shape=(1, 3, 8, 8)), "serving:0": InputSettings()}
+    assert found.feed_path() == tmp_path / "feed.npz"
+    assert found.accuracy.model_dump() == {
+        "value": 71.0,
+        "metric": "top-1 %",
+        "dataset": "ImageNet-1k val",
+        "kind": "measured",
+        "source": "own validation, 2000 images",
+        "recalled": False,
+    }
+
+
+def test_an_empty_description_says_nothing(tmp_path):
+    assert read(tmp_path, "").model_dump(exclude={"toml", "inputs"}, exclude_none=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", ["not valid TOML", "line 1"]),
+        ("name = 'a'\n[accuracy\nvalue = 1", ["line 2"]),
+        (b"name = '\xff'", ["line 1", "UTF-8"]),
+        ("precison = 'int8'", ["precison", "unknown key", "did you mean precision?"]),
+        ("toml = 'x'", ["toml", "unknown key"]),
+        ("zzz = 1", ["zzz", "known keys", "multiply_adds"]),
+        ("precision = 'int4'", ["precision", "'fp32', 'fp16' or 'int8'", "'int4'"]),
+        ("tolerance = '0.1'", ["tolerance", "number", "'0.1'"]),
+        ("tolerance = 0", ["tolerance", "greater than 0"]),
+        ("tolerance = nan", ["tolerance", "nan"]),
+        ("tolerance = inf", ["tolerance", "finite"]),
+        ("parameters = 1.5", ["parameters", "integer"]),
+        ("parameters = true", ["parameters", "integer"]),
+        ("multiply_adds = -1", ["multiply_adds", "-1"]),
+        ("name = ''", ["name", "at least 1 character"]),
+        ("name = 7", ["name", "string", "7"]),
+        ('name = "a\\nb"', ["name"]),
+        ("feed = 'missing.npz'", ["feed", "missing.npz", "numpy.savez"]),
+        ("[accuracy]\nvalue = 1", ["accuracy.source", "missing", "where the figure comes from"]),
+        ("[accuracy]\nsource = 's'", ["accuracy.value", "missing"]),
+        ("[accuracy]\nvalue = 1\nsource = 's'\nkind = 'guessed'", ["accuracy.kind", "'guessed'"]),
+        ("[accuracy]\nvalue = 1\nsource = 's'\nmetrics = 'mAP'", ["accuracy.metrics", "did you mean metric?"]),
+        ("accuracy = 71", ["accuracy", "71"]),
+        ("[inputs.x]\nshap = [1]", ["inputs.x.shap", "did you mean shape?"]),
+        ("[inputs.x]\nshape = [1, 0]", ["inputs.x.shape.1", "0"]),
+        ("[inputs.x]\nshape = 'a'", ["inputs.x.shape", "'a'"]),
+        ("[inputs.x]\nshape = [1, '2']", ["inputs.x.shape.1", "'2'"]),
+        ("inputs = 3", ["inputs", "3"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, words):
+    with pytest.raises(UnreadableModel) as caught:
+        read(tmp_path, text)
+    for word in [str(tmp_path / "my.toml"), *words]:
+        assert word in str(caught.value)
+
+
+def test_a_toml_that_cannot_be_read(tmp_path):
+    with pytest.raises(UnreadableModel, match="cannot be read"):
+        read_settings(tmp_path)
+    with pytest.raises(UnreadableModel, match="larger than"):
+        read(tmp_path, "#" * (2**20 + 1))
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+keys = st.sampled_from(["name", "precision", "tolerance", "parameters", "accuracy", "inputs", "feed", "shape", "x"])
+documents = st.dictionaries(
+    keys, st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
+)
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(character):08x}" for character in value) + '"'
+    return str(value)  # None stays None, which is no TOML
+
+
+@settings(deadline=None)
+@given(documents)
+def test_any_document_is_read_or_an_error_in_words(tmp_path_factory, document):
+    text = "\n".join(f"{key} = {toml(value)}" for key, value in document.items())
+    try:
+        read(tmp_path_factory.mktemp("toml"), text.encode("utf-8", "surrogatepass"))
+    except UnreadableModel as exc:
+        said = str(exc)
+    else:
+        tomllib.loads(text)
+        return
+    assert "my.toml: " in said
+
+
+X, Y = Declared("x", "float32", ("n", 3, "h", "w")), Declared("y", "int64", ("n", "s"))
+
+
+def test_given_shapes_bind_symbols_in_every_input():
+    found = resolve("m", [X, Y], {"x": (2, 3, 8, 9), "y": (2, 5)})
+    assert found.shapes == {"x": (2, 3, 8, 9), "y": (2, 5)}
+    assert found.symbols == {"n": 2, "h": 8, "w": 9, "s": 5}
+    mask = Declared("mask", "int64", ("n", "s"))
+    assert resolve("m", [mask, Y], {"y": (2, 5)}).shapes == {"mask": (2, 5), "y": (2, 5)}
+
+
+def test_only_a_first_dimension_is_taken_as_one():
+    inputs = [Declared("a", "float32", (None, 4)), Declared("b", "float32", ("n", 2)), Declared("c", "bool", ())]
+    found = resolve("m", inputs, {})
+    assert found.shapes == {"a": (1, 4), "b": (1, 2), "c": ()}
+    assert len(found.notes) == 2
+    assert "a[?, 4]" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given_shapes", "words"),
+    [
+        ([X], {}, ["x[n, 3, h, w]", "--input-shape x=1,3,224,224"]),
+        ([Y], {}, ["y[n, s]", "--input-shape y=1,128"]),
+        ([X, Y], {}, ["--input-shape x=1,3,224,224 --input-shape y=1,128"]),
+        ([X, Y], {"x": (2, 3, 8, 8)}, ["--input-shape y=2,128"]),
+        ([Declared("r", "float32", None)], {}, ["r[unknown rank]", "--input-shape r="]),
+        ([Declared("m", "float32", ("n", "n"))], {}, ["--input-shape m=1,128"]),
+        ([X], {"x": (1, 3)}, ["2 dimensions", "give 4"]),
+        ([X], {"x": (1, 4, 8, 8)}, ["contradicts"]),
+        ([X, Y], {"x": (1, 3, 8, 8), "y": (2, 5)}, ["'n'", "one size"]),
+    ],
+)
+def test_unresolved_and_contradicting_shapes(inputs, given_shapes, words):
+    with pytest.raises(MissingShape) as caught:
+        resolve("m.onnx", inputs, given_shapes)
+    for word in ["m.onnx", *words]:
+        assert word in str(caught.value)

@@ -1,0 +1,159 @@
+"""From expressions to requests, and every way to mistype one."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import MissingShape, ModelError, UnknownModel, UnreadableModel
+from models.selection import FileRequest, ZooRequest, parse_input_shapes, resolve
+from models.zoo import catalog
+from tests.models.onnx_files import static
+
+TFLITE = b"\x1c\0\0\0TFL3 and more"
+
+
+def names(*expressions):
+    return [request.name for request in resolve(expressions, {})]
+
+
+def test_zoo_expressions_keep_their_order_without_duplicates():
+    found = resolve(["squeezenet_1.1,mobilenet_v1_1.0@192", "squeezenet_*", "squeezenet_1.1"], {})
+    assert [request.name for request in found] == ["squeezenet_1.1", "mobilenet_v1_1.0@192", "squeezenet_1.0"]
+    assert all(isinstance(request, ZooRequest) for request in found)
+    assert found[1].variant.resolution == 192
+
+
+def test_groups():
+    assert names("quick") == list(catalog.QUICK)
+    assert set(names("all,quick")) >= set(names("quick"))
+    with pytest.raises(UnknownModel):
+        names("mobilnet_v2")
+
+
+def test_a_file_and_its_twin_in_the_other_format_are_one_model(tmp_path):
+    onnx, tflite = static(tmp_path / "my.onnx"), tmp_path / "my.tflite"
+    tflite.write_bytes(TFLITE)
+    (request,) = resolve([f"{onnx},{tflite}", str(onnx)], {"x": (1, 4)})
+    assert request == FileRequest("my", {"onnx": onnx, "tflite": tflite}, input_shapes={"x": (1, 4)})
+
+
+def test_equal_names_are_told_apart(tmp_path):
+    for folder in ("a/x", "b/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        static(tmp_path / folder / "net.onnx")
+    static(tmp_path / "squeezenet_1.1.onnx")
+    assert names(str(tmp_path / "a/x/net.onnx"), str(tmp_path / "b/x/net.onnx")) == ["a/x/net", "b/x/net"]
+    found = names("squeezenet_1.1", str(tmp_path / "squeezenet_1.1.onnx"))
+    assert found == ["squeezenet_1.1", f"{tmp_path.name}/squeezenet_1.1"]
+
+
+def test_equal_names_from_toml_are_told_apart(tmp_path):
+    for stem in ("a", "b"):
+        static(tmp_path / f"{stem}.onnx")
+        (tmp_path / f"{stem}.toml").write_text('name = "same"')
+    found = names(str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx"))
+    assert len(set(found)) == 2
+    assert all("same" in name for name in found)
+
+
+def test_paths_relative_with_commas_and_patterns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    static(tmp_path / "a,b.onnx")
+    assert names("a,b.onnx") == ["a,b"]
+    static(tmp_path / "c.onnx")
+    assert names("./*.onnx") == ["a,b", "c"]
+    assert names("c.onnx", str(tmp_path / "c.onnx"), "../" + tmp_path.name + "/c.onnx") == ["c"]
+    with pytest.raises(UnreadableModel, match="no file matches"):
+        names("*.tflite")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.onnx", b"", "empty"),
+        ("page.onnx", b"<html>not found", "not an ONNX file"),
+        ("swapped.onnx", TFLITE, "not an ONNX file"),
+        ("short.tflite", b"TFL3", "not a TFLite file"),
+        ("swapped.tflite", b"\x08\x0a\x12\x03abcdef", "not a TFLite file"),
+        ("model.pt", b"PK", "only .onnx and .tflite"),
+    ],
+)
+def test_files_of_another_kind(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableModel, match=message) as caught:
+        names(str(tmp_path / name))
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_what_is_not_there(tmp_path):
+    static(tmp_path / "model.onnx")
+    with pytest.raises(UnreadableModel, match=r"no such file; in .* there is model\.onnx"):
+        names(str(tmp_path / "modle.onnx"))
+    with pytest.raises(UnreadableModel, match="there is no folder"):
+        names(str(tmp_path / "nowhere" / "model.onnx"))
+    with pytest.raises(UnreadableModel, match=r"this is a folder.*model\.onnx"):
+        names(str(tmp_path))
+
+
+def test_input_shapes():
+    assert parse_input_shapes(["ids=1,128", "serving:0=1, 3, 2", "a=b=4", "n=1x2"]) == {
+        "ids": (1, 128),
+        "serving:0": (1, 3, 2),
+        "a=b": (4,),
+        "n": (1, 2),
+    }
+    assert parse_input_shapes(["a=1", "a=1"]) == {"a": (1,)}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "x=", "=1", "x=1,", "x=0,2", "x=-1", "x=1.5", "x=99999999999", "x=1;2", "x=²"]
+)
+def test_wrong_input_shapes(text):
+    with pytest.raises(MissingShape, match="--input-shape"):
+        parse_input_shapes([text])
+
+
+def test_two_shapes_for_one_input():
+    with pytest.raises(MissingShape, match="twice"):
+        parse_input_shapes(["x=1", "x=2"])
+
+
+@given(st.text(), st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=6))
+def test_any_shape_is_read_back(name, sizes):
+    text = f"{name}={','.join(map(str, sizes))}"
+    if name:
+        assert parse_input_shapes([text]) == {name: tuple(sizes)}
+    else:
+        with pytest.raises(MissingShape):
+            parse_input_shapes([text])
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_shape_or_an_error_in_words(text):
+    try:
+        (shape,) = parse_input_shapes([text]).values()
+    except MissingShape:
+        return
+    assert all(size >= 1 for size in shape)
+
+
+@given(st.text(alphabet="ab./*@[,]\0~ñ", max_size=12))
+def test_any_expression_is_resolved_or_an_error_in_words(text):
+    with suppress(ModelError):
+        resolve([text], {})
+
+
+def test_no_framework_is_imported(tmp_path):
+    file = static(tmp_path / "m.onnx")
+    code = (
+        "import sys; from models.selection import resolve; resolve(['quick', sys.argv[1]], {})\n"
+        "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert') if name in sys.modules])"
+    )
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-c", code, file], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

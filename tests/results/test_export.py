@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from results.errors import ResultsError
+from results.export import FORMATS, write
+from results.files import write_file
+from results.frame import COLUMNS, to_frame
+from results.records import Row
+from results.summary import rows
+from tests.results.factory import make_row, make_run
+
+ROWS = [*rows(make_run(1, 7, 3)), make_row('näme, "quoted"\nover two lines', reason="a;b")]
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    write(ROWS, tmp_path / "rows.json", "json")
+    document = json.loads((tmp_path / "rows.json").read_text("utf-8"))
+    assert document["schema_version"] == 1
+    assert [Row.model_validate(row) for row in document["rows"]] == ROWS
+
+
+def test_csv_round_trip(tmp_path: Path) -> None:
+    write(ROWS, str(tmp_path / "rows.csv"), "csv")
+    back = pd.read_csv(tmp_path / "rows.csv", dtype=COLUMNS)
+    # A CSV has one kind of empty field, so an empty reason reads back as missing.
+    expected = to_frame(ROWS).replace({"reason": {"": pd.NA}})
+    pd.testing.assert_frame_equal(back, expected)
+
+
+def test_parquet_round_trip(tmp_path: Path) -> None:
+    write(ROWS, tmp_path / "rows.parquet", "parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "rows.parquet"), to_frame(ROWS))
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_streams_get_the_same_bytes_as_files(format: str, tmp_path: Path) -> None:
+    write(ROWS, tmp_path / "file", format)
+    stream = io.BytesIO()
+    write(ROWS, stream, format)
+    assert stream.getvalue() == (tmp_path / "file").read_bytes()
+    below = io.BytesIO()
+    write(ROWS, text := io.TextIOWrapper(below, "utf-8", newline="\n"), format)
+    text.flush()
+    assert below.getvalue() == stream.getvalue()
+
+
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_no_rows_are_written_too(format: str) -> None:
+    stream = io.BytesIO()
+    write([], stream, format)
+    assert stream.getvalue()
+
+
+def test_parquet_needs_a_binary_stream() -> None:
+    with pytest.raises(ResultsError, match="binary"):
+        write(ROWS, io.StringIO(), "parquet")
+
+
+def test_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"'xlsx'.*csv, json, parquet"):
+        write(ROWS, tmp_path / "x", "xlsx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "page.html"
+    write_file(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ResultsError, match="No space left"):
+        write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_path_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ResultsError, match="cannot write"):
+        write_file(tmp_path / "file" / "below", b"")
+
+
+def test_files_are_readable_by_others(tmp_path: Path) -> None:
+    """A drafted file must not keep the private mode of temporary files: pages are served by other users."""
+    (tmp_path / "plain").write_bytes(b"")
+    write_file(tmp_path / "written", b"")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode

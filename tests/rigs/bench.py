@@ -1,0 +1,93 @@
+"""A workspace with tiny real models, and `bench` as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.artifacts import Artifact, ArtifactStore, TensorSpec
+
+DATA = Path(__file__).parent.parent / "data"
+ROOT = DATA.parent.parent
+
+SHAPES = {"onnx": (1, 3, 64, 64), "tflite": (1, 64, 64, 3)}
+
+
+def tiny_pair(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return input and reference output of the tiny model in a format."""
+    with np.load(DATA / f"tiny_{kind}.npz") as arrays:
+        return arrays["in0"], arrays["out0"]
+
+
+def add_tiny(store: ArtifactStore, kind: str, *, model: str = "tiny", key: str = "a" * 64) -> Artifact:
+    """Put the tiny model into a store."""
+    given, expected = tiny_pair(kind)
+    return store.add(
+        DATA / f"tiny.{kind}",
+        [given],
+        [expected],
+        format=kind,
+        model=model,
+        precision="fp32",
+        inputs=(TensorSpec(name="input", dtype="float32", shape=SHAPES[kind]),),
+        outputs=(TensorSpec(name="output", dtype="float32", shape=(1, 10)),),
+        weights="random",
+        tolerance=1e-3,
+        reference="pytorch",
+        key=key,
+    )
+
+
+@dataclass
+class Bench:
+    """The command in a folder of its own, with a workspace of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / ".bench"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it in the background."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it to its end and check its exit code; it may never print a traceback."""
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate(timeout=240)
+        assert "Traceback" not in stderr, stderr
+        assert process.returncode == expect, f"exit {process.returncode}\n{stdout}\n{stderr}"
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        """Run it with `--json` and return what it printed."""
+        return json.loads(self(*arguments, "--json", expect=expect).stdout)
+
+    def rows(self, *arguments: str, expect: int = 0) -> list[dict[str, Any]]:
+        """Run something that lists results."""
+        return list(self.json(*arguments, expect=expect)["rows"])
+
+    def copy_model(self, kind: str = "onnx", name: str = "tiny") -> Path:
+        """Put the tiny model into the folder as a user's file."""
+        target = self.folder / f"{name}.{kind}"
+        target.write_bytes((DATA / f"tiny.{kind}").read_bytes())
+        return target

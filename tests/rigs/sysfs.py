@@ -1,0 +1,104 @@
+"""The files below /sys and the /proc/cpuinfo of a Raspberry Pi 4, as far as anybody reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CPUS = 4
+_KHZ = "600000", "1500000"
+
+
+def write_pi(folder: Path) -> None:
+    """Write `sys/` and `cpuinfo` into a folder. Without the topology OpenVINO's thread pool crashes under emulation."""
+    for name, content in {**_cpus(), **_thermal(), **_model()}.items():
+        path = folder / "sys" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if content.endswith("\0") else f"{content}\n")
+    links = {
+        **{f"devices/system/cpu/cpu{cpu}/cpufreq": "../cpufreq/policy0" for cpu in range(CPUS)},
+        "class/thermal/thermal_zone0": "../../devices/virtual/thermal/thermal_zone0",
+    }
+    for name, target in links.items():
+        path = folder / "sys" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+    (folder / "cpuinfo").write_text(_cpuinfo())
+
+
+def _cpus() -> dict[str, str]:
+    everyone = f"0-{CPUS - 1}"
+    mask = f"{(1 << CPUS) - 1:x}"
+    base = "devices/system/cpu"
+    files = {f"{base}/{name}": everyone for name in ("possible", "present", "online")}
+    files |= {f"{base}/{name}": "" for name in ("offline", "isolated")}
+    files[f"{base}/kernel_max"] = "255"
+    policy = {
+        "scaling_driver": "cpufreq-dt",
+        "scaling_governor": "ondemand",
+        "scaling_available_governors": "ondemand powersave performance schedutil",
+        "scaling_min_freq": _KHZ[0],
+        "scaling_max_freq": _KHZ[1],
+        "scaling_cur_freq": _KHZ[1],
+        "cpuinfo_min_freq": _KHZ[0],
+        "cpuinfo_max_freq": _KHZ[1],
+        "affected_cpus": " ".join(map(str, range(CPUS))),
+    }
+    files |= {f"{base}/cpufreq/policy0/{name}": value for name, value in policy.items()}
+    for cpu in range(CPUS):
+        own = f"{1 << cpu:x}"
+        topology = {
+            "core_id": str(cpu),
+            "physical_package_id": "0",
+            "cluster_id": "0",
+            "core_cpus": own,
+            "core_cpus_list": str(cpu),
+            "thread_siblings": own,
+            "thread_siblings_list": str(cpu),
+            "core_siblings": mask,
+            "core_siblings_list": everyone,
+            "package_cpus": mask,
+            "package_cpus_list": everyone,
+        }
+        files |= {f"{base}/cpu{cpu}/topology/{name}": value for name, value in topology.items()}
+        files[f"{base}/cpu{cpu}/online"] = "1"
+        files[f"{base}/cpu{cpu}/regs/identification/midr_el1"] = "0x00000000410fd083"
+    node = {"cpumap": mask, "cpulist": everyone, "meminfo": "Node 0 MemTotal: 3884836 kB", "distance": "10"}
+    files |= {f"devices/system/node/node0/{name}": value for name, value in node.items()}
+    files |= {f"devices/system/node/{name}": "0" for name in ("online", "possible")}
+    return files
+
+
+def _thermal() -> dict[str, str]:
+    zone = {
+        "type": "cpu-thermal",
+        "temp": "48212",
+        "mode": "enabled",
+        "trip_point_0_temp": "110000",
+        "trip_point_0_type": "critical",
+    }
+    return {f"devices/virtual/thermal/thermal_zone0/{name}": value for name, value in zone.items()}
+
+
+def _model() -> dict[str, str]:
+    base = "firmware/devicetree/base"
+    return {
+        f"{base}/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+        f"{base}/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
+    }
+
+
+def _cpuinfo() -> str:
+    fields = {
+        "BogoMIPS": "108.00",
+        "Features": "fp asimd evtstrm crc32 cpuid",
+        "CPU implementer": "0x41",
+        "CPU architecture": "8",
+        "CPU variant": "0x0",
+        "CPU part": "0xd08",
+        "CPU revision": "3",
+    }
+    blocks = []
+    for cpu in range(CPUS):
+        lines = {"processor": str(cpu), **fields}
+        blocks.append("".join(f"{key}\t: {value}\n" for key, value in lines.items()))
+    return "\n".join([*blocks, "Revision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"])
