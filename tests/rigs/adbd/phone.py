@@ -128,9 +128,10 @@ class Phone:
 
     async def _stop(self) -> None:
         await self._unplug()
+        while self._serving:  # a command may start while the others are being ended
+            self._shells.kill_all()
+            await asyncio.wait(self._serving, timeout=0.2)
         self._shells.kill_all()
-        if self._serving:
-            await asyncio.wait(self._serving, timeout=10)
 
 
 class AdbServer:

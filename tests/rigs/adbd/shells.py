@@ -66,8 +66,14 @@ class Shells:
         finally:
             feeding.cancel()
             _hang_up(process)
+            # What it started may hold its pipes open, and asyncio's wait() ends only when they are closed.
+            if process.stdin:
+                process.stdin.transport.abort()
+            for number in (1, 2):
+                if output := process._transport.get_pipe_transport(number):
+                    output.close()
             await process.wait()
-            process._transport.close()  # what it started may hold its pipes open; there is no public way
+            process._transport.close()
 
 
 async def _pump(pipe: Pipe, process: Process, framed: bool) -> None:
