@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from getpass import getuser
@@ -46,9 +47,10 @@ class DeviceLock:
                 said = self._next(stream, wait_s + self._agent.patience_s)
                 if isinstance(said, protocol.Held):
                     break
+                busy = f"device {name} is in use by {said.owner}{_since(said.held_s)}"
                 if said.over:
-                    raise DeviceBusy(f"device {name} is in use by {said.owner}; gave up after {wait_s:g} s, see --wait")
-                say(f"device {name} is in use by {said.owner}")
+                    raise DeviceBusy(f"{busy}; gave up after {wait_s:g} s, see --wait")
+                say(busy)
         except BaseException:
             stream.close()
             raise
@@ -87,6 +89,13 @@ class DeviceLock:
             return event
         what = event.message if isinstance(event, protocol.Failure) else event.event
         raise AgentError(f"the device's lock {self._path} cannot be taken: {what}")
+
+
+def _since(held_s: float | None) -> str:
+    """Say since when by this host's clock, however long the holder is said to have it already."""
+    if held_s is None:
+        return ""
+    return time.strftime(" since %Y-%m-%d %H:%M:%S", time.localtime(max(0.0, time.time() - held_s)))
 
 
 def _me() -> str:

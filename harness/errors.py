@@ -6,7 +6,7 @@
     │   ├── UnknownDevice                2   no such device; the message lists those there are
     │   ├── RunNotFound                  2   --resume names no run
     │   ├── WorkspaceError               2   the workspace cannot be written (a full disk, no permission)
-    │   ├── DeviceBusy                   2   another run holds the device and --wait is over
+    │   ├── DeviceBusy                       another run holds the device; the run goes on with the others
     │   ├── NothingToRun                 2   the choice of models, backends and devices is empty
     │   ├── ProvisionError               2   a device cannot be set up: no wheel, no space, no interpreter for it
     │   └── TransportError               the device's fault; the run goes on with the others
@@ -22,7 +22,8 @@
     └── backends.UnknownBackend          2   no backend of that name
 
 The rooms below the harness have errors of their own because they may not import it. Every message says what, where and
-what to do. Exit codes: 0 done, 1 a regression or a failed case, 2 bad input or infrastructure, 130 interrupted.
+what to do. Exit codes: 0 done, 1 a regression or a failed case, 2 bad input or infrastructure, 3 done with gaps,
+130 interrupted.
 """
 
 from __future__ import annotations

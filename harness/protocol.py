@@ -106,10 +106,11 @@ class Held(_Event):
 
 
 class Busy(_Event):
-    """Another host has the device; `over` says that the wait for it is."""
+    """Another host has the device, for `held_s` if that is known; `over` says that the wait for it is."""
 
     event: Literal["busy"]
     owner: Annotated[str, Field(max_length=200)]
+    held_s: Annotated[float, Field(ge=0)] | None = None
     over: bool
 
 

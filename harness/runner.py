@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from harness import locks, plan
-from harness.errors import TransportError
+from harness.errors import DeviceBusy, TransportError
 from harness.executors.base import Executor
 from harness.fleet import Device
 from harness.measure import DEFAULT_PATIENCE_S, Target, is_damaged
@@ -168,23 +168,26 @@ class DeviceWork:
     artifacts: Mapping[str, Artifact]
 
     def execute(self) -> None:
-        """Lock the device, prepare it, measure. A device that cannot be reached leaves its cases `offline`."""
+        """Lock the device, prepare it, measure. One that is busy or cannot be reached leaves its cases `offline`."""
         todo = self.run.todo(self.device.name)
         if not todo:
             return
         settings = self.run.settings
         reason = f"bench run {self.run.header.run_id}"
         stopping = self.run.is_stopping
-        with locks.hold(self.device.name, reason, wait_s=settings.wait_s, on_wait=settings.say, stopping=stopping):
-            session = self._session(todo)
-            try:
-                session.open()
-                self._work(session, todo)
-            except TransportError as exc:
-                if not self.run.is_stopping():
-                    self._offline(self.run.todo(self.device.name), str(exc))
-            finally:
-                session.close()
+        try:
+            with locks.hold(self.device.name, reason, wait_s=settings.wait_s, on_wait=settings.say, stopping=stopping):
+                session = self._session(todo)
+                try:
+                    session.open()
+                    self._work(session, todo)
+                finally:
+                    session.close()
+        except (DeviceBusy, TransportError) as exc:
+            if not self.run.is_stopping():
+                state = "busy" if isinstance(exc, DeviceBusy) else "offline"
+                settings.say(f"{self.device.name} is {state}: {exc}")
+                self._offline(self.run.todo(self.device.name), str(exc))
 
     def _session(self, todo: Sequence[tuple[int, Case]]) -> Session:
         run, settings = self.run, self.run.settings
@@ -279,7 +282,6 @@ class DeviceWork:
         return session.agent.restart(target, self.run.header.profile, round_, attempt)
 
     def _offline(self, todo: Sequence[tuple[int, Case]], reason: str) -> None:
-        self.run.settings.say(f"{self.device.name} is offline: {reason}")
         first = {case.case_id: round_ for round_, case in reversed(todo)}
         cases = {case.case_id: case for _, case in todo}
         for case_id, round_ in first.items():

@@ -19,10 +19,15 @@ def hold(request: Dict[str, Any], emit: Emit) -> int:
     path = request["path"]
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     mine = {"owner": request["owner"], "token": request["token"], "pid": os.getpid(), "begun": time.monotonic()}
-    if not _acquire(handle, mine, float(request["wait_s"]), emit):
-        return 1
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _acquire(handle, mine, float(request["wait_s"]), emit):
+            return 1
+        if _is_there(handle, path):
+            break
+        os.close(handle)  # the device was cleaned meanwhile: the lock is another file now
+    mine["held"] = time.monotonic()
     _write(handle, mine)
     end_orphan(path)
     emit({"event": "held"})
@@ -44,11 +49,11 @@ def _acquire(handle: int, mine: Dict[str, Any], wait_s: float, emit: Emit) -> bo
                 return False  # we are the remnant
             _write(handle, mine)  # the holder is a remnant of our own lost connection: it sees this and goes
         elif time.monotonic() >= deadline:
-            emit({"event": "busy", "owner": _name(holder), "over": True})
+            emit(_busy(holder, over=True))
             return False
         elif not told:
             told = True
-            emit({"event": "busy", "owner": _name(holder), "over": False})
+            emit(_busy(holder, over=False))
         if _host_is_gone(_POLL_S):
             return False
 
@@ -65,6 +70,13 @@ def _keep(handle: int, mine: Dict[str, Any], lease_s: float) -> None:
                 break
             deadline = time.monotonic() + lease_s
     os.ftruncate(handle, 0)
+
+
+def _is_there(handle: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
 
 
 def _begun(holder: Dict[str, Any]) -> float:
@@ -89,9 +101,13 @@ def _write(handle: int, tree: Dict[str, Any]) -> None:
     os.pwrite(handle, json.dumps(tree).encode("utf-8"), 0)
 
 
-def _name(holder: Dict[str, Any]) -> str:
+def _busy(holder: Dict[str, Any], over: bool) -> Dict[str, Any]:
+    """Say who has the device and for how long: its clock may be wrong, so no time of day."""
     said = str(holder.get("owner") or "another host")
-    return "".join(character for character in said if character.isprintable())[:200]
+    owner = "".join(character for character in said if character.isprintable())[:200]
+    held = holder.get("held")
+    seconds = max(0.0, time.monotonic() - held) if isinstance(held, float) else None
+    return {"event": "busy", "owner": owner, "held_s": seconds, "over": over}
 
 
 def mark_running(path: str) -> int:

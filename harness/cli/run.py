@@ -148,7 +148,7 @@ def run(
                 return
             started, artifacts = jobs.start(job, workspace, settings, display.preparing, workers)
         document = _execute(started, devices, artifacts, display)
-    context.exit(_conclude(workspace, document, as_json=as_json))
+    context.exit(_conclude(started, document, as_json=as_json))
 
 
 def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:
@@ -202,7 +202,7 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _conclude(workspace: Workspace, document: RunDocument, *, as_json: bool) -> int:
+def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     """Index the run, print its table, write its page; return the exit code."""
     from dashboards.page import write_page
     from results.records import Verdict
@@ -210,12 +210,24 @@ def _conclude(workspace: Workspace, document: RunDocument, *, as_json: bool) -> 
     from results.summary import rows as summarize
 
     rows = summarize(document)
-    Store(workspace.index).add(document)
+    Store(run.workspace.index).add(document)
     shared.print_rows(rows, as_json=as_json)
-    page = workspace.run_folder(document.header.run_id) / "report.html"
+    page = run.folder / "report.html"
     write_page(rows, page, profile=document.header.profile.name)
-    click.echo(f"Run {document.header.run_id}; Pareto page: {page}", err=as_json)
-    return 1 if any(row.verdict is Verdict.FAILED for row in rows) else 0
+    click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
+    away = [device for device in dict.fromkeys(case.device for case in run.header.cases) if run.todo(device)]
+    has_measured = any(restart.outcome != "offline" for restart in document.restarts)
+    if away:
+        click.echo(
+            f"bench: {'not everything' if has_measured else 'nothing'} was measured; busy or offline: "
+            f"{', '.join(away)}; go on with: bench run --resume {run.header.run_id}",
+            err=True,
+        )
+    if any(row.verdict is Verdict.FAILED for row in rows):
+        return shared.FAILED
+    if not away:
+        return 0
+    return shared.GAPS if has_measured else shared.NOTHING_MEASURED
 
 
 def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from results.store import Store
 
 LISTING_SCHEMA_VERSION = 1
+# Exit codes of `bench run`, besides 0 and those of errors; docs/cli.md says why gaps have one of their own.
+FAILED, NOTHING_MEASURED, GAPS = 1, 2, 3
 INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output (docs/cli.md).")

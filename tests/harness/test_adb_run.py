@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -52,8 +51,7 @@ def test_a_phone_that_reboots_in_mid_run_is_measured_on(host: Bench, phone: Phon
 
 def test_a_phone_that_is_not_there_is_offline_until_the_run_is_resumed(host: Bench, phone: Phone) -> None:
     phone.unplug()
-    stdout, _ = host.start("run", *FAKE, "--json").communicate(timeout=60)
-    (row,) = json.loads(stdout)["rows"]
+    (row,) = host.rows("run", *FAKE, expect=2)
     assert (row["verdict"], row["n_restarts"]) == ("offline", 0)
     assert "no device" in row["reason"]
     phone.plug_in()

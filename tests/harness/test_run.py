@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from harness import locks
 from harness.workspace import Workspace
 from results import journal
 from results.records import RunDocument
@@ -197,14 +199,27 @@ def test_two_runs_at_once_take_turns_and_both_finish(bench: Bench) -> None:
     assert spans[0][1] <= spans[1][0]
 
 
-def test_a_busy_device_can_be_refused_instead(bench: Bench) -> None:
+def test_a_busy_device_is_a_gap_and_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", bench.environment["TMPDIR"])
+    monkeypatch.setattr("tempfile.tempdir", None)
+    one, two = (f'[devices.{name}]\ntransport = "local"\n' for name in ("one", "two"))
+    (bench.folder / "devices.toml").write_text(one + two)
     bench.copy_model("onnx")
-    first = bench.start("run", *FAKE, "--profile", "standard")
-    wait_for_restarts(bench.workspace, 1, first)
-    refused = bench("run", *FAKE, "--wait", "0", expect=2)
-    assert "device local is in use by bench run" in refused.stderr
-    first.communicate(timeout=60)
-    assert first.returncode == 0
+    with locks.hold("one", "a long night", wait_s=0):
+        done = bench("run", *FAKE, "--device", "all", "--wait", "0", "--json", expect=3)
+        nothing = bench("run", "--resume", "last", "--wait", "0", expect=3)
+        alone = bench("run", *FAKE, "--device", "one", "--wait", "0", "--json", expect=2)
+    rows = {row["device"]: row for row in json.loads(done.stdout)["rows"]}
+    assert (rows["one"]["verdict"], rows["two"]["n_restarts"]) == ("offline", 2)
+    words = rf"device one is in use by a long night \(pid {os.getpid()}, .*, since 2.*\); gave up after 0 s, see --wait"
+    assert re.fullmatch(words, rows["one"]["reason"])
+    assert "not everything was measured; busy or offline: one; go on with: bench run --resume 2" in done.stderr
+    assert "busy or offline: one" in nothing.stderr
+    assert "bench: nothing was measured; busy or offline: one; go on with" in alone.stderr
+    (gap,) = json.loads(alone.stdout)["rows"]
+    assert gap["verdict"] == "offline"
+    first = sorted(path.name for path in (bench.workspace / "runs").iterdir())[0]
+    assert [row["n_restarts"] for row in bench.rows("run", "--resume", first)] == [2, 2]
 
 
 def test_a_damaged_artifact_is_noticed_and_made_again(bench: Bench) -> None:
