@@ -10,7 +10,7 @@ TEST_PACKAGES := chromium openssh-server openssh-client busybox iptables iproute
 TEST_TOOLS := sshd ssh busybox iptables ip
 
 .DEFAULT_GOAL := help
-.PHONY: help run measure-only test test-zoo test-arm64 check lint types format perf docs lock clean system-packages
+.PHONY: help run measure-only test test-zoo test-arm64 test-faults check lint types format perf docs lock clean system-packages
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test-zoo: $(VENV)/.test  ## Export every default variant and run it under every 
 
 test-arm64: $(VENV)/.test system-packages  ## Only the tests on emulated 64-bit Arm devices (root; installs qemu)
 	$(BIN)/python -m pytest -m arm64
+
+test-faults: $(VENV)/.test system-packages  ## 100 random faults over SSH and over adb each (EDGEBENCH_SEED; 20 minutes)
+	EDGEBENCH_FAULTS=$${EDGEBENCH_FAULTS:-100} $(BIN)/python -m pytest tests/harness -k random_faults -rP
 
 check: lint types test  ## What CI runs
 

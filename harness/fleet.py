@@ -94,7 +94,7 @@ class Device(BaseModel):
         if self.transport == "adb":
             # By its name: importing it costs what only a user of adb should pay.
             kind = import_module("harness.transports.adb").AdbTransport
-            transport: Transport = kind(self.serial, self.adb_host, self.adb_port)
+            transport: Transport = kind(self.serial, self.adb_host, self.adb_port, timeout_s=self.timeout_s)
             return transport
         from harness.transports.local import LocalTransport
 

@@ -35,13 +35,15 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, header: RunHeader) -> Journal:
-        """Start the journal of a new run in `folder`, which must not exist. Raises ResultsError."""
+        """Start the journal of a new run in `folder`, which must not exist. Raises ResultsError.
+
+        It appears with its header: a run that is killed before that never began.
+        """
         try:
             folder.mkdir(parents=True)
-            (folder / JOURNAL).touch()
-            journal = cls(folder)
-            journal._append(header.model_dump_json())
+            write_file(folder / JOURNAL, header.model_dump_json().encode() + b"\n")
             _sync_folder(folder)
+            journal = cls(folder)
         except OSError as exc:
             raise ResultsError(f"the run cannot be started in {folder}: {exc.strerror}") from exc
         return journal

@@ -29,7 +29,6 @@ from harness.transports.adb_server import AdbServer
 from harness.transports.adb_shell import Shell, service
 from harness.transports.base import MAX_LINE_BYTES, Completed, Stream, Transport
 
-START_S = 15.0  # a command's start, and the answer of a device that is asked whether it is still there
 KILL_S = 3.0
 SETTLE_S = 5.0  # a device that was just plugged in or has just booted
 END_S = 0.5  # the agent exits right after its last line: give it the moment that takes
@@ -42,7 +41,8 @@ class AdbTransport(Transport):
 
     A serial HOST:PORT is a device in the network and is connected to when need be. `adb` names the program that starts
     the server when none runs on `host` and `port` (default: where adb itself looks, this machine's port 5037 unless the
-    environment says otherwise). `stall_s` is how long a transfer may stand still.
+    environment says otherwise). `timeout_s` bounds the start of a command and the answer of a device that is asked
+    whether it is still there, `stall_s` how long a transfer may stand still.
     """
 
     def __init__(
@@ -52,9 +52,11 @@ class AdbTransport(Transport):
         port: int | None = None,
         *,
         adb: str | None = None,
+        timeout_s: float = 20.0,
         stall_s: float = 30.0,
     ) -> None:
         """Reach the device. Raises ConnectError, which says what to do."""
+        self.timeout_s = timeout_s
         self.stall_s = stall_s
         self.checks_by = "sha256"
         self._server = AdbServer.at(host, port)
@@ -85,7 +87,7 @@ class AdbTransport(Transport):
 
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
         shell = self.start(f"exec {shlex.join(command)}")
-        if not shell.send(stdin, START_S):
+        if not shell.send(stdin, self.timeout_s):
             self.end(shell)
             raise self.lost(f"{command[0]} was sent its request")
         return AdbStream(self, shell)
@@ -133,14 +135,17 @@ class AdbTransport(Transport):
         if self._closed:
             raise ConnectError(f"the connection to {self.serial} is closed")
         try:
-            connection = self._server.open(self.serial, service(line), START_S)
-        except ConnectError:
+            connection = self._server.open(self.serial, service(line), self.timeout_s)
+        except ConnectError as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                # The server holds on to a connection that is dead even when the device would take a new one.
+                self._server.reconnect(self.serial)
             self.reach()  # it may be back after a reboot, or says why it is not
-            connection = self._server.open(self.serial, service(line), START_S)
+            connection = self._server.open(self.serial, service(line), self.timeout_s)
         shell = Shell(connection)
         with self._guard:
             self._running.add(shell)
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + self.timeout_s
         while shell.pid is None:
             if shell.ended or not shell.turn(deadline):
                 self.end(shell)
@@ -191,7 +196,7 @@ class AdbTransport(Transport):
     def answers(self) -> bool:
         """Tell whether the device itself answers, not only the adb server for it."""
         try:
-            return self._ask("true", min(START_S, self.stall_s))
+            return self._ask("true", min(self.timeout_s, self.stall_s))
         except ConnectError:
             return False
 
@@ -221,7 +226,7 @@ class AdbStream(Stream):
         self._searched = 0
 
     def write(self, data: bytes) -> None:
-        if not self._shell.send_apart(data, START_S):
+        if not self._shell.send_apart(data, self._transport.timeout_s):
             raise self._transport.lost("a command ran there")
 
     def read_line(self, timeout_s: float) -> bytes | None:

@@ -126,6 +126,11 @@ class AdbServer:
         with contextlib.suppress(ConnectError):
             self._ask(f"host:connect:{serial}", _CONNECT_S)
 
+    def reconnect(self, serial: str) -> None:
+        """Make the server connect to a device anew. Never raises: the state says whether it worked."""
+        with contextlib.suppress(ConnectError):
+            self._ask(f"host-serial:{serial}:reconnect", _ANSWER_S)
+
     def features(self, serial: str) -> frozenset[str]:
         """Return what the device's adb daemon can do. Raises ConnectError."""
         return frozenset(self._ask(f"host-serial:{serial}:features", _ANSWER_S).split(","))

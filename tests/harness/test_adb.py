@@ -167,7 +167,7 @@ def test_a_device_that_hangs_is_not_a_slow_command(
         stream.read_line(0.3)
     stream.close()
     assert time.monotonic() - begun < 5
-    monkeypatch.setattr("harness.transports.adb.START_S", 0.5)
+    adb_transport.timeout_s = 0.5
     with pytest.raises(ConnectError, match=r"no answer within 0.5 s"):
         adb_transport.run(["true"], timeout_s=5)
 

@@ -10,21 +10,27 @@ import pytest
 
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
+from tests.rigs.campaign import Campaign, asked_for
+from tests.rigs.proxy import between
 
 FAKE = ("--device", "phone", "--models", "tiny.onnx", "--backends", "fake")
 
 
-@pytest.fixture
-def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
+def make_host(folder: Path, adb_server: AdbServer, serial: str, extra: str = "") -> Bench:
     """A host with a devices.toml that names the phone."""
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "devices.toml").write_text(
-        f'[devices.phone]\ntransport = "adb"\nserial = "{phone.serial}"\nadb_port = {adb_server.port}\n'
-        f'python = "{sys.executable}"\nroot = "{tmp_path}/there"\n'
+    (folder / "tmp").mkdir()
+    (folder / "devices.toml").write_text(
+        f'[devices.phone]\ntransport = "adb"\nserial = "{serial}"\nadb_port = {adb_server.port}\n'
+        f'python = "{sys.executable}"\nroot = "{folder}/there"\n{extra}'
     )
-    bench = Bench(tmp_path, {"TMPDIR": str(tmp_path / "tmp")})
+    bench = Bench(folder, {"TMPDIR": str(folder / "tmp"), "PYTHONFAULTHANDLER": "1"})
     bench.copy_model()
     return bench
+
+
+@pytest.fixture
+def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
+    return make_host(tmp_path, adb_server, phone.serial)
 
 
 def test_a_second_run_sends_no_model(host: Bench, phone: Phone) -> None:
@@ -57,3 +63,26 @@ def test_a_phone_that_is_not_there_is_offline_until_the_run_is_resumed(host: Ben
     phone.plug_in()
     (row,) = host.rows("run", "--resume", "last")
     assert row["n_restarts"] == 2
+
+
+@pytest.mark.timeout(0)  # the campaign has its own limit
+def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
+    with between(phone.port) as proxy:
+        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
+        bench.environment.update(adb_server.environment)  # for the server that it starts itself
+        campaign = Campaign(
+            bench,
+            (*FAKE, "--threads", "1,2,3"),
+            {
+                "cut": proxy.cut,
+                "stall": proxy.stall,
+                "reboot": phone.reboot,
+                "adb server": lambda: adb_server.client("kill-server"),
+            },
+            phone.processes,
+            lambda: [tmp_path / "tmp/edgebench-locks/phone.lock", tmp_path / "there/lock"],
+        )
+        try:
+            campaign.run(*asked_for())
+        finally:
+            adb_server.client("kill-server")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -21,6 +20,7 @@ import pytest
 from results import journal
 from results.records import RunDocument
 from tests.rigs.bench import Bench
+from tests.rigs.campaign import Campaign, asked_for
 from tests.rigs.proxy import FaultProxy, between
 from tests.rigs.sshd import Sshd, marked, serving
 
@@ -222,46 +222,23 @@ def test_a_vanished_host_s_lock_ends_with_its_lease(tmp_path: Path, server: Sshd
     assert row["n_restarts"] == 2
 
 
+@pytest.mark.timeout(0)  # the campaign has its own limit
 def test_random_faults_lose_nothing(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
-    """Kill, cut and stall at random moments; EDGEBENCH_FAULTS says how often, EDGEBENCH_SEED which ones."""
-    faults = int(os.environ.get("EDGEBENCH_FAULTS", "6"))
-    random_ = random.Random(int(os.environ.get("EDGEBENCH_SEED", "1")))
     bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
-    again = ("--reconnect", "20", "--wait", "30")
-    process = bench.start("run", "--device", "box", *LONG, *again)
-    for _ in range(faults):
-        time.sleep(random_.uniform(0.1, 2.5))
-        kept = finished(bench)
-        fault = random_.choice(["kill", "cut", "stall"])
-        if fault == "kill" or process.poll() is not None:
-            process.kill()
-            process.communicate()
-        elif fault == "cut":
-            proxy.cut()
-        else:
-            proxy.faults.stall_after = 0
-            time.sleep(0.3)
-            proxy.heal()
-        assert finished(bench)[: len(kept)] == kept
-        if process.returncode is not None:
-            runs = bench.workspace / "runs"
-            is_done = process.returncode == 0 or not list(runs.glob("*/journal.jsonl"))
-            arguments = ("--device", "box", *LONG) if is_done else ("--resume", "last")
-            process = bench.start("run", *arguments, *again)
-    process.communicate(timeout=90)
-    assert process.returncode in (0, 2, 3)
-    for folder in (bench.workspace / "runs").iterdir():
-        bench("run", "--resume", folder.name, *again)
-        run = journal.read(folder)
-        done = [(restart.case_id, restart.round) for restart in run.restarts if restart.outcome == "ok"]
-        assert sorted(done) == sorted((case.case_id, round_) for case in run.header.cases for round_ in range(2))
-        assert {restart.outcome for restart in run.restarts} <= {"ok", "offline"}, run.restarts
 
+    def reboot() -> None:
+        server.stop()
+        time.sleep(0.3)
+        server.start()
 
-def finished(bench: Bench) -> list[str]:
-    """Return the newest journal's complete lines."""
-    journals = sorted(bench.workspace.glob("runs/*/journal.jsonl"))
-    return journals[-1].read_text().splitlines(keepends=True)[:-1] if journals else []
+    campaign = Campaign(
+        bench,
+        ("--device", "box", *LONG),
+        {"cut": proxy.cut, "stall": proxy.stall, "reboot": reboot},
+        server.processes,
+        lambda: [bench.folder / "tmp/edgebench-locks/box.lock", server.home / ".cache/edgebench/lock"],
+    )
+    campaign.run(*asked_for())
 
 
 def test_an_agent_that_the_kernel_kills_is_told_as_such(tmp_path: Path, server: Sshd) -> None:

@@ -50,6 +50,12 @@ class FaultProxy:
                 _reset(end)
         self._pairs.clear()
 
+    def stall(self) -> None:
+        """Let nothing more pass on the connections that are open now; those opened later are whole."""
+        self.faults.stall_after = 0
+        time.sleep(0.3)
+        self.heal()
+
     def close(self) -> None:
         """Stop listening and cut what is open."""
         with suppress(OSError):

@@ -76,6 +76,10 @@ class Phone:
         """Return the arguments of every request of one kind so far."""
         return [entry[1] for entry in list(self.device.log) if entry[0] == kind]
 
+    def processes(self, word: str = "") -> list[int]:
+        """Return the processes that run there; with `word` in their command line."""
+        return self._shells.processes(word)
+
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 

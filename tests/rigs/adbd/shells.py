@@ -13,10 +13,10 @@ import signal
 import struct
 import uuid
 from asyncio.subprocess import PIPE, STDOUT, Process
-from pathlib import Path
 
 from tests.rigs.adbd.device import Device
 from tests.rigs.adbd.wire import Pipe
+from tests.rigs.sshd import marked
 
 # Packets of the shell protocol, version 2.
 STDIN, STDOUT_, STDERR, EXIT, CLOSE_STDIN = range(5)
@@ -33,10 +33,13 @@ class Shells:
 
     def kill_all(self) -> None:
         """End every command with everything it started."""
-        for entry in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if self._mark.encode() in entry.read_bytes().split(b"\0"):
-                    os.kill(int(entry.parent.name), signal.SIGKILL)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def processes(self, word: str = "") -> list[int]:
+        """Return what commands have started and still runs; with `word` in its command line."""
+        return marked(self._mark, word)
 
     async def serve(self, pipe: Pipe, name: str) -> None:
         """Serve `shell:LINE`, `shell,v2,raw:LINE` or `exec:LINE`."""
@@ -68,7 +71,8 @@ class Shells:
             _hang_up(process)
             # What it started may hold its pipes open, and asyncio's wait() ends only when they are closed.
             if process.stdin:
-                process.stdin.transport.abort()
+                with contextlib.suppress(AttributeError):  # asyncio's way to say that it is closed already
+                    process.stdin.transport.abort()
             for number in (1, 2):
                 if output := process._transport.get_pipe_transport(number):
                     output.close()

@@ -1,0 +1,152 @@
+"""Random faults at random moments of whole runs, over any transport: nothing lost, hanging or left locked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from results import journal
+from tests.rigs.bench import Bench
+
+# No fault takes a run longer than this to get over; the rigs' time-outs add up to less.
+LIMIT_S = 120.0
+_AGAIN = ("--reconnect", "20", "--wait", "30", "--patience", "5")
+_RESTARTS = 2  # of each case, in the quick profile
+
+
+@dataclass
+class Campaign:
+    """Runs of `bench` on one device while faults happen to it, to its link, and to `bench` itself.
+
+    `faults` are name -> what happens (and is over when it returns); `processes` are the device's, by a word in their
+    command line; `locks` are the files that a host holds while it works.
+    """
+
+    bench: Bench
+    arguments: Sequence[str]
+    faults: Mapping[str, Callable[[], None]]
+    processes: Callable[[str], list[int]]
+    locks: Callable[[], Sequence[Path]]
+    happened: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+
+    def run(self, count: int, seed: int) -> None:
+        """Let `count` faults happen, finish every run, and check what is left."""
+        draw = random.Random(seed)
+        process = self._start()
+        for _ in range(count):
+            time.sleep(draw.uniform(0.1, 2.5))
+            kept = self._finished()
+            self._happen(draw.choice(["host", "agent", *self.faults]), process)
+            assert self._finished()[: len(kept)] == kept, "finished restarts were lost"
+            if draw.random() < 0.5:  # else the next fault may meet a run that has not got over this one
+                self._wait_for_progress(process)
+            if process.poll() is not None:
+                self._check_end(process)
+                process = self._start()
+        self._wait_for_end(process)
+        self._check_runs()
+        self._check_locks()
+        restarts = sum(len(journal.read(folder).restarts) for folder in self._runs())
+        print(
+            f"seed {seed}: {count} faults ({', '.join(f'{name} {n}' for name, n in sorted(self.happened.items()))}) in "
+            f"{len(self._runs())} runs, {restarts} restarts written down; 0 lost, 0 hangs, 0 locks left; "
+            f"slowest recovery {self.slowest_s:.1f} s"
+        )
+
+    def _happen(self, fault: str, process: subprocess.Popen[str]) -> None:
+        # A restart that fails twice is given up, and rightly so: its second try is left alone.
+        running = self.processes("agent-")
+        if fault == "agent" and (not running or '"outcome":"failed"' in self._last_line()):
+            fault = "host"
+        self.happened[fault] += 1
+        if fault == "host":
+            process.kill()
+        elif fault == "agent":
+            with suppress(ProcessLookupError):
+                os.kill(running[-1], signal.SIGKILL)
+            time.sleep(1)  # until what became of it is written down
+        else:
+            self.faults[fault]()
+
+    def _start(self) -> subprocess.Popen[str]:
+        """Go on with the newest run, or begin one when there is none to go on with."""
+        runs = self._runs()
+        if runs and journal.read(runs[-1]).finished_at is None:
+            return self.bench.start("run", "--resume", "last", *_AGAIN)
+        return self.bench.start("run", *self.arguments, *_AGAIN)
+
+    def _runs(self) -> list[Path]:
+        return sorted(path.parent for path in self.bench.workspace.glob("runs/*/journal.jsonl"))
+
+    def _finished(self) -> list[str]:
+        """Return the newest journal's complete lines."""
+        runs = self._runs()
+        lines = (runs[-1] / "journal.jsonl").read_text().splitlines(keepends=True) if runs else []
+        return [line for line in lines if line.endswith("\n")]
+
+    def _last_line(self) -> str:
+        return (self._finished() or [""])[-1]
+
+    def _wait_for_progress(self, process: subprocess.Popen[str]) -> None:
+        begun, before = time.monotonic(), self._finished()
+        while self._finished() == before and process.poll() is None:
+            if time.monotonic() - begun > LIMIT_S:
+                self._hangs(process)
+            time.sleep(0.05)
+        self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
+
+    def _wait_for_end(self, process: subprocess.Popen[str]) -> None:
+        while process.poll() is None:
+            self._wait_for_progress(process)
+        self._check_end(process)
+
+    def _hangs(self, process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGABRT)  # says where every thread is
+        pytest.fail("\n".join(["it hangs", *process.communicate()]))
+
+    def _check_end(self, process: subprocess.Popen[str]) -> None:
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
+        # 2 and 3: the device was away for too long, which a later run makes up for.
+        assert process.returncode in (0, 2, 3, -signal.SIGKILL), stdout + stderr
+        assert "Traceback" not in stderr, stderr
+        assert "gave up after" not in stderr, f"the device was locked\n{stderr}"
+
+    def _check_runs(self) -> None:
+        """Finish every run; each has the rows of a run that nothing disturbed."""
+        for folder in self._runs():
+            found = self.bench.rows("run", "--resume", folder.name, *_AGAIN)
+            run = journal.read(folder)
+            done = [(restart.case_id, restart.round) for restart in run.restarts if restart.outcome == "ok"]
+            planned = [(case.case_id, round_) for case in run.header.cases for round_ in range(_RESTARTS)]
+            assert sorted(done) == sorted(planned)
+            failed = sum(restart.outcome == "failed" for restart in run.restarts)
+            assert failed <= self.happened["agent"], run.restarts
+            assert {restart.outcome for restart in run.restarts} <= {"ok", "offline", "failed"}
+            assert all(row["verdict"] in {"valid", "unstable"} for row in found), found
+
+    def _check_locks(self) -> None:
+        deadline = time.monotonic() + 10
+        while self.processes("agent-") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not self.processes("agent-"), "an agent is left on the device"
+        for path in self.locks():
+            with path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                assert file.read() == b"", f"{path} names a holder"
+
+
+def asked_for() -> tuple[int, int]:
+    """Return how many faults are wanted and the seed: EDGEBENCH_FAULTS and EDGEBENCH_SEED, few in the suite."""
+    return int(os.environ.get("EDGEBENCH_FAULTS", "4")), int(os.environ.get("EDGEBENCH_SEED", "1"))
