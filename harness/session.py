@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from harness import bundle, provision
 from harness.device_lock import DeviceLock
-from harness.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnknown, TransportError
+from harness.errors import (
+    AgentError,
+    AuthenticationFailed,
+    CommandTimeout,
+    HostKeyChanged,
+    HostKeyUnknown,
+    TransportError,
+)
 from harness.fleet import Device
 from harness.measure import DEFAULT_PATIENCE_S, AgentOnDevice
 from harness.transports import Transport
@@ -119,9 +127,7 @@ class Session:
             self.workspace, self.device, self._transport, self.backend_names, self.manners.patience_s
         )
         if self._agent.lock is not None:
-            self._lock = DeviceLock(
-                self._agent, self._agent.lock, self.manners.reason, self.manners.token, self.device.timeout_s
-            )
+            self._lock = _lock(self.device, self._agent, self.manners)
             self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
         wanted = [{"path": str(path), "size_bytes": source.stat().st_size} for path, source in self.files.items()]
         missing = set(self._agent.probe(self.backend_names, wanted).missing)
@@ -130,10 +136,64 @@ class Session:
                 self._transport.push(source, path)
 
 
+@dataclass
+class Reservation:
+    """A device's lock for work on it that is no measurement: setting it up, cleaning it. A context manager.
+
+    Only a Python there can hold the lock, and the device may have none yet: whoever uses this offers what it finds.
+    """
+
+    workspace: Workspace
+    device: Device
+    transport: Transport
+    manners: Manners
+    _lock: DeviceLock | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def take(self, pythons: Iterable[Sequence[str]]) -> None:
+        """Take the lock by the first of these commands that starts the agent; where it is taken, see that it still is.
+
+        Without a command that does, nobody is kept away. Raises DeviceBusy, ConnectError, TransferError.
+        """
+        if not self.transport.shared:
+            return
+        if self._lock is not None:
+            self._lock.check()
+            return
+        for python in pythons:
+            agent = push_agent(self.workspace, self.device, self.transport, (), self.manners.patience_s, python)
+            lock = _lock(self.device, agent, self.manners)
+            try:
+                lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
+            except (AgentError, CommandTimeout):
+                continue
+            self._lock = lock
+            return
+
+
+def _lock(device: Device, agent: AgentOnDevice, manners: Manners) -> DeviceLock:
+    assert agent.lock is not None  # noqa: S101 - asked only of devices that several hosts reach
+    return DeviceLock(agent, agent.lock, manners.reason, manners.token, device.timeout_s)
+
+
 def push_agent(
-    workspace: Workspace, device: Device, transport: Transport, backend_names: Sequence[str], patience_s: float
+    workspace: Workspace,
+    device: Device,
+    transport: Transport,
+    backend_names: Sequence[str],
+    patience_s: float,
+    python: Sequence[str] = (),
 ) -> AgentOnDevice:
-    """Put the agent with these backends on a device and return how to start it. Raises TransportError."""
+    """Put the agent with these backends on a device and return how to start it, by another Python if need be.
+
+    Raises TransportError.
+    """
     packed = bundle.build(tuple(backend_names))
     local = workspace.root / "agent" / packed.name
     write_file(local, packed.content)
@@ -142,7 +202,7 @@ def push_agent(
     transport.push(local, path)
     return AgentOnDevice(
         transport,
-        provision.launcher(workspace, device, root, path),
+        [*python, "-I", str(path)] if python else provision.launcher(workspace, device, root, path),
         packed.sha256,
         patience_s,
         cores=device.core_set(),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.transports.adb import AdbTransport
 from harness.transports.adb_server import find_adb
@@ -18,6 +19,10 @@ from tests.rigs.sshd import serving
 
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A deadline for an example is a timed assertion, and this machine may be busy.
+settings.register_profile("bench", deadline=None)
+settings.load_profile("bench")
 
 
 @pytest.fixture

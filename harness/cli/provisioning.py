@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.cli import shared
 
 if TYPE_CHECKING:
     from harness.fleet import Device
+    from harness.session import Reservation
     from harness.transports import Transport
     from harness.workspace import Workspace
 
@@ -55,17 +57,18 @@ def setup(
     for name in chosen:
         backends.find(name)
 
-    def one(workspace: Workspace, device: Device, transport: Transport) -> dict[str, Any]:
+    def one(workspace: Workspace, device: Device, reservation: Reservation) -> dict[str, Any]:
         outcome = provision.setup(
             workspace,
             device,
-            transport,
+            reservation.transport,
             workspace.device_root(device),
             chosen,
             bring_python=bring_python,
             archive=interpreter,
             afresh=upgrade,
             say=_say(device.name),
+            reserve=reservation.take,
         )
         return {
             "done": len(outcome.versions) == len(chosen),
@@ -96,9 +99,9 @@ def clean(context: click.Context, names: tuple[str, ...], wait: float, as_json: 
     """Remove everything that was put on devices: runtimes, Python, models, the agent. Results are kept."""
     from harness import provision
 
-    def one(workspace: Workspace, device: Device, transport: Transport) -> dict[str, Any]:
+    def one(workspace: Workspace, device: Device, reservation: Reservation) -> dict[str, Any]:
         root = workspace.device_root(device)
-        provision.clean(workspace, device, transport, root)
+        provision.clean(workspace, device, reservation.transport, root, reserve=reservation.take)
         return {"done": True, "removed": str(root), "problems": []}
 
     answers = _on_each(names, "bench devices clean", wait, one)
@@ -114,12 +117,13 @@ def _on_each(
     names: tuple[str, ...],
     reason: str,
     wait_s: float,
-    work: Callable[[Workspace, Device, Transport], dict[str, Any]],
+    work: Callable[[Workspace, Device, Reservation], dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Do `work` on one device after the other; what goes wrong on one is its answer."""
+    """Do `work` on one device after the other, each held against other runs; what goes wrong on one is its answer."""
     from harness import locks
     from harness.errors import BenchError
     from harness.fleet import choose
+    from harness.session import Manners, Reservation
 
     workspace = shared.open_workspace()
     answers = []
@@ -130,7 +134,9 @@ def _on_each(
                 locks.hold(device.name, reason, wait_s=wait_s, on_wait=_say(device.name)),
                 _connected(workspace, device) as transport,
             ):
-                answer.update(work(workspace, device, transport))
+                manners = Manners(reason, token=secrets.token_hex(8), wait_s=wait_s, say=_say(device.name))
+                with Reservation(workspace, device, transport, manners) as reservation:
+                    answer.update(work(workspace, device, reservation))
         except BenchError as exc:
             answer.update(done=False, problems=[str(exc)])
         answers.append(answer)

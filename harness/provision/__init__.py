@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.fleet import Device
 from harness.provision import state
-from harness.provision.device import CANDIDATES, Outcome, Provisioner
+from harness.provision.device import CANDIDATES, Outcome, Provisioner, Reserve
 from harness.transports import Transport
 from harness.workspace import Workspace
 
@@ -24,6 +24,11 @@ def launcher(workspace: Workspace, device: Device, root: PurePosixPath, agent: P
     return record.launch(agent) if record else [device.interpreter, "-I", str(agent)]
 
 
+def _own(device: Device) -> tuple[str, ...]:
+    """Return the names under which a device's own Python is looked for."""
+    return (device.interpreter,) if device.python or device.transport == "local" else CANDIDATES
+
+
 def setup(
     workspace: Workspace,
     device: Device,
@@ -35,21 +40,32 @@ def setup(
     archive: Path | None = None,
     afresh: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    reserve: Reserve = lambda _: None,
 ) -> Outcome:
-    """Bring runtimes, and where need be Python, to a device. Raises ProvisionError, TransportError.
+    """Bring runtimes, and where need be Python, to a device. Raises ProvisionError, TransportError, DeviceBusy.
 
     `bring_python` ignores the device's own Python; `archive` is a cpython install_only archive to bring; `afresh` looks
-    for newer versions than those chosen before.
+    for newer versions than those chosen before. `reserve` gets the Pythons there by which others can be kept away.
     """
-    own = (device.interpreter,) if device.python or device.transport == "local" else CANDIDATES
-    worker = Provisioner(transport, root, workspace.root / "setup", say)
+    own = _own(device)
+    worker = Provisioner(transport, root, workspace.root / "setup", say, reserve)
+    reserve(worker.find_pythons(own))
     pythons = () if bring_python or archive else own
     outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
     state.write(_records(workspace), device.name, record)
     return outcome
 
 
-def clean(workspace: Workspace, device: Device, transport: Transport, root: PurePosixPath) -> None:
-    """Remove everything that was ever put on a device. Raises ProvisionError, TransportError."""
-    Provisioner(transport, root, workspace.root / "setup").clean()
+def clean(
+    workspace: Workspace,
+    device: Device,
+    transport: Transport,
+    root: PurePosixPath,
+    *,
+    reserve: Reserve = lambda _: None,
+) -> None:
+    """Remove everything that was ever put on a device. Raises ProvisionError, TransportError, DeviceBusy."""
+    worker = Provisioner(transport, root, workspace.root / "setup")
+    reserve(worker.find_pythons(_own(device)))
+    worker.clean()
     state.forget(_records(workspace), device.name)

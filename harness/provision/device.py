@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -38,11 +38,18 @@ _ANSWERS: dict[str, tuple[tuple[str, type], ...]] = {
     "import": (("version", str),),
 }
 
-# Tells the machine, the Pythons on the PATH and the free space; runs in the smallest of shells.
+# Gets the commands that start a Python there, so that by one of them the device can be held for this host.
+Reserve = Callable[[Iterable[Sequence[str]]], None]
+
+# Tells the machine, the Pythons that were brought and those on the PATH, and the free space; runs in the smallest of
+# shells.
 _LOOK = """
 root=$1; shift
 echo "folder=$PWD"
 echo "machine=$(uname -m)"
+for name in "$root"/runtime/*/python/bin/python3.*; do
+  [ -f "$name" ] && echo "brought=$name"
+done
 for name in "$@"; do
   found=$(command -v "$name" 2>/dev/null) && echo "python=$found"
 done
@@ -93,7 +100,12 @@ class Provisioner:
     """
 
     def __init__(
-        self, transport: Transport, root: PurePosixPath, cache: Path, say: Callable[[str], None] = lambda _: None
+        self,
+        transport: Transport,
+        root: PurePosixPath,
+        cache: Path,
+        say: Callable[[str], None] = lambda _: None,
+        reserve: Reserve = lambda _: None,
     ) -> None:
         if len(root.parts) < (3 if root.is_absolute() else 1) or ".." in root.parts:
             raise ProvisionError(f"{root} cannot be a device's folder: it must be one of its own, below another one")
@@ -101,6 +113,21 @@ class Provisioner:
         self.folder = self.root = root
         self.cache = cache
         self.say = say
+        self.reserve = reserve
+
+    def find_pythons(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the commands of the Pythons there, whether they work or not: brought ones, then those of these names.
+
+        Raises ProvisionError, TransportError.
+        """
+        said = self._look(names)
+        loader = interpreter.loader_of(said["machine"][0])
+        brought = []
+        for name in said.get("brought", []) if loader else []:
+            program = PurePosixPath(said.get("folder", ["/"])[0]) / name
+            library = str(program.parents[2] / "lib")
+            brought.append((f"{library}/{loader}", "--library-path", library, str(program)))
+        return [*brought, *((found,) for found in said.get("python", []))]
 
     def setup(
         self,
@@ -119,6 +146,7 @@ class Provisioner:
         python = self._find_python(pythons, outcome)
         if python is None:
             python = self._bring_python(outcome, archive)
+        self.reserve([python.command])
         outcome.python, outcome.machine = python.fits.python, python.fits.machine
         cache = wheels.Cache(self.cache, self.say)
         choice = cache.choose(python.fits, backend_names, afresh=afresh)
@@ -133,6 +161,7 @@ class Provisioner:
                 self._try(python, backend, package, names, outcome)
             if not outcome.versions:
                 raise ProvisionError("; ".join(outcome.problems))
+            self.reserve([python.command])
             request = {"name": environment, "wheels": names, "runtimes": runtimes, "versions": outcome.versions}
             self._ask(python, _SLOW_S, op="activate", **request)
         else:

@@ -70,6 +70,11 @@ class Runtime:
         return [str(folder / self.loader), "--library-path", str(folder / "lib"), str(folder / self.program)]
 
 
+def loader_of(machine: str) -> str | None:
+    """Return the name of the loader for a machine, None for one that no interpreter can be brought for."""
+    return ARCHITECTURES[machine][2] if machine in ARCHITECTURES else None
+
+
 class Tree:
     """Files and links of tar archives, read into memory."""
 

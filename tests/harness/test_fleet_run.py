@@ -17,6 +17,11 @@ from typing import Any
 
 import pytest
 
+from harness.errors import ConnectError, DeviceBusy
+from harness.fleet import Device
+from harness.session import Manners, Reservation
+from harness.transports.ssh import SshTransport
+from harness.workspace import Workspace
 from results import journal
 from results.records import RunDocument
 from tests.rigs.bench import Bench
@@ -263,6 +268,42 @@ def test_a_changed_host_key_is_offline_with_its_reason(tmp_path: Path, server: S
 
 
 # bench devices
+
+
+def test_a_device_that_measures_is_neither_set_up_nor_cleaned(tmp_path: Path, server: Sshd) -> None:
+    one, other = host(tmp_path / "one", server, server.port), host(tmp_path / "other", server, server.port)
+    first = one.start("run", "--device", "box", *FAKE, "--backend-option", "fake.fault=hang")
+    pid = measuring(server, set())
+    for command in (("setup", "--backends", "tflite"), ("clean",)):
+        (answer,) = other.json("devices", *command, "box", "--wait", "0", expect=1)["devices"]
+        assert re.search(r"in use by bench run \S+ \(.*since .*gave up after 0 s", answer["problems"][0])
+    os.kill(pid, 0)  # still measuring
+    assert list(server.home.rglob("model.onnx"))
+    first.send_signal(signal.SIGINT)
+    finish(first, expect=130)
+
+
+def test_a_device_that_is_set_up_is_not_measured(tmp_path: Path, server: Sshd) -> None:
+    def reservation(reason: str, transport: SshTransport) -> Reservation:
+        workspace, device = Workspace(tmp_path / reason), Device(name="box", transport="ssh")
+        return Reservation(workspace, device, transport, Manners(reason, reason, wait_s=0))
+
+    def until_lost(reserved: Reservation) -> None:
+        while True:
+            reserved.take([])
+
+    broken = server.folder / "old-python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    with server.transport() as transport, reservation("setup", transport) as reserved:
+        reserved.take([("no-such-python",), (str(broken),), (sys.executable,)])
+        with pytest.raises(DeviceBusy, match=r"device box is in use by setup \("):
+            reservation("run", transport).take([(sys.executable,)])
+        reserved.take([])  # it is asked again before it changes what is there
+        for pid in server.processes("agent-"):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ConnectError, match="lock was lost"):
+            until_lost(reserved)
 
 
 def test_add_check_forget(tmp_path: Path, server: Sshd) -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness import locks
+from harness import bundle, locks
+from harness.device_lock import DeviceLock
 from harness.errors import DeviceBusy
+from harness.measure import AgentOnDevice
+from harness.transports.local import LocalTransport
 from tests.rigs.bench import ROOT
 
 HOLD = """
@@ -94,3 +101,32 @@ def test_what_stands_in_a_foreign_lock_file_is_only_text() -> None:
         path.write_bytes(b"\xff\xfe{")
         assert locks._owner(handle) == "another run"
         os.close(handle)
+
+
+def on_device(folder: Path, token: str) -> DeviceLock:
+    agent = folder / "agent.pyz"
+    agent.write_bytes(bundle.build().content)
+    started = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], "")
+    return DeviceLock(started, PurePosixPath(folder / "root" / "lock"), f"the {token} run", token, timeout_s=60)
+
+
+def test_whoever_waits_for_a_device_that_is_cleaned_gets_its_new_lock(tmp_path: Path) -> None:
+    cleaner, waiter, third = (on_device(tmp_path, token) for token in ("first", "second", "third"))
+    waits, said = threading.Event(), []
+
+    def say(message: str) -> None:
+        said.append(message)
+        waits.set()
+
+    cleaner.acquire("pi", 0, say)
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(waiter.acquire, "pi", 60, say)
+        assert waits.wait(60)
+        shutil.rmtree(tmp_path / "root")
+        (tmp_path / "root").mkdir()
+        cleaner.release()
+        waiting.result(60)
+    assert re.fullmatch(r"device pi is in use by the first run \(.*\) since 2\S+ \S+", said[0])
+    with pytest.raises(DeviceBusy, match="the second run"):
+        third.acquire("pi", 0, said.append)
+    waiter.release()

@@ -58,6 +58,8 @@ def test_a_device_without_python_gets_one_with_its_c_library(tmp_path: Path, sto
     assert not outcome.own_python
     assert outcome.pushed[0].startswith("Python 3.")
     assert record.command[0].startswith(str(tmp_path / "device" / "runtime"))
+    finder = Provisioner(transport, PurePosixPath(tmp_path / "device"), CACHE)
+    assert finder.find_pythons(["no-such-python"]) == [tuple(record.command)]
     restart = restart_tiny(transport, record, store, "onnxruntime", "onnx")
     assert restart.outcome == "ok", restart.reason
     # Its own C library and nothing of this machine's: what is mapped lies below the root.

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import MissingShape, UnreadableModel
@@ -119,7 +119,6 @@ def toml(value):
     return str(value)  # None stays None, which is no TOML
 
 
-@settings(deadline=None)
 @given(documents)
 def test_any_document_is_read_or_an_error_in_words(tmp_path_factory, document):
     text = "\n".join(f"{key} = {toml(value)}" for key, value in document.items())

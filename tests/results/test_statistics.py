@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from results import statistics
@@ -69,7 +69,6 @@ def test_no_numbers_from_no_samples(bad: list[list[int]]) -> None:
 
 
 @given(DURATIONS, st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_interval_holds_the_estimate_and_stays_within_the_samples(samples: list[list[int]], seed: int) -> None:
     low, high = statistics.interval(samples, seed=seed, resamples=200)
     pooled = [value for restart in samples for value in restart]
@@ -77,7 +76,6 @@ def test_interval_holds_the_estimate_and_stays_within_the_samples(samples: list[
 
 
 @given(DURATIONS, st.integers(0, 9), st.randoms())
-@settings(deadline=None)
 def test_order_of_restarts_and_iterations_is_irrelevant(samples: list[list[int]], seed: int, random: object) -> None:
     mixed = [list(restart) for restart in samples]
     random.shuffle(mixed)  # type: ignore[attr-defined]
@@ -91,7 +89,6 @@ def test_order_of_restarts_and_iterations_is_irrelevant(samples: list[list[int]]
 
 
 @given(DURATIONS, st.sampled_from([0.25, 0.5, 2.0, 1024.0]))
-@settings(deadline=None)
 def test_numbers_scale_with_the_unit(samples: list[list[int]], factor: float) -> None:
     """Powers of two scale floating-point numbers exactly, so equality is exact too."""
     scaled = [[value * factor for value in restart] for restart in samples]
@@ -103,7 +100,6 @@ def test_numbers_scale_with_the_unit(samples: list[list[int]], factor: float) ->
 
 
 @given(DURATIONS)
-@settings(deadline=None)
 def test_percentiles_rise(samples: list[list[int]]) -> None:
     values = list(statistics.percentiles(samples).values())
     assert values == sorted(values)

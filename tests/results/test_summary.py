@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from results.records import Restart, Row, RunDocument, Verdict
@@ -175,7 +175,6 @@ def test_model_without_facts() -> None:
     ),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_whatever_a_device_sends_there_is_one_row_with_a_reason(restarts: list[Restart], finished: bool) -> None:
     row = one(restarts, finished_at="" if finished else None)
     assert (row.median_ms is None) == (row.n_restarts == 0)
