@@ -41,8 +41,8 @@ class AdbTransport(Transport):
 
     A serial HOST:PORT is a device in the network and is connected to when need be. `adb` names the program that starts
     the server when none runs on `host` and `port` (default: where adb itself looks, this machine's port 5037 unless the
-    environment says otherwise). `timeout_s` bounds the start of a command and the answer of a device that is asked
-    whether it is still there, `stall_s` how long a transfer may stand still.
+    environment says otherwise). `timeout_s` bounds every silence of the device: at the start of a command, in a
+    transfer, and when it is asked whether it is still there.
     """
 
     def __init__(
@@ -53,11 +53,9 @@ class AdbTransport(Transport):
         *,
         adb: str | None = None,
         timeout_s: float = 20.0,
-        stall_s: float = 30.0,
     ) -> None:
         """Reach the device. Raises ConnectError, which says what to do."""
         self.timeout_s = timeout_s
-        self.stall_s = stall_s
         self.checks_by = "sha256"
         self._server = AdbServer.at(host, port)
         self._running: set[Shell] = set()
@@ -196,7 +194,7 @@ class AdbTransport(Transport):
     def answers(self) -> bool:
         """Tell whether the device itself answers, not only the adb server for it."""
         try:
-            return self._ask("true", min(self.timeout_s, self.stall_s))
+            return self._ask("true", self.timeout_s)
         except ConnectError:
             return False
 

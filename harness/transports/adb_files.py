@@ -72,14 +72,14 @@ def _upload(transport: AdbTransport, file: BinaryIO, target: PurePosixPath, *, a
     part = shlex.quote(str(target.parent / f".{target.name}.{size}.part"))
     clear = f"rm -f {part}; " if afresh else ""
     with transport.shell(f"p={part}; mkdir -p {shlex.quote(str(target.parent))} || exit; {clear}{_APPEND}") as shell:
-        there = _number(transport, shell, transport.stall_s)
+        there = _number(transport, shell, transport.timeout_s)
         if there > size:
             raise _Damaged(f"{there} bytes are there already")
         sha256 = _send(transport, shell, file, there)
         if not _HOPELESS.search(shell.stderr):
-            answer = _line(transport, shell, transport.stall_s + size / _HASH_BYTES_PER_S).split()[:1]
-            arrived = _number(transport, shell, transport.stall_s)
-            _wait(shell, transport.stall_s)
+            answer = _line(transport, shell, transport.timeout_s + size / _HASH_BYTES_PER_S).split()[:1]
+            arrived = _number(transport, shell, transport.timeout_s)
+            _wait(shell, transport.timeout_s)
     if _HOPELESS.search(shell.stderr):
         _command(transport, f"rm -f {part}")  # in the way, and no use
         raise _failure(transport, shell)
@@ -99,14 +99,14 @@ def _send(transport: AdbTransport, shell: Shell, file: BinaryIO, there: int) -> 
         digest.update(block)
         skipped -= len(block)
     while block := file.read(_BLOCK):
-        if not shell.send(block, transport.stall_s):
+        if not shell.send(block, transport.timeout_s):
             raise TransferError(_stood_still(transport))
         if shell.ended:
             raise _failure(transport, shell)
         if _HOPELESS.search(shell.stderr):
             break
         digest.update(block)
-    if not shell.close_stdin(transport.stall_s):
+    if not shell.close_stdin(transport.timeout_s):
         raise TransferError(_stood_still(transport))
     return digest.hexdigest()
 
@@ -114,7 +114,7 @@ def _send(transport: AdbTransport, shell: Shell, file: BinaryIO, there: int) -> 
 def _command(transport: AdbTransport, line: str) -> Shell:
     """Run a short line to its end."""
     with transport.shell(f"exec {line}") as shell:
-        _wait(shell, transport.stall_s)
+        _wait(shell, transport.timeout_s)
     return shell
 
 
@@ -140,7 +140,7 @@ def _receive(transport: AdbTransport, shell: Shell, file: BinaryIO) -> None:
         shell.stdout.clear()
         if size > MAX_PULL_BYTES:
             raise TransferError(f"it is larger than {MAX_PULL_BYTES} bytes")
-        if not shell.ended and not shell.turn(time.monotonic() + transport.stall_s):
+        if not shell.ended and not shell.turn(time.monotonic() + transport.timeout_s):
             raise TransferError(_stood_still(transport))
     if shell.exit_code != 0:
         raise _failure(transport, shell)
@@ -182,4 +182,4 @@ def _failure(transport: AdbTransport, shell: Shell) -> TransferError | ConnectEr
 
 
 def _stood_still(transport: AdbTransport) -> str:
-    return f"nothing moved for {transport.stall_s:g} s"
+    return f"nothing moved for {transport.timeout_s:g} s"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import AgentError, CommandTimeout, ConnectError
+from harness.fleet import Device
 from harness.transports import base
 from harness.transports.adb import AdbTransport
 from tests.rigs.adbd import AdbServer, Phone
@@ -159,9 +160,9 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     adb_transport: AdbTransport, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.transports.adb.KILL_S", 0.5)
-    adb_transport.stall_s = 0.5
     stream = adb_transport.stream(SLEEP, stdin=b"")
     assert stream.read_line(20) == b"up"
+    adb_transport.timeout_s = 0.5
     phone.faults.stalled = True
     begun = time.monotonic()
     with pytest.raises(ConnectError, match=r"went away while a command ran there; now: .* does not answer"):
@@ -170,9 +171,17 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     assert time.monotonic() - begun < 5
     monkeypatch.setattr("harness.transports.adb.SETTLE_S", 0.2)
     monkeypatch.setattr("harness.transports.adb_server._CONNECT_S", 0.5)
-    adb_transport.timeout_s = 0.5
     with pytest.raises(ConnectError, match=r"no answer within 0.5 s|is offline"):
         adb_transport.run(["true"], timeout_s=5)
+
+
+def test_devices_toml_says_how_long_a_phone_may_be_silent(adb_server: AdbServer, phone: Phone) -> None:
+    device = Device(
+        name="phone", transport="adb", serial=adb_server.connect(phone), adb_port=adb_server.port, timeout_s=7
+    )
+    transport = device.connect()
+    assert isinstance(transport, AdbTransport)
+    assert transport.timeout_s == 7
 
 
 def test_a_connection_that_is_dead_is_made_anew(adb_server: AdbServer, phone: Phone) -> None:

@@ -143,6 +143,7 @@ def test_a_phone_that_hangs_is_offline(
     agent: AgentOnDevice, target: Callable[..., Target], phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.transports.adb.KILL_S", 0.5)
+    adb_transport.timeout_s = 2
     made = target("fake")
     impatient = AgentOnDevice(agent.transport, agent.command, agent.sha256, patience_s=1.0)
     restart = measure_and(impatient, made, phone, lambda: setattr(phone.faults, "stalled", True), SHORT)

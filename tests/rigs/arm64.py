@@ -220,7 +220,7 @@ def phone_over_adb(machine: Arm64, server: AdbServer) -> Iterator[AdbTransport]:
     """Serve the phone's root by the rig's adb daemon and reach it by the real adb server."""
     device = Device(root=machine.root, shell=tuple(machine.command(["/system/bin/sh", "-c"])))
     with Phone(device) as phone:
-        transport = AdbTransport(server.connect(phone), port=server.port, stall_s=60.0)
+        transport = AdbTransport(server.connect(phone), port=server.port, timeout_s=60.0)
         try:
             yield transport
         finally:
