@@ -24,7 +24,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -47,6 +48,13 @@ _LEFT_OUT = re.compile(
     r"|\.a$|/_sysconfigdata[^/]*\.json$"
 )
 _APT_TIMEOUT_S = 600.0
+
+# A real archive holds some thousand files and 100 to 400 MB.
+_MAX_UNPACKED_BYTES = 1 << 30
+_MAX_MEMBERS = 100_000
+
+# uname -m -> the machine's number in the header of a program.
+_ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "armv7l": 40}
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,9 @@ class Tree:
         self.files: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
 
-    def add(self, archive: tarfile.TarFile) -> None:
-        """Take in an archive's files."""
-        for member in archive:
+    def add(self, archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo] | None = None) -> None:
+        """Take in an archive's files, all or some of them."""
+        for member in members or archive:
             name = posixpath.normpath(member.name)
             if member.isfile() and (source := archive.extractfile(member)):
                 self.files[name] = source.read()
@@ -120,7 +128,7 @@ def build(
             f"there is no Python on the device, and none can be brought for {machine}; there is one for: "
             f"{', '.join(ARCHITECTURES)}"
         )
-    origin = hashlib.sha256(_read_archive(archive)).hexdigest()[:16] if archive else "packages"
+    origin = _hash(archive)[:16] if archive else "packages"
     note = folder / f"{machine}-{origin}.json"
     try:
         runtime = Runtime(**json.loads(note.read_bytes()))
@@ -128,10 +136,10 @@ def build(
             return runtime
     except (OSError, ValueError, TypeError):
         pass
+    interpreter = _from_archive(archive, machine) if archive else {}
     say(f"fetching the C library{'' if archive else ' and Python'} for {machine}")
     tree, glibc = _packages(machine, _LIBRARIES if archive else (*_LIBRARIES, *_INTERPRETER))
-    interpreter = _from_archive(archive) if archive else _from_packages(tree, machine)
-    files = {**_libraries(tree, machine), **interpreter}
+    files = {**_libraries(tree, machine), **(interpreter or _from_packages(tree, machine))}
     content, runtime = _pack(files, machine, glibc)
     try:
         write_file(folder / runtime.file_name, content)
@@ -141,9 +149,10 @@ def build(
     return runtime
 
 
-def _read_archive(path: Path) -> bytes:
+def _hash(path: Path) -> str:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise ProvisionError(f"{path} cannot be read: {exc.strerror}") from exc
 
@@ -232,22 +241,79 @@ def _from_packages(tree: Tree, machine: str) -> dict[str, bytes]:
     return files
 
 
-def _from_archive(path: Path) -> dict[str, bytes]:
-    """Return python/ from an archive that the user named."""
+def _from_archive(path: Path, machine: str) -> dict[str, bytes]:
+    """Return python/ from an archive that the user named, and may have from anywhere. Raises ProvisionError."""
     tree = Tree()
     try:
-        with tarfile.open(path) as archive:
-            tree.add(archive)
-    except (OSError, tarfile.TarError, EOFError) as exc:
-        raise ProvisionError(f"{path} is no archive that can be read: {exc}") from exc
+        with _Bounded(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            tree.add(archive, _checked(archive))
+    except _Refused as exc:
+        raise ProvisionError(f"{path} is refused: {exc}") from exc
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as exc:
+        raise ProvisionError(f"{path} is no .tar.gz archive that can be read: {exc}") from exc
     wanted = re.compile(r"python/(bin/python3\.\d+|lib/python3\.\d+/.+|lib/lib[^/]+\.so[^/]*)")
     files = {}
     for name in tree.names():
         if wanted.fullmatch(name) and not _LEFT_OUT.search(name) and (content := tree.read(name)) is not None:
             files[name] = content
-    if not any(name.startswith("python/bin/") for name in files):
+    program = min((name for name in files if name.startswith("python/bin/")), default=None)
+    if program is None:
         raise ProvisionError(f"{path} holds no python/bin/python3.X: a cpython install_only archive is needed")
+    head = files[program][:4096]
+    if head[:4] != b"\x7fELF" or int.from_bytes(head[18:20], "little") != _ELF_MACHINES[machine]:
+        raise ProvisionError(f"{path}: {program} is no program for {machine}: take the archive for {machine}")
+    if b"ld-musl" in head:
+        raise ProvisionError(f"{path}: {program} needs musl, runtimes need glibc: take the archive for linux-gnu")
     return files
+
+
+class _Refused(Exception):
+    """An archive holds what no archive of a Python does."""
+
+
+class _Bounded(gzip.GzipFile):
+    """An unpacked stream that ends with an error rather than with this host's memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._check(self.tell() + (size if size and size > 0 else 0))
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check(offset)
+        return super().seek(offset, whence)
+
+    def _check(self, end: int) -> None:
+        if end > 2 * _MAX_UNPACKED_BYTES:  # with the headers
+            raise _Refused(f"it unpacks to more than {_MAX_UNPACKED_BYTES >> 20} MiB")
+
+
+def _checked(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members as long as they are few, small, and lead nowhere outside. Raises _Refused.
+
+    Nothing is ever unpacked under its own name here; but whoever makes such an archive is up to no good.
+    """
+    total = 0
+    for count, member in enumerate(archive, start=1):
+        total += member.size
+        target = ""
+        if member.issym():
+            target = posixpath.join(posixpath.dirname(member.name), member.linkname)
+        elif member.islnk():
+            target = member.linkname
+        shown = repr(member.name)[:200]
+        if _leads_out(member.name):
+            raise _Refused(f"its member {shown} leads out of it")
+        if target and _leads_out(target):
+            raise _Refused(f"its member {shown} links to {member.linkname!r:.200}, outside of it")
+        if not (member.isfile() or member.isdir() or target):
+            raise _Refused(f"its member {shown} is neither file, folder nor link")
+        if count > _MAX_MEMBERS or total > _MAX_UNPACKED_BYTES:
+            raise _Refused(f"it unpacks to more than {_MAX_UNPACKED_BYTES >> 20} MiB or {_MAX_MEMBERS} files")
+        yield member
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".."
 
 
 def _pack(files: dict[str, bytes], machine: str, glibc: int) -> tuple[bytes, Runtime]:

@@ -209,8 +209,8 @@ def test_an_archive_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProvisionError, match="cannot be read: No such file"):
         interpreter.build(tmp_path, "x86_64", archive=archive)
     archive.write_bytes(b"no archive")
-    with pytest.raises(ProvisionError, match="is no archive"):
-        interpreter._from_archive(archive)
+    with pytest.raises(ProvisionError, match=r"is no \.tar\.gz archive"):
+        interpreter.build(tmp_path, "x86_64", archive=archive)
 
 
 def test_the_agent_tells_when_its_runtimes_are_gone(tmp_path: Path) -> None:
