@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness import thermal
 from harness.fleet import Device
 from harness.protocol import Probe
+from results import environment
 
 _SCARCE_BYTES = 1 << 30
 _OLDEST = (3, 8)
+_GOVERNORS = ("performance", "powersave", "userspace", "ondemand", "conservative", "schedutil")
+
+
+def power_problem(device: Device, telemetry: dict[str, Any]) -> str | None:
+    """Return what to do when a device is not in the mode that devices.toml asks for, None when it is or none is."""
+    asked, found = device.power_mode, environment.of([telemetry])
+    if asked is None or environment.is_in(asked, found):
+        return None
+    if not any(found.values()):
+        remedy = "take power_mode out of devices.toml"
+    elif asked in _GOVERNORS:
+        remedy = f"set it there: sudo cpupower frequency-set -g {asked}"
+    else:
+        remedy = "set it there, on a Jetson: sudo nvpmodel -m and its number in /etc/nvpmodel.conf"
+    return f"{environment.mismatch(asked, found)}; its rows will be not-comparable; {remedy}"
 
 
 def advice(device: Device, probe: Probe) -> list[str]:
@@ -24,7 +42,10 @@ def advice(device: Device, probe: Probe) -> list[str]:
     if isinstance(cpus, int) and device.core_set() and max(device.core_set() or [0]) >= cpus > 0:
         found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
     governor = probe.telemetry.get("governor")
-    if isinstance(governor, list) and governor != ["performance"]:
+    problem = power_problem(device, probe.telemetry)
+    if problem:
+        found.append(problem)
+    elif device.power_mode is None and isinstance(governor, list) and governor != ["performance"]:
         named = ", ".join(map(str, governor))
         found.append(f"the governor is {named}: latencies swing less with performance (cpupower frequency-set)")
     if thermal.hottest(probe.telemetry) is None and device.max_temperature_c is not None:

@@ -62,6 +62,7 @@ class Device(BaseModel):
     python: Annotated[str, Field(min_length=1)] | None = None
     threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=64)] = (1,)
     cores: Annotated[str, Field(pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$")] | None = None
+    power_mode: Annotated[Word, Field(max_length=64)] | None = None
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
     max_temperature_c: Annotated[float, Field(gt=0, le=150)] | None = None

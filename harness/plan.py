@@ -109,6 +109,7 @@ def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> 
         "precision": model.precision,
         "threads": threads,
         **({"cores": device.cores} if device.cores else {}),
+        **({"power_mode": device.power_mode} if device.power_mode else {}),
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return Case(
@@ -124,6 +125,7 @@ def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> 
         io_sha256=files.io_sha256 if files else None,
         unsupported=unsupported,
         cores=device.cores,
+        power_mode=device.power_mode,
     )
 
 

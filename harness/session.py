@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from harness import bundle, provision
+from harness.advice import power_problem
 from harness.device_lock import DeviceLock
 from harness.errors import (
     AgentError,
@@ -130,7 +131,10 @@ class Session:
             self._lock = _lock(self.device, self._agent, self.manners)
             self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
         wanted = [{"path": str(path), "size_bytes": source.stat().st_size} for path, source in self.files.items()]
-        missing = set(self._agent.probe(self.backend_names, wanted).missing)
+        probe = self._agent.probe(self.backend_names, wanted)
+        if problem := power_problem(self.device, probe.telemetry):
+            self.manners.say(f"{self.device.name}: {problem}")
+        missing = set(probe.missing)
         for path, source in self.files.items():
             if str(path) in missing:
                 self._transport.push(source, path)

@@ -54,10 +54,11 @@ COLUMNS: dict[str, str] = {
     "artifact_sha256": "string",
     "artifact_format": "string",
     "actual": "string",
+    "environment": "string",
     "case_id": "string",
 }
 """Columns in their order, with pandas' nullable types: what is not known is <NA>. New columns go to the end of a group
-and never change a name. `options` and `actual` are JSON objects with sorted keys."""
+and never change a name. `options`, `actual` and `environment` are JSON objects with sorted keys."""
 
 _PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
 _ACCURACY = ("value", "metric", "dataset", "kind", "source", "recalled")
@@ -84,10 +85,11 @@ def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 def flat(row: Row) -> dict[str, Any]:
     """The row as one plain dictionary with the keys of COLUMNS."""
-    nested = {"options", "actual", "ci95_ms", "percentiles_ms", "accuracy"}
+    nested = {"options", "actual", "environment", "ci95_ms", "percentiles_ms", "accuracy"}
     line: dict[str, Any] = dict.fromkeys(COLUMNS) | row.model_dump(mode="json", exclude=nested)
     line["options"] = json.dumps(row.options, sort_keys=True)
     line["actual"] = json.dumps(row.model_dump(mode="json")["actual"], sort_keys=True)
+    line["environment"] = json.dumps(row.environment, sort_keys=True)
     if row.ci95_ms is not None:
         line["ci95_low_ms"], line["ci95_high_ms"] = row.ci95_ms
     for key, column in _PERCENTILES.items():

@@ -90,7 +90,8 @@ class Case(Record):
 
     `case_id` is a hash of what was asked for (device, artifact, backend, options): equal in two runs exactly when the
     two ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is the
-    reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on, if any.
+    reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on, `power_mode`
+    the mode that the device must be in, if any.
     """
 
     case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -105,6 +106,7 @@ class Case(Record):
     io_sha256: Sha256 | None = None
     unsupported: Text | None = None
     cores: Text | None = None
+    power_mode: Text | None = None
 
 
 class Restart(Record):
@@ -165,6 +167,7 @@ class Row(Record):
     `median_ms` is the median of the restarts' medians, `ci95_ms` its 95 % interval [low, high], `spread_ms` the median
     absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
     there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
+    `environment` is what was read of the device's state before and after the restarts (`results.environment.NAMES`).
     """
 
     run: Text
@@ -196,4 +199,5 @@ class Row(Record):
     multiply_adds: int | None
     accuracy: Accuracy | None
     actual: dict[str, Any]
+    environment: dict[str, tuple[Text, ...]]
     case_id: str

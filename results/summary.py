@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from results import statistics
+from results import environment, statistics
 from results.records import Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
 
 NS_PER_MS = 1e6
@@ -90,6 +90,18 @@ def _without_numbers(measurement: Measurement) -> Finding:
     return Verdict.FAILED, "not measured: the run is not finished"
 
 
+def _environment(restarts: Iterable[Restart]) -> environment.Environment:
+    return environment.of(said for restart in restarts for said in (restart.telemetry_before, restart.telemetry_after))
+
+
+def check_power_mode(measurement: Measurement) -> Finding | None:
+    """The device was not, or not all the time, in the mode that devices.toml asks for."""
+    asked, found = measurement.case.power_mode, _environment(measurement.ok)
+    if asked is None or environment.is_in(asked, found):
+        return None
+    return Verdict.NOT_COMPARABLE, environment.mismatch(asked, found)
+
+
 def check_restarts(measurement: Measurement) -> Finding | None:
     """Fewer good restarts than the profile asks for."""
     have, want = len(measurement.ok), measurement.profile.restarts
@@ -131,7 +143,13 @@ def check_warmup(measurement: Measurement) -> Finding | None:
     return Verdict.UNSTABLE, f"warm-up did not settle in {unsettled} of {len(measurement.ok)} restarts"
 
 
-CHECKS: list[Callable[[Measurement], Finding | None]] = [check_restarts, check_clock, check_spread, check_warmup]
+CHECKS: list[Callable[[Measurement], Finding | None]] = [
+    check_power_mode,
+    check_restarts,
+    check_clock,
+    check_spread,
+    check_warmup,
+]
 """Run in this order on a measurement with at least one good restart. Checks of telemetry go in front."""
 
 
@@ -161,6 +179,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         multiply_adds=facts.multiply_adds,
         accuracy=facts.accuracy,
         actual=ok[-1].actual if ok else {},
+        environment=_environment(ok),
         case_id=case.case_id,
     )
 

@@ -2,16 +2,17 @@
 
 import glob
 import os
+import re
 from typing import Any, Dict
 
 UNKNOWN = "unknown"
 
 
-def _read(path: str) -> str:
+def _read(path: str, limit: int = 4096) -> str:
     try:
-        with open(path) as file:
-            return file.read(4096).strip() or UNKNOWN
-    except (OSError, UnicodeDecodeError):
+        with open(path, errors="replace") as file:
+            return file.read(limit).strip() or UNKNOWN
+    except OSError:
         return UNKNOWN
 
 
@@ -22,12 +23,22 @@ def _number(text: str, scale: float = 1.0) -> Any:
         return UNKNOWN
 
 
+def power_mode(root: str = "/") -> str:
+    """Return a Jetson's power mode by its name, from nvpmodel's own files: to ask the program may need root."""
+    models = _read(os.path.join(root, "etc/nvpmodel.conf"), 1 << 20)
+    chosen = re.search(r"pmode:(\d+)", _read(os.path.join(root, "var/lib/nvpmodel/status")))
+    chosen = chosen or re.search(r"^<\s*PM_CONFIG\s+DEFAULT=(\d+)", models, re.M)  # never changed since it was flashed
+    names = dict(re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=([^\s>]+)", models, re.M))
+    return names.get(str(int(chosen.group(1))), UNKNOWN) if chosen else UNKNOWN
+
+
 def snapshot(root: str = "/") -> Dict[str, Any]:
-    """Return governor, frequency, temperature, load and steal time; `root` is the device's file system."""
+    """Return power mode, governor, frequency, temperature, load, steal time; `root` is the device's file system."""
     cpus = sorted(glob.glob(os.path.join(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq")))
     zones = sorted(glob.glob(os.path.join(root, "sys/class/thermal/thermal_zone*")))
     stat = _read(os.path.join(root, "proc/stat")).split("\n")[0].split()
     return {
+        "power_mode": power_mode(root),
         "governor": sorted({_read(os.path.join(cpu, "scaling_governor")) for cpu in cpus}) or UNKNOWN,
         "frequency_khz": [_number(_read(os.path.join(cpu, "scaling_cur_freq"))) for cpu in cpus] or UNKNOWN,
         "temperature_c": {

@@ -140,7 +140,11 @@ def test_a_phone_that_goes_away_is_offline(
 
 
 def test_a_phone_that_hangs_is_offline(
-    agent: AgentOnDevice, target: Callable[..., Target], phone: Phone, monkeypatch: pytest.MonkeyPatch
+    agent: AgentOnDevice,
+    target: Callable[..., Target],
+    phone: Phone,
+    adb_transport: AdbTransport,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("harness.transports.adb.KILL_S", 0.5)
     adb_transport.timeout_s = 2

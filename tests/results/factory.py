@@ -160,6 +160,7 @@ def make_row(model: str = "m", median: float | None = 10.0, top1: float | None =
         "parameters": 3_500_000,
         "multiply_adds": 300_000_000,
         "actual": {},
+        "environment": {},
     } | changes
     identity = case_id(model, values["device"], values["backend"], values["precision"], values["threads"])
     return Row(model=model, median_ms=median, accuracy=accuracy, case_id=identity, **values)

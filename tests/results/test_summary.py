@@ -54,6 +54,25 @@ def test_the_rows_of_a_document_read_back_are_the_same() -> None:
     assert rows(RunDocument.model_validate_json(document.model_dump_json())) == rows(document)
 
 
+@pytest.mark.parametrize(
+    ("modes", "verdict"),
+    [
+        (["performance"], Verdict.VALID),
+        (["ondemand"], Verdict.NOT_COMPARABLE),
+        (["performance", "ondemand"], Verdict.NOT_COMPARABLE),  # changed in mid-run
+        (["unknown"], Verdict.NOT_COMPARABLE),
+    ],
+)
+def test_a_device_in_another_power_mode_than_asked_for(modes: list[str], verdict: Verdict) -> None:
+    case = CASE.model_copy(update={"power_mode": "performance"})
+    restarts = good(telemetry_before={"governor": [modes[0]]}, telemetry_after={"governor": [modes[-1]]})
+    (row,) = rows(make_document([case], restarts))
+    assert row.verdict is verdict
+    assert row.environment["governor"] == tuple(sorted(set(modes) - {"unknown"}))
+    assert all(mode in row.reason for mode in modes if verdict is Verdict.NOT_COMPARABLE and mode != "unknown")
+    assert one(restarts).verdict is Verdict.VALID  # nobody asked
+
+
 def test_known_unsupported() -> None:
     case = CASE.model_copy(update={"unsupported": "no reader for .onnx"})
     (row,) = rows(make_document([case], good()))

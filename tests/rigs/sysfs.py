@@ -25,6 +25,40 @@ def write_pi(folder: Path) -> None:
     (folder / "cpuinfo").write_text(_cpuinfo())
 
 
+def governor(folder: Path) -> Path:
+    """Return the file with the governor of every core."""
+    return folder / "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
+
+
+def write_jetson(folder: Path, status: str = "pmode:0001") -> None:
+    """Write what nvpmodel keeps on a Jetson: its modes, and which one was chosen."""
+    for name, content in {"etc/nvpmodel.conf": _NVPMODEL, "var/lib/nvpmodel/status": status}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+# Beginning and end of the file on an Orin Nano; every mode sets some forty values in the same way.
+_NVPMODEL = """\
+# Copyright (c) NVIDIA
+< PARAM TYPE=FILE NAME=CPU_ONLINE >
+CORE_0 /sys/devices/system/cpu/cpu0/online
+
+#  < POWER_MODEL ID=9 NAME=COMMENTED_OUT >
+< POWER_MODEL ID=0 NAME=15W >
+CPU_ONLINE CORE_0 1
+
+< POWER_MODEL ID=1 NAME=25W >
+CPU_ONLINE CORE_0 1
+
+< POWER_MODEL ID=2 NAME=MAXN_SUPER >
+CPU_ONLINE CORE_0 1
+
+# mandatory section to configure the default mode
+< PM_CONFIG DEFAULT=2 >
+"""
+
+
 def _cpus() -> dict[str, str]:
     everyone = f"0-{CPUS - 1}"
     mask = f"{(1 << CPUS) - 1:x}"
