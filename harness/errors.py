@@ -15,6 +15,7 @@
     │       │   ├── HostKeyUnknown           the server's host key is in no known_hosts file
     │       │   └── HostKeyChanged           the server's host key is not the known one
     │       ├── TransferError                a file did not arrive
+    │       ├── DeviceFull                   a run's models do not fit on the device
     │       ├── CommandTimeout               a command did not answer in time
     │       └── AgentError                   the agent answered what it may not
     ├── models.errors.ModelError         2   UnknownModel, UnreadableModel, MissingShape, ExportFailed, DamagedArtifact
@@ -89,6 +90,10 @@ class HostKeyChanged(ConnectError):
 
 class TransferError(TransportError):
     """A file could not be pushed or pulled."""
+
+
+class DeviceFull(TransportError):
+    """What a run needs does not fit on the device, or into the bound of its cache."""
 
 
 class CommandTimeout(TransportError):

@@ -66,6 +66,7 @@ class Device(BaseModel):
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
     max_temperature_c: Annotated[float, Field(gt=0, le=150)] | None = None
+    max_cache_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
     timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
 
     @property

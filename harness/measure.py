@@ -45,13 +45,17 @@ class AgentOnDevice:
     cores: Sequence[int] | None = None
     lock: PurePosixPath | None = None
 
-    def probe(self, backend_names: Sequence[str], files: Sequence[dict[str, Any]]) -> protocol.Probe:
-        """Ask what the device is and has, and which of `files` ({path, size_bytes}) are missing.
+    def probe(
+        self, backend_names: Sequence[str], files: Sequence[dict[str, Any]], cache: dict[str, Any] | None = None
+    ) -> protocol.Probe:
+        """Ask what the device is and has, and which of `files` ({path, size_bytes, room_bytes}) are missing.
 
-        Raises TransportError.
+        With `cache` ({root, max_bytes}) room is made for them. Raises TransportError.
         """
         packages = {name: list(backends.find(name).packages) for name in backend_names}
-        line = protocol.request_line(op="probe", backends=packages, files=list(files), give_up_after_s=self.patience_s)
+        line = protocol.request_line(
+            op="probe", backends=packages, files=list(files), cache=cache, give_up_after_s=self.patience_s
+        )
         stream = self.transport.stream(self.command, stdin=line)
         try:
             last = protocol.events(stream, lambda _: self.patience_s)[-1]

@@ -13,6 +13,8 @@ from harness.errors import AgentError, CommandTimeout
 from harness.transports import Stream
 from results.records import Nanoseconds, Samples, Text
 
+Size = Annotated[int, Field(ge=0, le=2**60)]
+
 MAX_LINES = 64
 MAX_TREE = 256
 
@@ -89,6 +91,23 @@ class Failure(_Event):
     message: Text
 
 
+class Cache(_Event):
+    """What a device's cache holds after room was made in it; all sizes in bytes.
+
+    `needed_bytes` are still to be pushed, `kept_bytes` are there and needed by the run. When they do not fit, nothing
+    was removed.
+    """
+
+    fits: bool
+    needed_bytes: Size
+    kept_bytes: Size
+    used_bytes: Size
+    free_bytes: Size
+    bound_bytes: Size
+    removed: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=200)]
+    removed_bytes: Size
+
+
 class Probe(_Event):
     """What a device is and has."""
 
@@ -96,6 +115,7 @@ class Probe(_Event):
     system: dict[str, Any]
     backends: dict[str, Text | None]
     missing: list[Text]
+    cache: Cache | None = None
     telemetry: dict[str, Any]
 
 

@@ -8,14 +8,14 @@ from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from harness import locks, plan
 from harness.errors import DeviceBusy, TransportError
 from harness.executors.base import Executor
 from harness.fleet import Device
 from harness.measure import DEFAULT_PATIENCE_S, Target, is_damaged
-from harness.session import RECONNECT_S, Manners, Session
+from harness.session import RECONNECT_S, File, Manners, Session
 from harness.thermal import cool_down
 from harness.transports import Transport
 from harness.workspace import Workspace
@@ -206,7 +206,8 @@ class DeviceWork:
             run.workspace,
             self.device,
             tuple(sorted({case.backend for _, case in todo})),
-            {path: source for target in targets for path, source in self._files(target)},
+            # Cases share models; a dictionary keeps their order.
+            list(dict.fromkeys(file for target in targets for file in self._files(target))),
             manners,
         )
 
@@ -237,10 +238,13 @@ class DeviceWork:
             tolerance=artifact.tolerance,
         )
 
-    def _files(self, target: Target) -> list[tuple[PurePosixPath, Path]]:
+    def _files(self, target: Target) -> list[File]:
         store = ArtifactStore(self.run.workspace.artifacts)
         artifact = self.artifacts[target.case.case_id]
-        return [(target.model, store.model_path(artifact)), (target.io, store.io_path(artifact))]
+        return [
+            File(target.model, store.model_path(artifact), target.model_sha256),
+            File(target.io, store.io_path(artifact), target.io_sha256),
+        ]
 
     def _measure(self, session: Session, target: Target, round_: int) -> bool:
         """One restart, repeated when it failed; what was damaged on the device is pushed again first.
@@ -270,8 +274,8 @@ class DeviceWork:
             attempt += 1
             if is_damaged(restart):
                 with suppress(TransportError):
-                    for path, source in self._files(target):
-                        session.agent.transport.push(source, path)
+                    for file in self._files(target):
+                        session.agent.transport.push(file.source, file.path, file.sha256)
         return True
 
     def _restart(self, session: Session, target: Target, round_: int, attempt: int) -> Restart:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from harness import bundle, provision
+from harness import bundle, protocol, provision
 from harness.advice import power_problem
 from harness.device_lock import DeviceLock
 from harness.errors import (
     AgentError,
     AuthenticationFailed,
     CommandTimeout,
+    DeviceFull,
     HostKeyChanged,
     HostKeyUnknown,
     TransportError,
@@ -22,6 +23,7 @@ from harness.fleet import Device
 from harness.measure import DEFAULT_PATIENCE_S, AgentOnDevice
 from harness.transports import Transport
 from harness.workspace import Workspace
+from models.artifacts import ArtifactStore
 from results.files import write_file
 
 # How long a device that went away is tried again: a small board starts anew in under a minute.
@@ -29,8 +31,11 @@ RECONNECT_S = 60.0
 # What part of that time comes before each try.
 _PAUSES = (0.05, 0.25, 0.7)
 
+# How many removed models are named.
+_SHOWN = 5
+
 # No waiting helps against these.
-_FINAL = (AuthenticationFailed, HostKeyUnknown, HostKeyChanged)
+_FINAL = (AuthenticationFailed, DeviceFull, HostKeyUnknown, HostKeyChanged)
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,23 @@ class Manners:
     pause: Callable[[float], bool] = lambda _: False
 
 
+@dataclass(frozen=True)
+class File:
+    """A file that a run needs on its device: where it lies there and here, and its hash."""
+
+    path: PurePosixPath
+    source: Path
+    sha256: str
+
+
 @dataclass
 class Session:
-    """One device while a run works on it. `files` are path there -> file here."""
+    """One device while a run works on it, with the files that the run needs there."""
 
     workspace: Workspace
     device: Device
     backend_names: tuple[str, ...]
-    files: Mapping[PurePosixPath, Path]
+    files: Collection[File]
     manners: Manners
     _transport: Transport | None = field(default=None, init=False)
     _lock: DeviceLock | None = field(default=None, init=False)
@@ -130,14 +144,50 @@ class Session:
         if self._agent.lock is not None:
             self._lock = _lock(self.device, self._agent, self.manners)
             self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
-        wanted = [{"path": str(path), "size_bytes": source.stat().st_size} for path, source in self.files.items()]
-        probe = self._agent.probe(self.backend_names, wanted)
+        self._push_missing(self._agent, self._transport)
+
+    def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
+        """Ask for all files at once, have room made for those that are missing, and push these."""
+        wanted = [
+            {
+                "path": str(file.path),
+                "size_bytes": file.source.stat().st_size,
+                "room_bytes": transport.room_bytes(file.source, file.path),
+            }
+            for file in self.files
+        ]
+        max_gb = self.device.max_cache_gb
+        root = str(self.workspace.device_root(self.device))
+        cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}
+        probe = agent.probe(self.backend_names, wanted, cache)
         if problem := power_problem(self.device, probe.telemetry):
             self.manners.say(f"{self.device.name}: {problem}")
+        if probe.cache is not None:
+            self._judge(probe.cache)
         missing = set(probe.missing)
-        for path, source in self.files.items():
-            if str(path) in missing:
-                self._transport.push(source, path)
+        for file in self.files:
+            if str(file.path) in missing:
+                transport.push(file.source, file.path, file.sha256)
+
+    def _judge(self, cache: protocol.Cache) -> None:
+        """Say what was removed. Raises DeviceFull."""
+        name = self.device.name
+        if not cache.fits:
+            raise DeviceFull(
+                f"the models of this run do not fit on {name}: {_mb(cache.needed_bytes)} are to be pushed to the "
+                f"{_mb(cache.kept_bytes)} of them that are there; {_mb(cache.free_bytes)} are free, "
+                f"{_mb(cache.used_bytes - cache.kept_bytes)} could be removed, and its cache may take "
+                f"{_mb(cache.bound_bytes)} (max_cache_gb). Choose fewer models, make room, or raise max_cache_gb"
+            )
+        if cache.removed:
+            store = ArtifactStore(self.workspace.artifacts)
+            names = {artifact.sha256: artifact.model for artifact in store.all()}
+            shown = [names.get(sha256, sha256[:12]) for sha256 in cache.removed[:_SHOWN]]
+            more = [f"{len(cache.removed) - _SHOWN} more"] if len(cache.removed) > _SHOWN else []
+            self.manners.say(
+                f"{name}: its cache was full; removed what was not used for the longest time, "
+                f"{_mb(cache.removed_bytes)}: {', '.join(shown + more)}"
+            )
 
 
 @dataclass
@@ -203,7 +253,7 @@ def push_agent(
     write_file(local, packed.content)
     root = workspace.device_root(device)
     path = root / "agent" / packed.name
-    transport.push(local, path)
+    transport.push(local, path, packed.sha256)
     return AgentOnDevice(
         transport,
         [*python, "-I", str(path)] if python else provision.launcher(workspace, device, root, path),
@@ -212,3 +262,7 @@ def push_agent(
         cores=device.core_set(),
         lock=root / "lock" if transport.shared else None,
     )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"

@@ -16,7 +16,8 @@ and the agent ends. The agent answers with JSON lines on standard output, each a
     done      peak_rss_bytes, telemetry before and after
     error     phase, kind (unsupported | damaged | failed), message; the last line
 
-A request may have an `op`: `probe` answers with one `probe` line (what the device is and has), `hold` with `busy` while
+A request may have an `op`: `probe` answers with one `probe` line (what the device is and has, and after making room in
+its cache what was removed), `hold` with `busy` while
 another host has the device and `held` once it is ours, which it stays until the host writes `end`, closes the pipe, or
 writes nothing for `lease_s`.
 

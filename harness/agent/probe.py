@@ -51,7 +51,8 @@ def _free_bytes() -> Any:
 def probe(request: Dict[str, Any]) -> Dict[str, Any]:
     """Answer a `probe` request: the system, each backend's package, which of `files` ({path, size_bytes}) are missing.
 
-    Size and name are enough here: a file gets its name only after its hash was checked, and a restart checks it again.
+    With `cache` room is made for them, see `make_room`. Size and name are enough here: a file gets its name only after
+    its hash was checked, and a restart checks it again.
     """
     missing = []
     for file in request.get("files", []):
@@ -61,7 +62,7 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
             there = False
         if not there:
             missing.append(file["path"])
-    return {
+    answer = {
         "event": "probe",
         "system": {
             "python": platform.python_version(),
@@ -77,4 +78,9 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
         "backends": {name: installed(packages) for name, packages in request.get("backends", {}).items()},
         "missing": missing,
         "telemetry": telemetry.snapshot(),
-    }
+    }  # type: Dict[str, Any]
+    if request.get("cache"):
+        from harness.agent.cache import make_room
+
+        answer["cache"] = make_room(request["cache"], request["files"], missing, sys.argv[0])
+    return answer

@@ -251,15 +251,17 @@ class Provisioner:
         self._check_space(python.free_bytes, sum(_unpacked_bytes(wheel.path) for wheel in missing))
         for wheel in missing:
             target = self.root / "packs" / f"{wheel.sha256}.whl"
-            self._push(wheel.path, target, f"{wheel.name} {wheel.version}", outcome)
+            self._push(wheel.path, target, f"{wheel.name} {wheel.version}", outcome, wheel.sha256)
         self.say("unpacking")
         self._ask(python, _SLOW_S, op="unpack", wheels=[wheel.sha256 for wheel in missing])
         return {}
 
-    def _push(self, source: Path, target: PurePosixPath, what: str, outcome: Outcome) -> None:
+    def _push(
+        self, source: Path, target: PurePosixPath, what: str, outcome: Outcome, sha256: str | None = None
+    ) -> None:
         size = source.stat().st_size
         self.say(f"pushing {what} ({size / 1e6:.0f} MB)")
-        self.transport.push(source, target)
+        self.transport.push(source, target, sha256)
         outcome.pushed.append(what)
         outcome.pushed_bytes += size
 

@@ -90,8 +90,8 @@ class AdbTransport(Transport):
             raise self.lost(f"{command[0]} was sent its request")
         return AdbStream(self, shell)
 
-    def push(self, source: Path, target: PurePosixPath) -> None:
-        adb_files.push(self, source, target)
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
+        adb_files.push(self, source, target, sha256)
 
     def pull(self, source: PurePosixPath, target: Path) -> None:
         adb_files.pull(self, source, target)

@@ -24,21 +24,31 @@ MAX_PULL_BYTES = 16 << 30
 _BLOCK = 1 << 20
 _HASH_BYTES_PER_S = 10e6  # slower than any device that was seen: bounds the wait for its checksum
 
-# Appends standard input to the part $p, after saying how much of it is there already, and hashes the whole on the way:
-# on a device with two cores that costs no time. Prints the hash, then the size on the disk. Without sha256sum (an
-# unusual ROM) only the size can be compared. Whoever still writes to the part is what is left of a push that was cut,
-# on a device that has not noticed yet; this shell ($$) has the part in its command line too.
-_APPEND = """\
-size() { stat -c %s "$p" 2>/dev/null || wc -c < "$p"; }
-if [ -s "$p" ]; then
+# Says whether the target $t has the size $n and the hash $h already. If not: appends standard input to the part $p,
+# after saying how much of it is there, hashes the whole on the way (on a device with two cores that costs no time),
+# gives it its name when all is right, and says what it found: hash and size. Without sha256sum (an unusual ROM) only
+# the size can be compared. Whoever still writes to the part is what is left of a push that was cut, on a device that
+# has not noticed yet; this shell ($$) has the part in its command line too. A small file gets a part of its own
+# instead, since two hosts may bring the same agent at once.
+_PUSH = f"""\
+size() {{ stat -c %s "$1" 2>/dev/null || wc -c < "$1"; }}
+if command -v sha256sum >/dev/null; then checks=1; else checks=; fi
+if [ "$checks" ] && [ -f "$t" ] && [ "$(size "$t")" = $n ]; then
+  case $(sha256sum < "$t") in $h*) echo all; exit;; esac
+fi
+mkdir -p "${{t%/*}}" || exit
+if [ $n -le {256 << 10} ]; then p=$p.$$; trap 'rm -f "$p"' EXIT HUP; elif [ -s "$p" ]; then
   for old in $(grep -lF "$p" /proc/[0-9]*/cmdline 2>/dev/null); do
-    old=${old#/proc/}; old=${old%/*}
+    old=${{old#/proc/}}; old=${{old%/*}}
     [ $old = $$ ] || kill -KILL $old 2>/dev/null
   done
 fi
-: >> "$p" && size || exit
-if command -v sha256sum >/dev/null; then { cat "$p"; tee -a "$p"; } | sha256sum; else cat >> "$p"; echo none; fi
-size"""
+: >> "$p" && size "$p" || exit
+if [ "$checks" ]; then found=$({{ cat "$p"; tee -a "$p"; }} | sha256sum); else cat >> "$p"; found=none; fi
+there=$(size "$p")
+if [ $there = $n ]; then case $found in $h*|none) mv -f "$p" "$t" || exit;; esac; fi
+echo ${{found%% *}} $there
+"""
 
 # A device that says so will not take the rest either. Other words on standard error may be a linker's warnings.
 _HOPELESS = re.compile(rb"No space left|File too large|[Qq]uota exceeded|Read-only|I/O error|Input/output error")
@@ -48,16 +58,16 @@ class _Damaged(Exception):
     """The part on the device is not the beginning of the file, or not the file."""
 
 
-def push(transport: AdbTransport, source: Path, target: PurePosixPath) -> None:
+def push(transport: AdbTransport, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
     """Copy a file to the device, going on with a part of an earlier try. Raises TransferError."""
     what = f"{source} cannot be copied to {target} on {transport.serial}"
     try:
         with source.open("rb") as file:
+            sha256 = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
             try:
-                _upload(transport, file, target, afresh=False)
+                _upload(transport, file, target, sha256, afresh=False)
             except _Damaged:
-                file.seek(0)
-                _upload(transport, file, target, afresh=True)
+                _upload(transport, file, target, sha256, afresh=True)
     except OSError as exc:
         raise TransferError(f"{source} cannot be read: {exc.strerror}") from exc
     except (ConnectError, TransferError) as exc:
@@ -66,49 +76,40 @@ def push(transport: AdbTransport, source: Path, target: PurePosixPath) -> None:
         raise TransferError(f"{what}: what arrived is not what was sent ({exc})") from exc
 
 
-def _upload(transport: AdbTransport, file: BinaryIO, target: PurePosixPath, *, afresh: bool) -> None:
+def _upload(transport: AdbTransport, file: BinaryIO, target: PurePosixPath, sha256: str, *, afresh: bool) -> None:
     size = file.seek(0, 2)
-    file.seek(0)
+    limit_s = transport.timeout_s + size / _HASH_BYTES_PER_S
     part = shlex.quote(str(target.parent / f".{target.name}.{size}.part"))
     clear = f"rm -f {part}; " if afresh else ""
-    with transport.shell(f"p={part}; mkdir -p {shlex.quote(str(target.parent))} || exit; {clear}{_APPEND}") as shell:
-        there = _number(transport, shell, transport.timeout_s)
+    with transport.shell(f"{clear}p={part} t={shlex.quote(str(target))} n={size} h={sha256}; {_PUSH}") as shell:
+        said = _line(transport, shell, limit_s)
+        if said == "all":
+            return
+        there = _number(said)
         if there > size:
             raise _Damaged(f"{there} bytes are there already")
-        sha256 = _send(transport, shell, file, there)
+        _send(transport, shell, file, there)
         if not _HOPELESS.search(shell.stderr):
-            answer = _line(transport, shell, transport.timeout_s + size / _HASH_BYTES_PER_S).split()[:1]
-            arrived = _number(transport, shell, transport.timeout_s)
+            found, _, arrived = _line(transport, shell, limit_s).partition(" ")
             _wait(shell, transport.timeout_s)
     if _HOPELESS.search(shell.stderr):
         _command(transport, f"rm -f {part}")  # in the way, and no use
         raise _failure(transport, shell)
-    if arrived != size or answer not in ([sha256], ["none"]):
-        raise _Damaged(f"{arrived} of {size} bytes, sha256 {''.join(answer)[:64]}")
-    transport.checks_by = "size" if answer == ["none"] else "sha256"
-    moved = _command(transport, f"mv -f {part} {shlex.quote(str(target))}")
-    if moved.exit_code != 0:
-        raise _failure(transport, moved)
+    if _number(arrived) != size or found not in (sha256, "none"):
+        raise _Damaged(f"{arrived[:20]} of {size} bytes, sha256 {found[:64]}")
+    transport.checks_by = "size" if found == "none" else "sha256"
 
 
-def _send(transport: AdbTransport, shell: Shell, file: BinaryIO, there: int) -> str:
-    """Send what is missing, as long as the device takes it; return the hash of the whole file."""
-    digest = hashlib.sha256()
-    skipped = there
-    while skipped and (block := file.read(min(_BLOCK, skipped))):
-        digest.update(block)
-        skipped -= len(block)
-    while block := file.read(_BLOCK):
+def _send(transport: AdbTransport, shell: Shell, file: BinaryIO, there: int) -> None:
+    """Send what is missing, as long as the device takes it."""
+    file.seek(there)
+    while (block := file.read(_BLOCK)) and not _HOPELESS.search(shell.stderr):
         if not shell.send(block, transport.timeout_s):
             raise TransferError(_stood_still(transport))
         if shell.ended:
             raise _failure(transport, shell)
-        if _HOPELESS.search(shell.stderr):
-            break
-        digest.update(block)
     if not shell.close_stdin(transport.timeout_s):
         raise TransferError(_stood_still(transport))
-    return digest.hexdigest()
 
 
 def _command(transport: AdbTransport, line: str) -> Shell:
@@ -146,11 +147,10 @@ def _receive(transport: AdbTransport, shell: Shell, file: BinaryIO) -> None:
         raise _failure(transport, shell)
 
 
-def _number(transport: AdbTransport, shell: Shell, timeout_s: float) -> int:
-    line = _line(transport, shell, timeout_s)
-    if not line.strip().isdigit():
-        raise TransferError(f"the device answered {line[:100]!r} where a size was due")
-    return int(line)
+def _number(said: str) -> int:
+    if not re.fullmatch(r"\s*\d{1,18}", said, re.ASCII):
+        raise TransferError(f"the device answered {said[:100]!r} where a size was due")
+    return int(said)
 
 
 def _line(transport: AdbTransport, shell: Shell, timeout_s: float) -> str:

@@ -57,8 +57,16 @@ class Transport(ABC):
         """Start a long command with `stdin` written to it. Raises ConnectError."""
 
     @abstractmethod
-    def push(self, source: Path, target: PurePosixPath) -> None:
-        """Copy a file to the device, folders included, under a temporary name first. Raises TransferError."""
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
+        """Copy a file to the device, folders included, under a temporary name first. Raises TransferError.
+
+        Over a network nothing of it is sent when `target` has the right hash already. `sha256` is the file's, where it
+        is known; else it is computed.
+        """
+
+    def room_bytes(self, source: Path, _target: PurePosixPath) -> int:
+        """Return how much of the device's disk a push will take."""
+        return source.stat().st_size
 
     @abstractmethod
     def pull(self, source: PurePosixPath, target: Path) -> None:

@@ -30,7 +30,7 @@ class FakeTransport(Transport):
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
         return FakeStream(self.handler(command, stdin))
 
-    def push(self, source: Path, target: PurePosixPath) -> None:
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
         try:
             self.files[target] = source.read_bytes()
         except OSError as exc:

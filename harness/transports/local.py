@@ -40,7 +40,7 @@ class LocalTransport(Transport):
         self._streams.add(opened)
         return opened
 
-    def push(self, source: Path, target: PurePosixPath) -> None:
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
         destination = Path(target)
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +53,11 @@ class LocalTransport(Transport):
                 part.replace(destination)
         except OSError as exc:
             raise TransferError(f"{source} cannot be copied to {target}: {exc.strerror}") from exc
+
+    def room_bytes(self, source: Path, target: PurePosixPath) -> int:
+        there = next(folder for folder in Path(target).absolute().parents if folder.exists())
+        is_linked = there.stat().st_dev == source.stat().st_dev
+        return 0 if is_linked else source.stat().st_size
 
     def pull(self, source: PurePosixPath, target: Path) -> None:
         try:

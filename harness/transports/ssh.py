@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError, TransportError
@@ -14,32 +13,46 @@ from harness.transports.ssh_connection import Connection, Login
 from harness.transports.ssh_stream import SshStream
 
 MAX_PULL_BYTES = 1 << 30
-# Files up to this size are sent without asking first whether the device has a part of them.
-_SMALL_BYTES = 256 << 10
 _CHUNK_BYTES = 1 << 20
-_HEX = 64  # digits of a SHA-256
 # How long the device may take to check the hash of a pushed file; that it lives at all is watched elsewhere.
 _HASH_S = 600.0
+_DAMAGED = 4
 
-# $1 part, $2 target, $3 size, $4 bytes already there, $5 a Python
-_HASH = (
-    '{ sha256sum <"$F" || shasum -a 256 <"$F" || '
-    '"$5" -c "import hashlib,sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())" <"$F"; } 2>/dev/null'
-)
-# Prints the hash of a target of the right size, else how much of it an earlier push has left.
-_BEGIN = f"""
-F=$2
-if [ -f "$2" ] && [ "$(wc -c <"$2")" -eq "$3" ]; then {_HASH}
-elif [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi
-"""
-# Prints the hash of what lies on the disk in the end.
-_RECEIVE = f"""
-mkdir -p "${{2%/*}}" || exit 1
-[ "$4" -gt 0 ] || rm -f "$1"
-cat >>"$1" || {{ rm -f "$1"; exit 1; }}
-[ "$(wc -c <"$1")" -eq "$3" ] || {{ echo "only $(wc -c <"$1") of $3 bytes arrived" >&2; exit 3; }}
-F=$1
-{_HASH} || {{ echo "neither sha256sum nor Python is there to check what arrived" >&2; exit 5; }}
+# Says how much of the file is there, takes the rest, and gives it its name when its hash is right: one session a file.
+# A small file gets a part of its own, since two hosts may bring the same agent at once; a large one goes on with the
+# part of an earlier push. Python is several times as fast as coreutils, but takes a moment to start.
+_PUSH = f"""
+part=$1 target=$2 size=$3 sha256=$4 python=$5
+by_program() {{ sha256sum || shasum -a 256; }}
+by_python() {{
+  "$python" -c 'import hashlib, sys
+h = hashlib.sha256()
+for block in iter(lambda: sys.stdin.buffer.read(1 << 20), b""):
+    h.update(block)
+print(h.hexdigest())'
+}}
+digest() {{
+  if [ "$size" -gt {8 << 20} ]; then by_python <"$1" || by_program <"$1"; else by_program <"$1" || by_python <"$1"; fi
+}} 2>/dev/null
+if [ -f "$target" ] && [ "$(wc -c <"$target")" -eq "$size" ]; then
+  case $(digest "$target") in "$sha256"*) echo all; exit ;; esac
+fi
+mkdir -p "${{target%/*}}" || exit 1
+[ "$size" -gt {256 << 10} ] || part=$part-$$
+: >>"$part" || exit 1
+[ "$(wc -c <"$part")" -le "$size" ] || : >"$part"
+wc -c <"$part"
+cat >>"$part" || {{ rm -f "$part"; exit 1; }}
+there=$(wc -c <"$part")
+if [ "$there" -ne "$size" ]; then
+  case $part in *-$$) rm -f "$part" ;; esac
+  echo "only $there of $size bytes arrived" >&2; exit 3
+fi
+case $(digest "$part") in
+"") echo "neither sha256sum nor Python is there to check what arrived" >&2; exit 5 ;;
+"$sha256"*) mv -f "$part" "$target" ;;
+*) rm -f "$part"; exit {_DAMAGED} ;;
+esac
 """
 
 
@@ -66,14 +79,15 @@ class SshTransport(Transport):
         stream.send(stdin)
         return stream
 
-    def push(self, source: Path, target: PurePosixPath) -> None:
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
         try:
             size = source.stat().st_size
             part = f"{_anchored(target.parent)}/.part-{_likeness(source, size)}"
-            # The hash is computed while the file is on its way.
-            with ThreadPoolExecutor(1) as beside:
-                digest = beside.submit(_sha256, source)
-                self._push(source, [part, _anchored(target), str(size)], digest)
+            arguments = [part, _anchored(target), str(size), sha256 or _sha256(source), self._python]
+            resumed, arrived = self._send(source, arguments)
+            # An older part was not what its name says, and is gone now: once more, from the start.
+            if not arrived and not (resumed and self._send(source, arguments)[1]):
+                raise TransferError("it arrived damaged")
         except OSError as exc:
             raise TransferError(f"{source} cannot be read: {exc.strerror or exc}") from exc
         except ConnectError:
@@ -81,40 +95,22 @@ class SshTransport(Transport):
         except TransportError as exc:
             raise TransferError(f"{source} cannot be copied to {self._connection}:{target}: {exc}") from exc
 
-    def _push(self, source: Path, arguments: list[str], digest: Future[str]) -> None:
-        """Send what is missing under a temporary name, and give it its name when the hash is right."""
-        part, target, size = arguments
-        there = 0
-        if int(size) > _SMALL_BYTES:
-            answered = self.run(["sh", "-c", _BEGIN, "sh", *arguments, "0", self._python], timeout_s=_HASH_S)
-            said = answered.stdout.decode("ascii", "replace").split()[:1]
-            if len("".join(said)) == _HEX and said == [digest.result()]:
-                return
-            there = int(said[0]) if said and re.fullmatch(r"\d{1,15}", said[0]) else 0
-        if self._send(source, arguments, there if there <= int(size) else 0) != digest.result():
-            self.run(["rm", "-f", part], timeout_s=_HASH_S)
-            # An older part was not what its name says: once more, from the start.
-            if not there or self._send(source, arguments, 0) != digest.result():
-                raise TransferError("it arrived damaged")
-        moved = self.run(["mv", "-f", part, target], timeout_s=_HASH_S)
-        if moved.exit_code != 0:
-            raise TransferError(_last_words(moved) or "it cannot be given its name")
-
-    def _send(self, source: Path, arguments: list[str], offset: int) -> str:
-        """Send the file from `offset` on; return the hash of the whole as the device has it. Raises TransferError."""
-        command = ["sh", "-c", _RECEIVE, "sh", *arguments, str(offset), self._python]
-        stream = SshStream(self._connection, command)
+    def _send(self, source: Path, arguments: Sequence[str]) -> tuple[bool, bool]:
+        """Send what is missing; tell whether some of it was there, and whether it is whole. Raises TransferError."""
+        stream = SshStream(self._connection, ["sh", "-c", _PUSH, "sh", *arguments])
         try:
-            with source.open("rb") as file:
-                file.seek(offset)
-                while stream.wants_input and (chunk := file.read(_CHUNK_BYTES)):
-                    stream.send(chunk)
+            said = (stream.read_line(_HASH_S) or b"").decode("ascii", "replace").strip()
+            if re.fullmatch(r"\d{1,15}", said):
+                with source.open("rb") as file:
+                    file.seek(int(said))
+                    while stream.wants_input and (chunk := file.read(_CHUNK_BYTES)):
+                        stream.send(chunk)
             ended = stream.finish(_HASH_S)
         finally:
             stream.close()
-        if ended.exit_code != 0:
+        if ended.exit_code not in (0, _DAMAGED):
             raise TransferError(_last_words(ended) or f"the device's shell ended with {ended.exit_code}")
-        return ended.stdout.decode("ascii", "replace")[:_HEX]
+        return said != "0", ended.exit_code == 0
 
     def pull(self, source: PurePosixPath, target: Path) -> None:
         stream = SshStream(self._connection, ["cat", _anchored(source)])

@@ -52,9 +52,27 @@ def test_a_part_that_is_not_the_beginning_is_sent_again(
     part = Path(there).parent / f".file.{8 << 20}.part"
     part.parent.mkdir()
     for left_over in (b"something else", bytes(9 << 20)):
+        Path(there).unlink(missing_ok=True)
         part.write_bytes(left_over)
         adb_transport.push(large, there)
         assert Path(there).read_bytes() == large.read_bytes()
+
+
+@pytest.mark.parametrize("size", [1000, 8 << 20])
+def test_a_second_push_sends_nothing_and_mends_what_is_damaged(
+    adb_transport: AdbTransport, phone: Phone, tmp_path: Path, there: PurePosixPath, size: int
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+    adb_transport.push(source, there)
+    before, modified = phone.device.bytes_in, Path(there).stat().st_mtime_ns
+    adb_transport.push(source, there)
+    assert phone.device.bytes_in - before < 10_000
+    assert Path(there).stat().st_mtime_ns == modified
+    Path(there).write_bytes(bytes(size))
+    adb_transport.push(source, there)
+    assert Path(there).read_bytes() == source.read_bytes()
+    assert [path.name for path in Path(there).parent.iterdir()] == ["file"]
 
 
 def test_what_is_left_of_a_cut_push_writes_no_more(

@@ -33,13 +33,15 @@ def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
     return make_host(tmp_path, adb_server, phone.serial)
 
 
-def test_a_second_run_sends_no_model(host: Bench, phone: Phone) -> None:
+def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, tmp_path: Path) -> None:
     (row,) = host.rows("run", "--device", "phone", "--models", "tiny.onnx", "--backends", "onnxruntime")
     assert (row["device"], row["n_restarts"]) == ("phone", 2)
-    before = len(phone.asked_for("shell"))
+    (agent,) = tmp_path.glob("there/agent/*")
+    commands, received = len(phone.asked_for("shell")), phone.device.bytes_in
     host.rows("run", *FAKE)
-    pushed = [line for line in phone.asked_for("shell")[before:] if ".part" in line]
-    assert all("agent-" in line for line in pushed)
+    (push,) = (line for line in phone.asked_for("shell")[commands:] if ".part" in line)
+    assert agent.name in push  # asked for, not sent: see the bytes
+    assert phone.device.bytes_in - received < agent.stat().st_size / 2
 
 
 def test_a_phone_that_reboots_in_mid_run_is_measured_on(host: Bench, phone: Phone, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def rows(stdout: str) -> dict[str, dict[str, Any]]:
     return {row["device"]: row for row in found}
 
 
-def test_measuring_over_ssh_and_a_second_run_that_sends_no_model(
+def test_measuring_over_ssh_and_a_second_run_that_sends_neither_model_nor_agent(
     tmp_path: Path, server: Sshd, proxy: FaultProxy
 ) -> None:
     bench = host(tmp_path / "host", server, proxy.port, extra='cores = "0"\n')
@@ -126,9 +126,10 @@ def test_measuring_over_ssh_and_a_second_run_that_sends_no_model(
     assert row["actual"]["cores"] == "0"
     pushed = sorted(path.name for path in (server.home / ".cache/edgebench").rglob("*") if path.is_file())
     assert [name.split("-")[0] for name in pushed] == ["agent", "io", "lock", "lock.running", "model.onnx"]
-    before = {path: path.stat().st_mtime_ns for path in server.home.rglob("model.onnx")}
+    (agent,) = server.home.rglob("agent-*")
+    proxy.sent = 0
     bench("run", "--device", "box", "--models", "tiny.onnx", "--backends", "fake")
-    assert {path: path.stat().st_mtime_ns for path in server.home.rglob("model.onnx")} == before
+    assert proxy.sent < agent.stat().st_size / 2
     assert (server.home / ".cache/edgebench/lock").read_text() == ""
 
 

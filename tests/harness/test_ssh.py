@@ -331,13 +331,20 @@ def test_relative_paths_are_in_the_home(server: Sshd, tmp_path: Path) -> None:
             assert same(source, tmp_path / "back")
 
 
-def test_a_second_push_sends_nothing(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
-    source, target = blob(tmp_path / "source"), PurePosixPath(tmp_path / "target")
+@pytest.mark.parametrize("size", [200_000, 9 << 20])
+def test_a_second_push_sends_nothing_and_mends_what_is_damaged(
+    server: Sshd, proxy: FaultProxy, tmp_path: Path, size: int
+) -> None:
+    source, target = blob(tmp_path / "source", size), tmp_path / "there" / "target"
     with server.transport(port=proxy.port) as connected:
-        connected.push(source, target)
+        connected.push(source, PurePosixPath(target))
         proxy.sent = 0
-        connected.push(source, target)
-    assert proxy.sent < 50_000
+        connected.push(source, PurePosixPath(target))
+        assert proxy.sent < 20_000
+        target.write_bytes(bytes(size))
+        connected.push(source, PurePosixPath(target))
+    assert same(source, target)
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
 
 
 def test_a_cut_push_goes_on_where_it_ended(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:

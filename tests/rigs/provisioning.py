@@ -56,9 +56,9 @@ class OfflineTransport(LocalTransport):
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
         return super().stream([*offline_prefix(), *command], stdin=stdin)
 
-    def push(self, source: Path, target: PurePosixPath) -> None:
+    def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
         self.pushed.append(target)
-        super().push(source, target)
+        super().push(source, target, sha256)
 
 
 def restart_tiny(

@@ -1,0 +1,123 @@
+"""The models on this device, held under a bound: the least recently used go first, never what a run needs.
+
+A folder `artifacts/<SHA-256>/` is as old as its last use: every run that needs it sets its time anew, as it does for
+the agent. Only folders named by a hash are removed, and what pushes that were cut have left. A file with several names
+(on the host itself, where a push makes a link to the store's file) takes no room of its own.
+"""
+
+import os
+import re
+import shutil
+import time
+from typing import Any, Dict, List
+
+# Without a bound of its own a cache has at most this, and at most 3/4 of what would be free without it.
+DEFAULT_BYTES = 8 * 10**9
+# What a push leaves free on the disk.
+SPARE_BYTES = 32 << 20
+# A younger agent may be another host's, which waits for the device.
+_AGENT_S = 24 * 3600
+_MAX_NAMES = 200
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"\.part-|\.push-|\..*\.part")
+
+
+def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[str], agent: str) -> Dict[str, Any]:
+    """Make room for a run's `files` ({path, room_bytes}) that are `missing`; if they cannot fit, remove nothing.
+
+    `cache` is {root, max_bytes or None}, `agent` this agent's own path. Returns the event's `cache`.
+    """
+    root = os.path.join(cache["root"], "artifacts")
+    needed = {os.path.basename(os.path.dirname(file["path"])) for file in files}
+    incomplete = {os.path.basename(os.path.dirname(path)) for path in missing}
+    for name in needed:
+        _use(os.path.join(root, name))
+    for name in needed - incomplete:
+        _drop_parts(os.path.join(root, name))
+    _use(agent)
+    _drop_agents(os.path.dirname(agent))
+
+    sizes = {name: _size(os.path.join(root, name)) for name in _listing(root) if _HASH.fullmatch(name)}
+    used = sum(sizes.values())
+    kept = sum(sizes[name] for name in needed if name in sizes)
+    free = shutil.disk_usage(cache["root"]).free
+    bound = cache["max_bytes"] or min(DEFAULT_BYTES, (free + used) * 3 // 4)
+    # What a cut push has left is not sent again.
+    begun = sum(_size(os.path.join(root, name), _PART) for name in incomplete)
+    asked = max(0, sum(file["room_bytes"] for file in files if file["path"] in set(missing)) - begun)
+    fits = not asked or (kept + asked <= bound and asked + SPARE_BYTES <= free + used - kept)
+    removed = []
+    for name in sorted(set(sizes) - needed, key=lambda name: _last_use(os.path.join(root, name))):
+        if not fits or (used + asked <= bound and (not asked or asked + SPARE_BYTES <= free)):
+            break
+        shutil.rmtree(os.path.join(root, name), ignore_errors=True)
+        if not os.path.exists(os.path.join(root, name)):
+            removed.append(name)
+            used -= sizes[name]
+            free = shutil.disk_usage(cache["root"]).free
+    return {
+        "fits": fits,
+        "needed_bytes": asked,
+        "kept_bytes": kept,
+        "used_bytes": used,
+        "free_bytes": free,
+        "bound_bytes": bound,
+        "removed": removed[:_MAX_NAMES],
+        "removed_bytes": sum(sizes[name] for name in removed),
+    }
+
+
+def _use(path: str) -> None:
+    try:
+        os.utime(path)
+    except OSError:
+        pass
+
+
+def _last_use(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _drop_parts(folder: str) -> None:
+    for name in _listing(folder):
+        if _PART.match(name):
+            _remove(os.path.join(folder, name))
+
+
+def _drop_agents(folder: str) -> None:
+    """Remove old agents and what is left of pushing one."""
+    for name in _listing(folder):
+        path = os.path.join(folder, name)
+        if re.match(r"\.?agent-|\.part-|\.push-", name) and _last_use(path) < time.time() - _AGENT_S:
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    try:
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    except OSError:
+        pass  # not ours to remove, and no reason not to measure
+
+
+def _listing(folder: str) -> List[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _size(folder: str, which: Any = re.compile("")) -> int:
+    """Return what the files directly in a folder take whose names begin as `which`."""
+    total = 0
+    for name in _listing(folder):
+        try:
+            state = os.stat(os.path.join(folder, name))
+        except OSError:
+            continue
+        if state.st_nlink == 1 and which.match(name):
+            total += state.st_size
+    return total
