@@ -58,6 +58,21 @@ class Separable(nn.Sequential):
         super().__init__(*layers)
 
 
+class SubsampledConv(nn.Conv2d):
+    """1x1 convolution, without bias, of every second row and column.
+
+    The releases subsample first and convolve then with a stride of 1, which stays the layer's own. Computed as one
+    convolution it spares TFLite's XNNPACK delegate an operator that it leaves to the interpreter: a fifth of the time
+    of a whole NASNet-A mobile.
+    """
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__(in_channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, stride=2)
+
+
 class FactorizedReduction(nn.Module):
     """Half the size by two 1x1 convolutions, one on the even pixels and one on the odd, concatenated.
 
@@ -66,13 +81,13 @@ class FactorizedReduction(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.even = nn.Conv2d(in_channels, channels // 2, 1, bias=False)
-        self.odd = nn.Conv2d(in_channels, channels - channels // 2, 1, bias=False)
+        self.even = SubsampledConv(in_channels, channels // 2)
+        self.odd = SubsampledConv(in_channels, channels - channels // 2)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
-        y = torch.cat((self.even(x[:, :, ::2, ::2]), self.odd(shifted[:, :, ::2, ::2])), dim=1)
+        y = torch.cat((self.even(x), self.odd(shifted)), dim=1)
         normalized: Tensor = self.norm(y)
         return normalized
 
