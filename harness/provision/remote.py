@@ -139,20 +139,23 @@ def versions_of(root: str, name: str) -> Dict[str, str]:
 
 
 def activate(root: str, name: str, wheels: List[str], runtimes: List[str], versions: Dict[str, str]) -> None:
-    """Write the environment's file, then remove what no environment needs any more."""
+    """Write the environment's file, then remove what no environment needs any more.
+
+    When it returns, everything is on the disk: a device may lose its power at any moment.
+    """
     folder = os.path.join(root, "env")
     os.makedirs(folder, exist_ok=True)
     paths = [os.path.join(root, "wheels", sha256) for sha256 in wheels]
     part = os.path.join(folder, "{}.part-{}".format(name, os.getpid()))
     with open(part, "w") as file:
         json.dump({"paths": paths, "versions": versions}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    os.sync()  # what the file promises, before it gets its name
     os.replace(part, os.path.join(folder, name))
     keep(folder, [name])
     keep(os.path.join(root, "wheels"), wheels)
     keep(os.path.join(root, "runtime"), runtimes)
     keep(os.path.join(root, "packs"), [])
+    os.sync()
 
 
 def try_import(paths: List[str], module: str, package: str) -> str:
