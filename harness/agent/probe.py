@@ -20,17 +20,22 @@ def installed(packages: List[str]) -> Optional[str]:
     return None
 
 
-def _cpu_model() -> str:
+def cpu_model(root: str = "/") -> str:
+    """Return the processor's name, or its board's: for 64-bit Arm most kernels tell no other."""
     try:
-        with open("/proc/cpuinfo") as file:
+        with open(os.path.join(root, "proc/cpuinfo")) as file:
             lines = file.read(65536).split("\n")
     except OSError:
-        return telemetry.UNKNOWN
+        lines = []
     for key in ("model name", "Model", "Hardware"):
         for line in lines:
             if line.startswith(key):
                 return line.partition(":")[2].strip()
-    return telemetry.UNKNOWN
+    try:
+        with open(os.path.join(root, "sys/firmware/devicetree/base/model"), errors="replace") as file:
+            return file.read(256).strip("\0 \n") or telemetry.UNKNOWN
+    except OSError:
+        return telemetry.UNKNOWN
 
 
 def _memory_bytes() -> Any:
@@ -70,7 +75,7 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
             "machine": platform.machine(),
             "kernel": platform.release(),
             "os": platform.system(),
-            "cpu": _cpu_model(),
+            "cpu": cpu_model(),
             "cpus": os.cpu_count() or 0,
             "memory_bytes": _memory_bytes(),
             "free_bytes": _free_bytes(),

@@ -17,8 +17,10 @@ import pytest
 import backends
 from harness import bundle
 from harness.agent import main
+from harness.agent.probe import cpu_model
 from models.artifacts import Artifact, ArtifactStore
 from tests.rigs.bench import ROOT, add_tiny
+from tests.rigs.sysfs import write_pi
 
 PROFILE = {
     "min_iterations": 8,
@@ -175,6 +177,20 @@ def test_probe_tells_system_backends_and_missing_files(agent: Path) -> None:
     assert probe["backends"]["onnxruntime"].startswith("onnxruntime 1.")
     assert probe["backends"]["other"] is None
     assert probe["system"]["cpus"] >= 1
+
+
+def test_where_the_kernel_has_no_name_for_the_processor_its_board_s_is_told(tmp_path: Path) -> None:
+    write_pi(tmp_path)
+    (tmp_path / "proc").mkdir()
+    *lines, named = (tmp_path / "cpuinfo").read_text().splitlines(keepends=True)
+    cpuinfo, board = tmp_path / "proc/cpuinfo", tmp_path / "sys/firmware/devicetree/base/model"
+    board.write_bytes(b"A board\0")
+    cpuinfo.write_text("".join([*lines, named]))
+    assert cpu_model(str(tmp_path)) == "Raspberry Pi 4 Model B Rev 1.4"
+    cpuinfo.write_text("".join(lines))
+    assert cpu_model(str(tmp_path)) == "A board"
+    board.unlink()
+    assert cpu_model(str(tmp_path)) == "unknown"
 
 
 def test_the_bundle_is_the_same_bytes_every_time() -> None:
