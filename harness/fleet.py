@@ -12,8 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+import backends
 from harness.errors import ConfigError, UnknownDevice
 from harness.transports import Transport
 
@@ -40,6 +41,7 @@ OWN_FIELDS = {
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Word = Annotated[str, Field(pattern=r"^[^\s,]+$", max_length=255)]
+OptionValue = Annotated[str, Field(max_length=1024)]
 Host = Annotated[str, Field(pattern=r"^[^-\s,@/][^\s,@/]*$", max_length=255)]
 
 
@@ -68,6 +70,16 @@ class Device(BaseModel):
     max_temperature_c: Annotated[float, Field(gt=0, le=150)] | None = None
     max_cache_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
     timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    backend_options: dict[str, dict[str, OptionValue]] = Field(default_factory=dict)
+
+    @field_validator("backend_options")
+    @classmethod
+    def _of_known_backends(cls, given: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        """A misspelled backend would never be asked for its options."""
+        for name in given:
+            if name not in backends.names():
+                raise ValueError(f"no backend is called {name!r}; there are: {', '.join(backends.names())}")
+        return given
 
     @property
     def interpreter(self) -> str:
@@ -242,6 +254,8 @@ def _explain(error: Any) -> str:
         return "this field is missing"
     if kind == "string_pattern_mismatch" and error["loc"] == ("name",):
         return "a device's name is letters, digits, '_', '.' and '-', at most 64"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"[:300]
 
 

@@ -22,13 +22,18 @@ def add(path: Path, name: str, fields: Mapping[str, str | int]) -> None:
 
 
 def forget(path: Path, name: str) -> None:
-    """Take out a device's table, up to the next one; comments right before that one stay. Raises ConfigError."""
+    """Take out a device's table with those below it, up to the next device; comments right before that one stay.
+
+    Raises ConfigError.
+    """
     lines = _read(path).splitlines(keepends=True)
-    head = re.compile(rf"\s*\[\s*devices\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]")
+    start = rf"\s*\[\s*devices\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*"
+    head, below = re.compile(start + r"\]"), re.compile(start + r"\.")
     begin = next((number for number, line in enumerate(lines) if head.match(line)), None)
     if begin is None:
         raise ConfigError(f"{path}: {name} is not a table of its own there ([devices.{name}]); take it out by hand")
-    end = next((n for n in range(begin + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
+    tables = (n for n in range(begin + 1, len(lines)) if lines[n].lstrip().startswith("["))
+    end = next((n for n in tables if not below.match(lines[n])), len(lines))
     while end < len(lines) and end > begin + 1 and lines[end - 1].lstrip().startswith("#"):
         end -= 1
     rest = "".join(lines[:begin]).rstrip("\n") + "\n" + ("\n" + "".join(lines[end:]) if lines[end:] else "")

@@ -80,7 +80,7 @@ def build_cases(
 ) -> list[Case]:
     """Return the cases of every device, model, backend and number of threads, in that order.
 
-    `threads` overrides what the devices say. Raises UnknownBackend.
+    `threads` and each option of a choice override what the devices say. Raises UnknownBackend.
     """
     return [
         _case(device, model, choice, count)
@@ -99,13 +99,14 @@ def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> 
         has = " and ".join([*model.formats, *model.failures]) or "nothing"
         unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {has}"
     files = model.formats[format_] if format_ else None
+    options = {**device.backend_options.get(choice.backend, {}), **choice.options}
     asked = {
         "device": device.name,
         "model": model.name,
         "artifact": files and files.sha256,
         "io": files and files.io_sha256,
         "backend": choice.backend,
-        "options": dict(choice.options),
+        "options": options,
         "precision": model.precision,
         "threads": threads,
         **({"cores": device.cores} if device.cores else {}),
@@ -119,7 +120,7 @@ def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> 
         backend=choice.backend,
         precision=model.precision,
         threads=threads,
-        options=dict(choice.options),
+        options=options,
         artifact_sha256=files.sha256 if files else None,
         artifact_format=format_,
         io_sha256=files.io_sha256 if files else None,

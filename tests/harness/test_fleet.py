@@ -35,6 +35,8 @@ def test_fields(tmp_path: Path) -> None:
     )
     device = fleet.load(path)["a"]
     assert (device.threads, device.tags, device.interpreter) == ((1, 2), ("x",), "/usr/bin/python3")
+    path = write(tmp_path, '[devices.a]\ntransport = "local"\nbackend_options.openvino.device = "GPU"\n')
+    assert fleet.load(path)["a"].backend_options == {"openvino": {"device": "GPU"}}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,14 @@ def test_fields(tmp_path: Path) -> None:
         ('[devices.a]\ntransport = "ssh"\ncores = "4-"\n', ":3: devices.a.cores: "),
         ('[devices.a]\ntransport = "ssh"\nclass = 3\n', ":3: devices.a.class: "),
         ('[devices.a]\ntransport = "local"\ntransport = "local"\n', "line 3"),
+        (
+            '[devices.a]\ntransport = "local"\n[devices.a.backend_options]\nopenwine.device = "GPU"\n',
+            ":3: devices.a.backend_options: no backend is called 'openwine'; there are: onnxruntime, openvino",
+        ),
+        (
+            '[devices.a]\ntransport = "local"\n[devices.a.backend_options]\nfake.sleep_ms = 2\n',
+            ":4: devices.a.backend_options.fake.sleep_ms: input should be a valid string, got 2",
+        ),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, message: str) -> None:

@@ -321,7 +321,8 @@ def test_add_check_forget(tmp_path: Path, server: Sshd) -> None:
     text = (folder / "devices.toml").read_text()
     assert "[devices.local]" in text
     assert f'[devices.box]\ntransport = "ssh"\nhost = "{server.address}"\nport = {server.port}' in text
-    (folder / "devices.toml").write_text(text + f'# mine\npython = "{sys.executable}"\n')
+    own = '[devices.box.backend_options]\nfake.sleep_ms = "2"\n'
+    (folder / "devices.toml").write_text(text + f'# mine\npython = "{sys.executable}"\n{own}')
     answer = bench.json("devices", "check", "box")["devices"][0]
     assert answer["usable"]
     assert answer["works"][0] == "connects and logs in"
@@ -332,6 +333,7 @@ def test_add_check_forget(tmp_path: Path, server: Sshd) -> None:
     assert "not the known one" in bench("devices", "add", "box", "--accept-new-host-key", expect=2).stderr
     bench("devices", "forget", "box")
     assert "box" not in (folder / "devices.toml").read_text()
+    assert "sleep_ms" not in (folder / "devices.toml").read_text()
     assert "[devices.local]" in (folder / "devices.toml").read_text()
     assert (bench.workspace / "known_hosts").read_text() == ""
 

@@ -58,6 +58,17 @@ def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
     assert identify() == identify()
 
 
+def test_options_of_a_device_hold_until_the_same_ones_are_asked_for() -> None:
+    own = {"onnxruntime": {"providers": "A", "spinning": "off"}, "tflite": {"xnnpack": "off"}}
+    device = LOCAL.model_copy(update={"backend_options": own})
+    choices = [Choice("onnxruntime", {"providers": "B"}), Choice("openvino"), Choice("tflite")]
+    cases = {case.backend: case for case in plan.build_cases([device], [BOTH], choices, [1])}
+    assert cases["onnxruntime"].options == {"providers": "B", "spinning": "off"}
+    assert cases["openvino"].options == {}
+    assert cases["tflite"].options == {"xnnpack": "off"}
+    assert cases["tflite"].case_id != plan.build_cases([LOCAL], [BOTH], [Choice("tflite")], [1])[0].case_id
+
+
 @given(st.integers(1, 6), st.integers(0, 2**31))
 def test_every_round_holds_every_case_once(restarts: int, seed: int) -> None:
     cases = plan.build_cases([LOCAL], [BOTH, ONNX], RUNTIMES, None)
