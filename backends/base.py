@@ -1,7 +1,7 @@
 """The seam every runtime is behind. Runs on the device: Python 3.8, the standard library, NumPy and the runtime."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 
 class Unsupported(Exception):
@@ -46,19 +46,30 @@ class Session(ABC):
 
     @abstractmethod
     def actual(self) -> Dict[str, Any]:
-        """Return what really runs: providers or delegate, threads, inference precision, as plain JSON values."""
+        """Return what really runs: providers or delegate, threads, inference precision, as plain JSON values.
+
+        Three keys mean the same in every backend: `placement` ({where: number of the graph's nodes}), `fallback` (what
+        was asked for and not given, in words; missing or empty when all was given, see `fell_back`) and `aggregates`
+        (in words, that each restart's one sample stands for many inferences).
+        """
+
+    def examine(self) -> Dict[str, Any]:
+        """Return more of `actual` that takes work to find out; called once, after the last inference."""
+        return {}
 
 
 class Backend(ABC):
     """One runtime.
 
     `formats` are the artifact formats it reads, the best first; `packages` the distributions that provide it, the one
-    to install first. Importing the module must not import the runtime: the host reads these attributes without it.
+    to install first. `pushed` are the options that name a file of the host: it travels to the device, and `load` gets
+    its path there. Importing the module must not import the runtime: the host reads these attributes without it.
     """
 
     name = ""  # type: str
     formats = ()  # type: Tuple[str, ...]
     packages = ()  # type: Tuple[str, ...]
+    pushed = ()  # type: Tuple[str, ...]
 
     @abstractmethod
     def version(self) -> str:
@@ -79,3 +90,22 @@ def check_options(backend: str, options: Dict[str, Any], known: Tuple[str, ...])
     if unknown:
         has = ", ".join(known) if known else "none"
         raise Unsupported("{} has no option {}; it has: {}".format(backend, ", ".join(unknown), has))
+
+
+def fell_back(asked: Sequence[str], placement: Dict[str, int], dropped: Sequence[str] = ()) -> str:
+    """Say what of the accelerators `asked` for, the first choice first, was not given; "" when all was.
+
+    `placement` is {where: nodes}, `dropped` those that the runtime went on without.
+    """
+    if not asked:
+        return ""
+    total = sum(placement.values())
+    words = ["{} could not be started and was dropped".format(name) for name in dropped]
+    first = next((name for name in asked if name not in dropped), None)
+    elsewhere = {where: count for where, count in sorted(placement.items()) if count and where not in asked}
+    if first and not placement.get(first) and len(elsewhere) != 1:
+        words.append("{} took none of {} nodes".format(first, total))
+    for where, count in elsewhere.items():
+        share = "all {}".format(total) if count == total else "{} of {}".format(count, total)
+        words.append("{} nodes ran on {}".format(share, where))
+    return "; ".join(words)

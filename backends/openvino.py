@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options
+from backends.base import Backend, Session, Unsupported, check_options, fell_back
 
 # What OpenVINO says when its front end or plugin does not know an operator.
 _CANNOT = (
@@ -12,7 +12,12 @@ _CANNOT = (
     "unsupported",
     "No conversion rule",
     "NOT_IMPLEMENTED",
+    "no supported devices",
 )
+
+
+# Devices that are none: they choose among others or share the work out to them.
+_VIRTUAL = ("AUTO", "HETERO", "MULTI", "BATCH")
 
 
 class OpenVino(Backend):
@@ -21,7 +26,7 @@ class OpenVino(Backend):
     Left alone OpenVINO computes in bf16 on CPUs that have it: outputs off by 0.1, and 1.6 times faster. A model that
     is not fp16 is therefore pinned to f32; `inference_precision` asks for another one, and the result says so.
 
-    Options: `device` (default CPU), `inference_precision` (f32, bf16, f16).
+    Options: `device` (default CPU; AUTO, or HETERO:GPU,CPU and the like), `inference_precision` (f32, bf16, f16).
     """
 
     name = "openvino"
@@ -39,16 +44,24 @@ class OpenVino(Backend):
         check_options(self.name, options, ("device", "inference_precision"))
         core = ov.Core()
         device = str(options.get("device", "CPU"))
-        if device.split(".")[0] not in {name.split(".")[0] for name in core.available_devices}:
-            raise Unsupported("no device {} in OpenVINO here; it has: {}".format(device, core.available_devices))
+        named = _named(device, core.available_devices)
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
             "INFERENCE_PRECISION_HINT": str(options.get("inference_precision", "f32")),
         }
+        on_cpu = {"INFERENCE_NUM_THREADS": str(int(options["threads"]))}
         if device == "CPU":
-            config["INFERENCE_NUM_THREADS"] = str(int(options["threads"]))
+            config.update(on_cpu)
         try:
+            if device.partition(":")[0] in _VIRTUAL:
+                # A virtual device has no such properties of its own; they are those of the devices behind it.
+                for name in named or core.available_devices:
+                    core.set_property(name, dict(config, **on_cpu) if name == "CPU" else config)
+                config = {"PERFORMANCE_HINT": "LATENCY"}
+                if device.startswith("AUTO"):
+                    # Else it may begin on the CPU while the device it has chosen still compiles.
+                    config["ENABLE_STARTUP_FALLBACK"] = "NO"
             model = core.read_model(path)
             if model.is_dynamic():
                 model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
@@ -57,14 +70,30 @@ class OpenVino(Backend):
             if any(mark in str(exc) for mark in _CANNOT):
                 raise Unsupported(str(exc)) from exc
             raise
-        return OpenVinoSession(compiled)
+        return OpenVinoSession(compiled, core, model, device, named)
+
+
+def _named(device: str, available: List[str]) -> List[str]:
+    """Return the devices that `device` names, the first choice first. Raises Unsupported for one that is not there."""
+    kind, colon, rest = device.partition(":")
+    names = [name.strip() for name in rest.split(",")] if colon and kind in _VIRTUAL else [device]
+    # AUTO alone chooses among all, AUTO:-GPU leaves one out; BATCH:GPU(4) has a size.
+    wanted = [name.partition("(")[0] for name in names if name != "AUTO" and not name.startswith("-")]
+    for name in wanted:
+        if name.split(".")[0] not in {there.split(".")[0] for there in available}:
+            raise Unsupported("no device {} in OpenVINO here; it has: {}".format(name or device, ", ".join(available)))
+    return wanted
 
 
 class OpenVinoSession(Session):
     """One infer request whose input tensors share the memory of the bound arrays."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, core: Any, model: Any, device: str, named: List[str]) -> None:
         self._compiled = compiled
+        self._core = core
+        self._model = model
+        self._device = device
+        self._named = named
         self._request = compiled.create_infer_request()
         self._arrays = []  # type: List[Any]
 
@@ -87,19 +116,45 @@ class OpenVinoSession(Session):
         return [self._request.get_tensor(port).data.copy() for port in self._compiled.outputs]
 
     def actual(self) -> Dict[str, Any]:
-        def read(key: str) -> str:
-            try:
-                value = self._compiled.get_property(key)
-            except RuntimeError:  # a plugin need not have the property (GPU has no number of threads)
-                return "unknown"
-            return ",".join(value) if isinstance(value, list) else str(value)
-
-        precision = read("INFERENCE_PRECISION_HINT")
+        precision = self._read("INFERENCE_PRECISION_HINT")
         return {
-            "devices": read("EXECUTION_DEVICES"),
-            "threads": read("INFERENCE_NUM_THREADS"),
-            "streams": read("NUM_STREAMS"),
+            "devices": self._read("EXECUTION_DEVICES"),
+            "threads": self._read("INFERENCE_NUM_THREADS"),
+            "streams": self._read("NUM_STREAMS"),
             "precision": {"<Type: 'float32'>": "f32", "<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "f16"}.get(
                 precision, precision
             ),
         }
+
+    def examine(self) -> Dict[str, Any]:
+        if self._device.partition(":")[0] not in _VIRTUAL:
+            return {}
+        ran = self._read("EXECUTION_DEVICES")
+        if not self._device.startswith("HETERO"):
+            # The whole model runs on one device (AUTO chooses) or on each of several (MULTI).
+            where = [name.strip("()") for name in ran.split(",")]
+            first = self._named[0] if self._named else ""
+            fallback = "the model ran on {}, not on {}".format(ran, first) if first and first not in where else ""
+            return {"devices": ran, "fallback": fallback}
+        placement = {}  # type: Dict[str, int]
+        affinity = self._core.query_model(self._model, self._device)
+        for operation in self._model.get_ops():
+            if operation.get_type_name() not in ("Parameter", "Constant", "Result"):
+                where = affinity.get(operation.get_friendly_name(), "unknown")
+                placement[where] = placement.get(where, 0) + 1
+        accelerators = [name for name in self._named if name != "CPU"]
+        return {"placement": placement, "fallback": fell_back(accelerators, placement)}
+
+    def _read(self, key: str) -> str:
+        """Return a property of the compiled model, of a virtual device that of the devices behind it."""
+        try:
+            values = [self._compiled.get_property(key)]
+        except RuntimeError:
+            try:
+                behind = self._compiled.get_property("DEVICE_PROPERTIES")
+                values = [own[key] for own in behind.values() if key in own]
+            except (RuntimeError, AttributeError):
+                values = []
+        # A plugin need not have the property: GPU has no number of threads.
+        texts = [",".join(value) if isinstance(value, list) else str(value) for value in values]
+        return ",".join(dict.fromkeys(texts)) or "unknown"

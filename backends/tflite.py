@@ -1,8 +1,10 @@
 """TFLite: LiteRT, and its predecessor tflite-runtime where a device has only that."""
 
-from typing import Any, Dict, List, Tuple
+import ctypes
+import os
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options
+from backends.base import Backend, Session, Unsupported, check_options, fell_back
 
 _CANNOT = ("Op builtin_code out of range", "unresolved custom op", "Select TensorFlow op", "Didn't find op for builtin")
 
@@ -19,7 +21,8 @@ def _interpreter() -> Any:
 class TFLite(Backend):
     """TFLite's interpreter with its default delegate, XNNPACK.
 
-    Option: `xnnpack` (`on`, or `off` for the built-in kernels).
+    Options: `xnnpack` (`on`, or `off` for the built-in kernels), `delegate` (the library of an external delegate on the
+    device; it chooses before XNNPACK does), `delegate_options` (what that library is given, `KEY:VALUE;KEY:VALUE`).
     """
 
     name = "tflite"
@@ -39,30 +42,93 @@ class TFLite(Backend):
 
     def load(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> Session:
         module = _interpreter()
-        check_options(self.name, options, ("xnnpack",))
+        check_options(self.name, options, ("xnnpack", "delegate", "delegate_options"))
         resolver = module.OpResolverType.AUTO
         if options.get("xnnpack", "on") == "off":
             resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        asked = ["XNNPACK"] if options.get("xnnpack") == "on" else []
+        more = {}  # type: Dict[str, Any]
+        if "delegate" in options:
+            library = str(options["delegate"])
+            asked = [os.path.basename(library)]
+            given = _delegate_options(str(options.get("delegate_options", "")))
+            more["experimental_delegates"] = [_load_delegate(module, library, given)]
         threads = int(options["threads"])
         try:
-            runner = module.Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=resolver)
+            runner = module.Interpreter(
+                model_path=path, num_threads=threads, experimental_op_resolver_type=resolver, **more
+            )
             for detail, spec in zip(runner.get_input_details(), inputs):
                 if list(detail["shape"]) != list(spec["shape"]):
                     runner.resize_tensor_input(detail["index"], spec["shape"])
+            # XNNPACK takes its share in the next call only.
+            taken = _delegated(runner) if more else set()
             runner.allocate_tensors()
         except (RuntimeError, ValueError) as exc:
             if any(mark in str(exc) for mark in _CANNOT):
                 raise Unsupported(str(exc)) from exc
             raise
-        return TFLiteSession(runner, threads)
+        return TFLiteSession(runner, threads, asked, taken)
+
+
+def _delegate_options(text: str) -> Dict[str, str]:
+    """Read `KEY:VALUE;KEY:VALUE`. Raises Unsupported."""
+    pairs = [part.partition(":") for part in text.split(";") if part.strip()]
+    for key, colon, _ in pairs:
+        if not (key.strip() and colon):
+            raise Unsupported("delegate_options {!r} are not KEY:VALUE;KEY:VALUE".format(text))
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _load_delegate(module: Any, library: str, given: Dict[str, str]) -> Any:
+    """Load an external delegate. Raises Unsupported."""
+    there = "without the option delegate there are XNNPACK (xnnpack=on) and the built-in kernels (xnnpack=off)"
+    try:
+        loaded = ctypes.CDLL(library)
+        for symbol in ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"):
+            getattr(loaded, symbol)
+        return module.load_delegate(library, given)
+    except (OSError, AttributeError, ValueError) as exc:
+        raise Unsupported("the delegate {} cannot be loaded ({}); {}".format(library, exc, there)) from exc
+
+
+def _delegated(runner: Any) -> Optional[Set[int]]:
+    """Return the indices of the operators that a delegate runs; None where the runtime does not tell.
+
+    The list of operators keeps those that were replaced and gains one DELEGATE for each part of the graph. The
+    operators of a part are those that lie between its outputs and its inputs.
+    """
+    try:
+        operators = runner._get_ops_details()
+    except AttributeError:  # a private call
+        return None
+    parts = [operator for operator in operators if operator["op_name"] == "DELEGATE"]
+    producers = {
+        tensor: operator
+        for operator in operators
+        if operator["op_name"] != "DELEGATE"
+        for tensor in operator["outputs"]
+    }
+    found = set()  # type: Set[int]
+    for part in parts:
+        bounds = set(part["inputs"])
+        todo = [tensor for tensor in part["outputs"] if tensor not in bounds]
+        while todo:
+            operator = producers.get(todo.pop())
+            if operator is not None and operator["index"] not in found:
+                found.add(operator["index"])
+                todo += [tensor for tensor in operator["inputs"] if tensor not in bounds]
+    return found
 
 
 class TFLiteSession(Session):
     """The interpreter keeps its input tensors between invocations, so they are set once."""
 
-    def __init__(self, runner: Any, threads: int) -> None:
+    def __init__(self, runner: Any, threads: int, asked: List[str], taken: Optional[Set[int]]) -> None:
         self._runner = runner
         self._threads = threads
+        self._asked = asked
+        self._taken = taken
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
         details = self._runner.get_input_details()
@@ -82,10 +148,20 @@ class TFLiteSession(Session):
         return {"threads": self._threads, "precision": "as in the file", **self._placement()}
 
     def _placement(self) -> Dict[str, Any]:
-        """Count the operators left to built-in kernels; the list of operators is a private call, so it may be gone."""
-        try:
-            names = [op["op_name"] for op in self._runner._get_ops_details()]
-        except AttributeError:
-            return {"delegate": "unknown"}
+        """Count the operators of each delegate and of the built-in kernels."""
+        own = [name for name in self._asked if name != "XNNPACK"]
+        delegated = _delegated(self._runner)
+        if delegated is None or self._taken is None:
+            words = "this runtime does not tell how much of the graph {} took".format(" and ".join(self._asked))
+            return {"delegate": "unknown", "fallback": words if self._asked else ""}
+        names = [operator["op_name"] for operator in self._runner._get_ops_details()]
         partitions = names.count("DELEGATE")
-        return {"delegate": "XNNPACK" if partitions else "none", "delegate_partitions": partitions}
+        placement = dict.fromkeys(own, len(self._taken))
+        placement["XNNPACK"] = len(delegated - self._taken)
+        placement["built-in kernels"] = len(names) - partitions - len(delegated)
+        return {
+            "delegate": ", ".join(name for name in [*own, "XNNPACK"] if placement[name]) or "none",
+            "delegate_partitions": partitions,
+            "placement": {where: count for where, count in placement.items() if count},
+            "fallback": fell_back(self._asked, placement),
+        }

@@ -98,11 +98,12 @@ def _panels(rows: Sequence[Row]) -> list[Any]:
             if not members:
                 continue
             points = with_standings(members)
+            marks = wording.flags_key(members)
             if kind is None:
-                panels.append(latency_chart(points, values["backend"]).properties(title=f"{device}: latency"))
+                panels.append(latency_chart(points, values["backend"]).properties(title=f"{device}: latency{marks}"))
             else:
                 chart = frontier_chart(points, values["backend"], f"{kind[1]} ({kind[0]})")
-                panels.append(chart.properties(title=f"{device}: {wording.class_text(kind)}"))
+                panels.append(chart.properties(title=f"{device}: {wording.class_text(kind)}{marks}"))
     if not panels:
         raise ResultsError("there is nothing to draw: no row has a latency")
     return panels

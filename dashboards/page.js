@@ -64,7 +64,8 @@
   function label(found, index) {
     const number = String(found.frontier.indexOf(index) + 1);
     if (found.named.includes(index) && get("chart").clientWidth >= NARROW) {
-      return `${number} ${data.points[index].model}${data.points[index].mark}`;
+      const { model, mark, flags } = data.points[index];
+      return `${number} ${model}${mark}${flags}`;
     }
     return [...found.named, ...found.numbered].includes(index) ? number : "";
   }

@@ -179,7 +179,7 @@ def _line(line: Line, index: int | None) -> str:
         elif number:
             cells.append(f'<td class="number" data-v="{"" if value is None else value!r}">{escape(text)}</td>')
         else:
-            words = ' class="words"' if name in ("Standing", "Reason", "Accuracy source") else _long(text)
+            words = ' class="words"' if name in ("Standing", "Reason", "Notes", "Accuracy source") else _long(text)
             cells.append(f"<td{words}>{escape(text)}</td>")
     style = "frontier" if line.on_frontier else "bad" if not line.valid else ""
     attributes = (f' class="{style}"' if style else "") + ("" if index is None else f' data-p="{index}"')

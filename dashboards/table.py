@@ -29,7 +29,7 @@ _MARKS = {"frontier": "F", "tie": "=", "dominated": "", "none": ""}
 
 
 def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print a table per device, then in full the reason of every row that is not valid, then what a reader must know.
+    """Print a table per device, then in full why rows are not valid and what fell back, then what a reader must know.
 
     Names come from outside: they are printed as plain text, without markup and without control characters.
     """
@@ -39,7 +39,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
     for table in make_tables(rows, console.width):
         console.print(table, highlight=False)
         console.print()
-    for line in reasons(rows):
+    for line in reasons(rows) + fallbacks(rows):
         console.print(line, soft_wrap=True, highlight=False)
     for words in _legend(rows):
         console.print(Text(words, style="dim"), soft_wrap=True, highlight=False)
@@ -80,6 +80,18 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
     ]
 
 
+def fallbacks(rows: Sequence[Row]) -> list[Text]:
+    """One line for each thing that fell back: device, the rows, what."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.fallback:
+            found.setdefault((row.device, row.fallback), []).append(wording.name(row))
+    return [
+        Text.assemble(("fell back", "yellow"), clean(f" {device}: {'; '.join(names)}: {fallback}"))
+        for (device, fallback), names in found.items()
+    ]
+
+
 def clean(text: str) -> str:
     """The text without control characters, which could move the cursor or repaint the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
@@ -109,8 +121,10 @@ def _cells(row: Row, standing: Standing) -> dict[str, Text]:
         "Backend": Text(clean(row.backend)),
         "Prec.": Text(clean(row.precision)),
         "Thr.": Text(str(row.threads)),
-        "Verdict": Text(row.verdict.value, style=_STYLES[row.verdict]),
-        "ms": Text(wording.milliseconds(row.median_ms)),
+        "Verdict": Text.assemble(
+            (row.verdict.value, _STYLES[row.verdict]), (f" {wording.FALLBACK_MARK}" if row.fallback else "", "yellow")
+        ),
+        "ms": Text(wording.median(row)),
         "95 %": Text(wording.interval_of(row)),
         "p90": Text(wording.milliseconds(row.percentiles_ms.get("p90"))),
         "Load": Text(wording.milliseconds(row.load_ms)),

@@ -8,6 +8,8 @@ from results.pareto import AccuracyClass, Standing
 from results.records import Accuracy, Row
 
 RECALLED_MARK = "*"
+FALLBACK_MARK = "!"
+AGGREGATE_MARK = "a"
 FEW_RESTARTS = 5
 """Below this many restarts a 95 % interval covers clearly less (see results.statistics.interval)."""
 
@@ -33,11 +35,37 @@ def milliseconds(value: float | None) -> str:
 
 
 def latency(row: Row) -> str:
-    """Median with its 95 % interval, in ms."""
+    """Median with its 95 % interval, in ms; of aggregates and after a fallback it says so."""
     if row.median_ms is None:
         return "-"
     interval = f" (95 %: {interval_of(row)})" if row.ci95_ms else ""
-    return f"{milliseconds(row.median_ms)} ms{interval}"
+    words = [", aggregates only"] if row.aggregates else []
+    words += [f", fell back: {row.fallback}"] if row.fallback else []
+    return f"{milliseconds(row.median_ms)} ms{interval}{''.join(words)}"
+
+
+def median(row: Row) -> str:
+    """The bare figure: `4.56`, `4.56 a` of aggregates."""
+    return f"{milliseconds(row.median_ms)}{f' {AGGREGATE_MARK}' if row.aggregates else ''}"
+
+
+def flags(row: Row) -> str:
+    """The marks of a row's latency, for places without room for words."""
+    return f"{FALLBACK_MARK if row.fallback else ''}{AGGREGATE_MARK if row.aggregates else ''}"
+
+
+def flags_key(rows: Sequence[Row]) -> str:
+    """What the marks mean, those that these rows have; empty without any."""
+    words = [f"{FALLBACK_MARK} fell back"] if any(row.fallback for row in rows) else []
+    words += [f"{AGGREGATE_MARK} aggregates only"] if any(row.aggregates for row in rows) else []
+    return f" ({', '.join(words)})" if words else ""
+
+
+def notes(row: Row) -> str:
+    """What a row says of itself besides its verdict."""
+    words = [f"fell back: {row.fallback}"] if row.fallback else []
+    words += [f"aggregates only: {row.aggregates}"] if row.aggregates else []
+    return "; ".join(words)
 
 
 def interval_of(row: Row) -> str:
@@ -77,7 +105,21 @@ def standing_text(standing: Standing, rows: Sequence[Row]) -> str:
 def notices(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the figures of these rows."""
     result = []
-    counts = [row.n_restarts for row in rows if row.n_restarts]
+    fallen = sum(bool(row.fallback) for row in rows)
+    if fallen:
+        result.append(
+            f"{FALLBACK_MARK} marks {fallen} of {len(rows)} rows that fell back: not all of the model ran on the "
+            "accelerator that was asked for. Their latency is that of what ran, not of the accelerator."
+        )
+    aggregated = sum(bool(row.aggregates) for row in rows)
+    if aggregated:
+        result.append(
+            f"{AGGREGATE_MARK} marks {aggregated} of {len(rows)} rows that hold aggregates only: each restart is one "
+            "number that the tool told, no single inference is known and no output was checked. Their intervals are "
+            "those of the restarts alone (none for one) and cover about 50 % with 2 restarts, 75 % with 3, 94 % with "
+            "5. An average is not a median: a few slow inferences raise it."
+        )
+    counts = [row.n_restarts for row in rows if row.n_restarts and not row.aggregates]
     if counts and min(counts) < FEW_RESTARTS:
         few = sum(count < FEW_RESTARTS for count in counts)
         result.append(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 
-from harness import plan
+from harness import plan, tools
 from harness.errors import NothingToRun
 from harness.fleet import Device
 from harness.plan import Choice, Files, PlannedModel
@@ -56,11 +56,12 @@ def start(
 ) -> tuple[Run, dict[str, Artifact]]:
     """Make what artifacts are missing, begin the journal, and return the run with case_id -> artifact.
 
-    Raises ModelError, ResultsError, NothingToRun.
+    Raises ModelError, ResultsError, NothingToRun, ConfigError for an option that names a file that is not there.
     """
+    devices, choices = _with_kept_files(job, workspace)
     prepared = prepare.prepare(job.requests, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
     models = {model.name: _planned(model) for model in prepared}
-    cases = plan.build_cases(job.devices, list(models.values()), job.choices, job.threads)
+    cases = plan.build_cases(devices, list(models.values()), choices, job.threads)
     if not cases:
         raise NothingToRun("nothing to measure: no model, backend or device was chosen")
     header = RunHeader(
@@ -86,6 +87,24 @@ def start(
         for case in cases
         if case.artifact_format is not None
     }
+
+
+def _with_kept_files(job: Job, workspace: Workspace) -> tuple[list[Device], list[Choice]]:
+    """Return the devices and choices of a job with the files that their options name kept, see `harness.tools`."""
+    names = {choice.backend for choice in job.choices}
+    devices = [
+        device.model_copy(
+            update={
+                "backend_options": {
+                    name: tools.keep(workspace, name, options)
+                    for name, options in device.backend_options.items()
+                    if name in names
+                }
+            }
+        )
+        for device in job.devices
+    ]
+    return devices, [Choice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in job.choices]
 
 
 def resume(run_id: str, workspace: Workspace, settings: Settings) -> tuple[Run, dict[str, Artifact]]:

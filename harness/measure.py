@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -23,7 +23,10 @@ DEFAULT_PATIENCE_S = 120.0
 
 @dataclass(frozen=True)
 class Target:
-    """A case with what the agent needs to run it: files on the device, inputs, tolerance."""
+    """A case with what the agent needs to run it: files on the device, inputs, tolerance.
+
+    `tools` are the options of the case that name a pushed file, with its path there.
+    """
 
     case: Case
     model: PurePosixPath
@@ -32,6 +35,7 @@ class Target:
     io_sha256: str
     inputs: Sequence[dict[str, Any]]
     tolerance: float
+    tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,12 @@ class AgentOnDevice:
             io=str(target.io),
             io_sha256=target.io_sha256,
             inputs=list(target.inputs),
-            options={**target.case.options, "threads": target.case.threads, "precision": target.case.precision},
+            options={
+                **target.case.options,
+                **{option: str(path) for option, path in target.tools.items()},
+                "threads": target.case.threads,
+                "precision": target.case.precision,
+            },
             tolerance=target.tolerance,
             profile=profile.model_dump(),
             give_up_after_s=sum(limits.values()),
@@ -134,7 +143,8 @@ def _collect(said: Sequence[protocol.Event], ended: Completed) -> dict[str, Any]
             case protocol.Timed():
                 fields["samples_ns"] = event.ns
             case protocol.Done():
-                fields.update(event.model_dump(exclude={"event"}))
+                fields.update(event.model_dump(exclude={"event", "actual"}))
+                fields["actual"] = {**fields.get("actual", {}), **event.actual}
             case protocol.Failure():
                 fields.update(_failed(event, ended))
     if "outcome" not in fields:

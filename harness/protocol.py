@@ -74,12 +74,13 @@ class Timed(_Event):
 
 
 class Done(_Event):
-    """The restart is complete."""
+    """The restart is complete; `actual` adds to that of `loaded` what was found out after the last inference."""
 
     event: Literal["done"]
     peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)]
     telemetry_before: dict[str, Any]
     telemetry_after: dict[str, Any]
+    actual: dict[str, Any] = Field(default_factory=dict)
 
 
 class Failure(_Event):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import locks, plan
+from harness import locks, plan, tools
 from harness.errors import DeviceBusy, TransportError
 from harness.executors.base import Executor
 from harness.fleet import Device
@@ -236,7 +236,11 @@ class DeviceWork:
             io_sha256=artifact.io_sha256,
             inputs=[{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in artifact.inputs],
             tolerance=artifact.tolerance,
+            tools={option: tool.path for option, tool in self._tools(case).items()},
         )
+
+    def _tools(self, case: Case) -> dict[str, File]:
+        return tools.pushed(self.run.workspace, self.device, case)
 
     def _files(self, target: Target) -> list[File]:
         store = ArtifactStore(self.run.workspace.artifacts)
@@ -244,6 +248,7 @@ class DeviceWork:
         return [
             File(target.model, store.model_path(artifact), target.model_sha256),
             File(target.io, store.io_path(artifact), target.io_sha256),
+            *self._tools(target.case).values(),
         ]
 
     def _measure(self, session: Session, target: Target, round_: int) -> bool:

@@ -19,6 +19,7 @@ class Workspace:
     artifacts/    exported models, by hash
     runs/<run>/   journal.jsonl, run.json, report.html
     devices/      what is pushed to the device `local`
+    tools/        files of the user's that backends have pushed
     known_hosts   host keys of devices over SSH
     index.sqlite  the index over runs
     report.html   the page over everything stored

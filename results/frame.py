@@ -41,6 +41,8 @@ COLUMNS: dict[str, str] = {
     "load_ms": "Float64",
     "first_ms": "Float64",
     "peak_rss_bytes": "Int64",
+    "fallback": "string",
+    "aggregates": "string",
     "accuracy_value": "Float64",
     "accuracy_metric": "string",
     "accuracy_dataset": "string",

@@ -113,7 +113,8 @@ class Restart(Record):
     """One fresh process on the device: load, first inference, check, warm-up, timed inferences.
 
     `outcome` is `ok`, or why there are no samples; `reason` says it in words. `actual` is what really ran (execution
-    providers, inference precision, threads), `agent` who measured (versions, hash). `*_ns` are durations.
+    providers, inference precision, threads; its common keys stand in `backends.base.Session.actual`), `agent` who
+    measured (versions, hash). `*_ns` are durations.
     """
 
     case_id: str
@@ -168,6 +169,9 @@ class Row(Record):
     absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
     there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
     `environment` is what was read of the device's state before and after the restarts (`results.environment.NAMES`).
+
+    `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
+    one number for many inferences; each is empty when there is nothing to say.
     """
 
     run: Text
@@ -200,4 +204,6 @@ class Row(Record):
     accuracy: Accuracy | None
     actual: dict[str, Any]
     environment: dict[str, tuple[Text, ...]]
+    fallback: Text = ""
+    aggregates: Text = ""
     case_id: str

@@ -75,6 +75,10 @@ def interval(
     on 4000 simulated cases with 1 % spread between and 2 % within restarts, 200 iterations: 2 restarts 63 %, 3 restarts
     81 %, 5 restarts 93 %, 10 restarts 94 % (tests/results/test_statistics.py repeats it). One restart shows no spread
     between restarts at all: its interval is about the iterations' noise only and covers 27 % in the same simulation.
+
+    Of aggregates (one number a restart) and 2 to 5 restarts the interval runs from the least to the largest. That holds
+    the median of all restarts unless all fell on one side of it: 1 - 2 ** (1 - n), so 50 %, 75 %, 88 % and 94 %, for
+    any distribution. One aggregate has no interval: the one of zero width that comes out here is not stated.
     """
     restart_medians(samples)  # raises on what cannot be resampled
     ordered = _canonical(samples)

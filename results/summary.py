@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from results import environment, statistics
-from results.records import Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
+from results.records import MAX_SAMPLES, Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
 
 NS_PER_MS = 1e6
 MAX_RELATIVE_SPREAD = 0.10
 """Restart medians that differ by more than this share are not one number."""
+
+_MAX_WORDS = 4096
 
 Finding = tuple[Verdict, str]
 
@@ -169,7 +172,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         threads=case.threads,
         options=case.options,
         verdict=verdict,
-        reason=reason[:4096],
+        reason=reason[:_MAX_WORDS],
         **_numbers(measurement),
         artifact_sha256=case.artifact_sha256,
         artifact_format=case.artifact_format,
@@ -180,28 +183,54 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         accuracy=facts.accuracy,
         actual=ok[-1].actual if ok else {},
         environment=_environment(ok),
+        fallback=_in_words(ok, "fallback"),
+        aggregates=_in_words(ok, "aggregates"),
         case_id=case.case_id,
     )
 
 
+def _in_words(ok: Sequence[Restart], key: str) -> str:
+    """What the restarts say under a key of `actual`; what only some of them say comes with how many."""
+    said = Counter(words for restart in ok if isinstance(words := restart.actual.get(key), str) and words)
+    return "; ".join(
+        words if count == len(ok) else f"{words} (in {count} of {len(ok)} restarts)" for words, count in said.items()
+    )[:_MAX_WORDS]
+
+
 def _numbers(measurement: Measurement) -> dict[str, Any]:
-    """The figures of a row in ms, from the good restarts; a case known to be unsupported has none."""
+    """The figures of a row in ms, from the good restarts; a case known to be unsupported has none.
+
+    Aggregates are no inferences: they have no percentiles, and one alone has no interval.
+    """
     ok = () if measurement.case.unsupported is not None else measurement.ok
     samples = [np.asarray(restart.samples_ns, dtype=np.float64) / NS_PER_MS for restart in ok]
     peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
+    aggregated = any(_is_aggregate(restart) for restart in ok)
     # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
     seed = int(measurement.case.case_id, 16)
     return {
         "median_ms": statistics.center(samples) if samples else None,
-        "ci95_ms": statistics.interval(samples, seed=seed) if samples else None,
+        "ci95_ms": statistics.interval(samples, seed=seed) if len(samples) > int(aggregated) else None,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
-        "percentiles_ms": statistics.percentiles(samples) if samples else {},
+        "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
         "n_restarts": len(ok),
-        "n_iterations": sum(array.size for array in samples),
+        "n_iterations": sum(_inferences(restart) for restart in ok),
         "load_ms": _median_ms([restart.load_ns for restart in ok]),
         "first_ms": _median_ms([restart.first_ns for restart in ok]),
         "peak_rss_bytes": max(peaks, default=None),
     }
+
+
+def _is_aggregate(restart: Restart) -> bool:
+    """Whether each sample stands for many inferences, see `backends.base.Session.actual`."""
+    return bool(restart.actual.get("aggregates"))
+
+
+def _inferences(restart: Restart) -> int:
+    """How many timed inferences a restart rests on, of an aggregate as many as it says."""
+    told = restart.actual.get("aggregate")
+    count = told.get("count") if _is_aggregate(restart) and isinstance(told, dict) else None
+    return count if type(count) is int and 0 < count <= MAX_SAMPLES else len(restart.samples_ns)
 
 
 def _median_ms(values_ns: list[int | None]) -> float | None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import settings
 
@@ -16,6 +17,10 @@ from models.artifacts import ArtifactStore
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.sshd import serving
+
+# How long an example takes on a busy machine says nothing.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -143,7 +143,16 @@ class Restart:
         self.phase = "end"
         after = telemetry.snapshot()
         peak = telemetry.peak_rss_bytes(children=bool(aggregate))
-        self.emit({"event": "done", "peak_rss_bytes": peak, "telemetry_before": before, "telemetry_after": after})
+        found = self._examine(session)
+        self.emit(
+            {
+                "event": "done",
+                "peak_rss_bytes": peak,
+                "telemetry_before": before,
+                "telemetry_after": after,
+                "actual": found,
+            }
+        )
 
     def _time(self, session: Session, references: List[Any]) -> None:
         request = self.request
@@ -158,6 +167,14 @@ class Restart:
         self.phase = "timed inferences"
         samples = measure.measure(session.run, request["profile"])
         self.emit({"event": "samples", "ns": samples})
+
+    def _examine(self, session: Session) -> Dict[str, Any]:
+        """Find out what takes work, when nothing is timed any more. What goes wrong then costs no measurement."""
+        try:
+            return session.examine()
+        except Exception as exc:  # noqa: BLE001 - a runtime may throw anything, and the samples are good
+            message = plain("{}: {}".format(type(exc).__name__, exc))[:200]
+            return {"fallback": "not known, looking for it failed ({})".format(message)}
 
     def _tell(self, aggregate: Aggregate, session: Session) -> None:
         """Say what a runtime measured itself; its own load time replaces that of starting it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from dashboards.table import clean
 from harness.cli import shared
 from harness.runner import Run, Settings
 
@@ -71,10 +72,12 @@ class Display:
             self._task = self._progress.add_task("measuring", total=sum(len(run.todo(device)) for device in devices))
 
     def say(self, message: str) -> None:
-        """Print a line above the bars."""
-        self._progress.console.print(message, markup=False) if not self._progress.disable else click.echo(
-            message, err=True
-        )
+        """Print a line above the bars; what a device says in it is not trusted with the terminal."""
+        line = clean(message)
+        if self._progress.disable:
+            click.echo(line, err=True)
+        else:
+            self._progress.console.print(line, markup=False)
 
     def _restart(self, case: Case, round_: int) -> None:
         where = f"{case.device}: {case.model} {case.backend} x{case.threads}, round {round_ + 1}"
@@ -83,8 +86,12 @@ class Display:
                 self._progress.update(self._task, description=where)
 
     def _result(self, case: Case, restart: Restart) -> None:
+        name = f"{case.device}: {case.model} {case.backend} x{case.threads}"
         if restart.outcome == "failed":
-            self.say(f"{case.device}: {case.model} {case.backend}: failed: {restart.reason}")
+            self.say(f"{name}: failed: {restart.reason}")
+        fallback = restart.actual.get("fallback")
+        if fallback and restart.round == 0:  # the table says it of every restart
+            self.say(f"{name}: fell back: {fallback}")
 
     def _advance(self) -> None:
         with self._lock:

@@ -107,16 +107,6 @@ def test_onnxruntime_records_spinning(spinning: str) -> None:
     assert load("onnxruntime", "onnx", spinning=spinning).actual()["spinning"] == spinning
 
 
-def test_openvino_names_the_devices_there_are() -> None:
-    with pytest.raises(Unsupported, match=r"no device NPU in OpenVINO here; it has: .*CPU"):
-        load("openvino", "onnx", device="NPU")
-
-
-@pytest.mark.parametrize(("option", "delegate"), [("on", "XNNPACK"), ("off", "none")])
-def test_tflite_says_which_delegate_runs(option: str, delegate: str) -> None:
-    assert load("tflite", "tflite", xnnpack=option).actual()["delegate"] == delegate
-
-
 def test_wrong_number_of_inputs_is_unsupported(case: tuple[str, str]) -> None:
     name, kind = case
     if name == "fake":

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dashboards.charts import write_image
 from dashboards.page import render, write_page
 from results.pareto import standings
 from results.records import Row, Verdict
@@ -104,6 +105,26 @@ def test_who_says_so_is_on_the_page() -> None:
     assert "measured on the very artifacts" in measured
     assert "published for trained weights" in published
     assert "the model's own paper" in published
+
+
+def test_what_fell_back_and_aggregates_are_told_everywhere(tmp_path: Path) -> None:
+    fallen = make_row("fallen", 5, 60, fallback="3 of 7 nodes ran on CPUExecutionProvider")
+    told = make_row("told", 6, 70, aggregates="each restart is the median that the tool told")
+    page = render([fallen, told], "t")
+    assert "<td>valid, fell back</td>" in page
+    assert ">6.00 a</td>" in page
+    assert "fell back: 3 of 7 nodes ran on CPUExecutionProvider</td>" in page
+    assert "aggregates only: each restart is the median that the tool told</td>" in page
+    assert "! marks 1 of 2 rows" in page
+    assert "a marks 1 of 2 rows" in page
+    texts = [point["latency_text"] for point in embedded(page)["points"]]
+    assert texts[0].endswith(", fell back: 3 of 7 nodes ran on CPUExecutionProvider")
+    assert texts[1].endswith(", aggregates only")
+    write_image([fallen, told], tmp_path / "chart.svg")
+    image = (tmp_path / "chart.svg").read_text("utf-8")
+    assert "fallen !" in image
+    assert "told a" in image
+    assert "(! fell back, a aggregates only)" in image
 
 
 def embedded(page: str) -> dict[str, Any]:

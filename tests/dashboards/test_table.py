@@ -57,6 +57,22 @@ def test_few_restarts_are_said() -> None:
     assert "fewer than 5 restarts (least: 2)" in printed([make_row(n_restarts=2)])
 
 
+def test_what_fell_back_and_aggregates_are_marked_and_explained() -> None:
+    fallen = make_row("fallen", 5, 60, fallback="3 of 7 nodes ran on CPUExecutionProvider")
+    told = make_row("told", 6, 59, aggregates="each restart is the median that the tool told", n_restarts=2)
+    text = printed([fallen, told, make_row("plain", 7, 58)], 160)
+    lines = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in ("fallen", "told")}
+    assert lines["fallen"].split()[1:4] == ["valid", "!", "5.00"]
+    assert lines["told"].split()[1:4] == ["valid", "6.00", "a"]
+    assert "fell back pi4: fallen (onnxruntime, fp32, 4 threads): 3 of 7 nodes ran on CPUExecutionProvider" in text
+    assert "! marks 1 of 3 rows that fell back" in text
+    assert "a marks 1 of 3 rows that hold aggregates only" in text
+    assert "fewer than 5 restarts" not in text  # that is about intervals of single inferences
+    plain = printed([make_row("plain", 7, 58)])
+    assert "fell back" not in plain
+    assert "aggregates" not in plain
+
+
 def test_names_neither_style_nor_steer_the_terminal() -> None:
     text = printed(
         [make_row("[red]x[/red]\x1b[2J\r\n", verdict=Verdict.FAILED, reason="\x1b]0;title\x07")], terminal=False

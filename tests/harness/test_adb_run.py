@@ -67,6 +67,36 @@ def test_a_phone_that_is_not_there_is_offline_until_the_run_is_resumed(host: Ben
     assert row["n_restarts"] == 2
 
 
+TOOL = """INFO: Explicitly applied GPU delegate, and the model graph will be partially executed by the delegate.
+INFO: count=5 first=1500 curr=1000 min=990 max=1500 avg=1100 std=90 p5=992 median=1000 p95=1400
+INFO: count=25 first=1001 curr=1000 min=990 max=1500 avg=1030.5 std=90 p5=992 median=1000 p95=1400
+INFO: Inference timings in us: Init: 9900, First inference: 1500, Warmup (avg): 1100, Inference (avg): 1030.5
+"""
+
+
+def test_the_user_s_own_tool_is_pushed_and_its_aggregates_are_marked(host: Bench, tmp_path: Path) -> None:
+    host.copy_model("tflite")
+    tool = tmp_path / "my tool"
+    tool.write_text(f"#!{sys.executable}\nprint({TOOL!r})\n")
+    asked = ("run", "--device", "phone", "--models", "tiny.tflite", "--backends", "benchmark_model")
+    asked += ("--backend-option", f"benchmark_model.binary={tool}")
+    assert "No such file" in host(*asked[:-1], "benchmark_model.binary=/nothing/tool", expect=2).stderr
+    printed = host(*asked).stdout
+    (row,) = host.rows("results", "list")
+    name, _, digest = row["options"]["binary"].partition("@")
+    (pushed,) = (tmp_path / "there" / "artifacts").glob(f"{digest}*/{name}")
+    assert (name, pushed.read_text()) == ("my_tool", tool.read_text())
+    assert (row["median_ms"], row["ci95_ms"], row["n_restarts"], row["n_iterations"]) == (1, [1, 1], 2, 50)
+    assert row["aggregates"] == "each restart is the median that the tool told, of random inputs, unchecked"
+    assert row["fallback"] == "part of the graph ran on CPU"
+    assert "valid !" in printed
+    assert "1.00 a" in printed
+    assert "a marks 1 of 1 rows that hold aggregates only" in printed
+    (tmp_path / "my tool").write_text(f"#!{sys.executable}\n# another build\nprint({TOOL!r})\n")
+    (other,) = host.rows(*asked)
+    assert other["case_id"] != row["case_id"]
+
+
 @pytest.mark.timeout(0)  # the campaign has its own limit
 def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
     with between(phone.port) as proxy:

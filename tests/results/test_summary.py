@@ -204,3 +204,39 @@ def test_importing_loads_no_heavy_module() -> None:
     heavy = "{'pandas', 'altair', 'sqlalchemy', 'vl_convert', 'rich'}"
     code = f"import sys, results.summary, results.pareto, results.export; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def told(count: int, **actual: Any) -> list[Restart]:
+    """Restarts that hold one aggregate each, 10 ms, 11 ms and so on."""
+    words = {"aggregates": "each restart is the median that the tool told", "aggregate": {"count": 50}}
+    return [
+        make_restart(CASE, number, actual=words | actual, samples_ns=((10 + number) * 10**6,))
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_the_interval_of_few_aggregates_is_their_range(count: int) -> None:
+    row = one(told(count))
+    assert row.ci95_ms == (10, 9 + count)
+    assert row.aggregates == "each restart is the median that the tool told"
+    assert row.n_iterations == 50 * count
+
+
+def test_one_aggregate_has_no_interval_and_many_no_percentiles() -> None:
+    assert one(told(1)).ci95_ms is None
+    assert one(told(1)).median_ms == 10
+    assert one(told(12)).percentiles_ms == {}
+
+
+@pytest.mark.parametrize("count", [None, 0, -3, "50", 10**9, True])
+def test_an_aggregate_of_a_count_nobody_can_believe_counts_once(count: object) -> None:
+    assert one(told(2, aggregate={"count": count})).n_iterations == 2
+
+
+def test_what_fell_back_is_in_the_row() -> None:
+    fallen = good(5, actual={"fallback": "7 of 9 nodes ran on CPUExecutionProvider"})
+    assert one(fallen).fallback == "7 of 9 nodes ran on CPUExecutionProvider"
+    assert one(good(3) + fallen[3:]).fallback.endswith("CPUExecutionProvider (in 2 of 5 restarts)")
+    assert one(good(5, actual={"fallback": ""})).fallback == ""
+    assert one(good(5, actual={"fallback": ["not", "text"]})).fallback == ""
