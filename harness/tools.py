@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import backends
-from harness.errors import ConfigError, WorkspaceError
+from harness.errors import ConfigError, NothingToRun, WorkspaceError
 from harness.fleet import Device
 from harness.session import File
 from harness.workspace import Workspace
@@ -37,13 +37,18 @@ def keep(workspace: Workspace, backend: str, options: Mapping[str, str]) -> dict
 
 
 def pushed(workspace: Workspace, device: Device, case: Case) -> dict[str, File]:
-    """Return option -> the file that it names, for every option of the case that names one."""
+    """Return option -> the file that it names, for every option of the case that names one. Raises NothingToRun."""
     found = {}
     for option in backends.find(case.backend).pushed:
         kept = _KEPT.fullmatch(case.options.get(option, ""))
         if kept:
             source = workspace.root / "tools" / kept[2] / kept[1]
-            sha256 = _sha256(source)
+            try:
+                sha256 = _sha256(source)
+            except OSError as exc:
+                raise NothingToRun(
+                    f"{source} of this run is gone ({exc.strerror}); measure anew with bench run"
+                ) from exc
             # Where models are, so that it goes as they do when nobody has used it for long.
             found[option] = File(workspace.device_root(device) / "artifacts" / sha256 / kept[1], source, sha256)
     return found
