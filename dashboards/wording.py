@@ -126,6 +126,12 @@ def notices(rows: Sequence[Row]) -> list[str]:
             f"{few} of {len(counts)} measured rows rest on fewer than {FEW_RESTARTS} restarts (least: {min(counts)}). "
             "Their intervals are too narrow: an interval named 95 % covers about 63 % with 2 restarts, 81 % with 3."
         )
+    unverified = [row for row in rows if row.n_restarts and not row.verified and not row.aggregates]
+    if unverified:
+        models = ", ".join(dict.fromkeys(row.model for row in unverified))
+        result.append(
+            f"The output of {len(unverified)} of {len(rows)} rows was not checked, there being no reference: {models}."
+        )
     random = sum(row.weights == "random" for row in rows)
     if random:
         result.append(

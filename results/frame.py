@@ -36,6 +36,7 @@ COLUMNS: dict[str, str] = {
     "p95_ms": "Float64",
     "p99_ms": "Float64",
     "p99_9_ms": "Float64",
+    "verified": "boolean",
     "n_restarts": "Int64",
     "n_iterations": "Int64",
     "load_ms": "Float64",

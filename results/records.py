@@ -170,6 +170,7 @@ class Row(Record):
     there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
     `environment` is what was read of the device's state before and after the restarts (`results.environment.NAMES`).
 
+    `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
     one number for many inferences; each is empty when there is nothing to say.
     """
@@ -190,6 +191,7 @@ class Row(Record):
     ci95_ms: tuple[float, float] | None
     spread_ms: float | None
     percentiles_ms: dict[str, float]
+    verified: bool = False
     n_restarts: int
     n_iterations: int
     load_ms: float | None

@@ -213,6 +213,7 @@ def _numbers(measurement: Measurement) -> dict[str, Any]:
         "ci95_ms": statistics.interval(samples, seed=seed) if len(samples) > int(aggregated) else None,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
         "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
+        "verified": bool(ok) and all(restart.verified for restart in ok),
         "n_restarts": len(ok),
         "n_iterations": sum(_inferences(restart) for restart in ok),
         "load_ms": _median_ms([restart.load_ns for restart in ok]),

@@ -57,6 +57,13 @@ def test_few_restarts_are_said() -> None:
     assert "fewer than 5 restarts (least: 2)" in printed([make_row(n_restarts=2)])
 
 
+def test_what_was_not_checked_is_said() -> None:
+    assert "not checked" not in printed([make_row()])
+    assert "1 of 2 rows was not checked, there being no reference: own" in printed(
+        [make_row(), make_row("own", verified=False)]
+    )
+
+
 def test_what_fell_back_and_aggregates_are_marked_and_explained() -> None:
     fallen = make_row("fallen", 5, 60, fallback="3 of 7 nodes ran on CPUExecutionProvider")
     told = make_row("told", 6, 59, aggregates="each restart is the median that the tool told", n_restarts=2)

@@ -148,6 +148,7 @@ def make_row(model: str = "m", median: float | None = 10.0, top1: float | None =
         "ci95_ms": None if median is None else (median * 0.99, median * 1.01),
         "spread_ms": None if median is None else median * 0.005,
         "percentiles_ms": {} if median is None else {"p50": median, "p90": median * 1.1},
+        "verified": median is not None,
         "n_restarts": 0 if median is None else 5,
         "n_iterations": 0 if median is None else 300,
         "load_ms": 40.0,

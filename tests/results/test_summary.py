@@ -107,6 +107,12 @@ def test_success_without_samples_is_none() -> None:
     assert (row.verdict, row.reason) == (Verdict.FAILED, "the device reported success and sent no samples")
 
 
+def test_verified_is_what_every_restart_was() -> None:
+    assert one(good(2)).verified
+    assert not one([*good(1), make_restart(CASE, 1, verified=False)]).verified
+    assert not one([]).verified
+
+
 def test_some_restarts_lost() -> None:
     row = one([*good(3), make_lost(CASE, 3), make_lost(CASE, 4, "offline", "no route to host")])
     assert row.verdict is Verdict.UNSTABLE
