@@ -19,6 +19,8 @@ from harness.transports.ssh_connection import Connection
 # What a shell's profile may print before the command begins.
 MAX_NOISE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
+# What paramiko puts into a packet; of more it copies the rest again for every packet.
+_PACKET_BYTES = (1 << 15) - 64
 
 _FOREIGN = (paramiko.SSHException, EOFError, OSError)
 
@@ -55,9 +57,9 @@ class SshStream(Stream):
     def send(self, data: bytes) -> None:
         """Write to the command's standard input. Raises ConnectError when the device takes nothing any more."""
         try:
-            for start in range(0, len(data), _CHUNK_BYTES):
-                self._channel.sendall(data[start : start + _CHUNK_BYTES])
-                if start + _CHUNK_BYTES <= len(data):
+            for start in range(0, len(data), _PACKET_BYTES):
+                self._channel.sendall(data[start : start + _PACKET_BYTES])
+                if (start + _PACKET_BYTES) % _CHUNK_BYTES < _PACKET_BYTES:
                     # So much is not taken without the server making room again and again; a few bytes are.
                     self._connection.heard()
         except _FOREIGN as exc:
