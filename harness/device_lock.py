@@ -14,6 +14,7 @@ from harness import protocol
 from harness.errors import AgentError, CommandTimeout, ConnectError, DeviceBusy, TransportError
 from harness.measure import AgentOnDevice
 from harness.transports import Stream
+from harness.transports.base import with_remedy
 
 # The device gives the lock back when its holder was not heard of for this many of the device's time-outs.
 LEASE_TIMEOUTS = 3
@@ -88,7 +89,7 @@ class DeviceLock:
         if isinstance(event, protocol.Held | protocol.Busy):
             return event
         what = event.message if isinstance(event, protocol.Failure) else event.event
-        raise AgentError(f"the device's lock {self._path} cannot be taken: {what}")
+        raise AgentError(f"the device's lock {self._path} cannot be taken: {with_remedy(what)}")
 
 
 def _since(held_s: float | None) -> str:

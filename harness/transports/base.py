@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,21 @@ from pathlib import Path, PurePosixPath
 
 MAX_LINE_BYTES = 32 << 20
 MAX_STDERR_BYTES = 64 << 10
+
+
+# What a device says when it cannot write a file, and what to do about it.
+_REMEDIES = {
+    "Read-only file system|Permission denied|Operation not permitted": "name a folder that can be written",
+    "No space left|[Qq]uota exceeded|File too large": "make room there, or name another folder",
+}
+
+
+def with_remedy(said: str) -> str:
+    """Return why a file could not be copied to a device, with what to do about it where that is known."""
+    for words, remedy in _REMEDIES.items():
+        if re.search(words, said):
+            return f"{said}; {remedy} with root = … in devices.toml"
+    return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
-from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport
+from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, with_remedy
 
 
 class LocalTransport(Transport):
@@ -52,7 +52,7 @@ class LocalTransport(Transport):
                     shutil.copyfile(source, part)
                 part.replace(destination)
         except OSError as exc:
-            raise TransferError(f"{source} cannot be copied to {target}: {exc.strerror}") from exc
+            raise TransferError(f"{source} cannot be copied to {target}: {with_remedy(str(exc.strerror))}") from exc
 
     def room_bytes(self, source: Path, target: PurePosixPath) -> int:
         there = next(folder for folder in Path(target).absolute().parents if folder.exists())

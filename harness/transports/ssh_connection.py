@@ -53,6 +53,7 @@ class Connection:
         self.lost = ""  # why the connection ended, when it did not end by `close`
         self._heard = time.monotonic()
         self._closed = threading.Event()
+        self._others: list[Connection] = []
         with ExitStack() as opened:
             transport = _through(login, opened)
             _log_in(transport, login)
@@ -68,10 +69,30 @@ class Connection:
         """Whether commands can be run."""
         return not self._closed.is_set() and self.transport.is_active()
 
-    def open_channel(self) -> paramiko.Channel:
-        """Return a new session. Raises ConnectError."""
+    def open_channel(self) -> tuple[Connection, paramiko.Channel]:
+        """Return a new session and the connection that carries it. Raises ConnectError.
+
+        That is another one where the server allows no more sessions on this one (MaxSessions).
+        """
+        for connection in (self, *self._others):
+            if channel := connection._open_session():
+                return connection, channel
+        other = Connection(self.login)
+        self._others.append(other)
+        if self._closed.is_set():
+            other.close()
+        if channel := other._open_session():
+            return other, channel
+        raise ConnectError(
+            f"{self}: the server allows no sessions (MaxSessions 0?), so that no command can be run there"
+        )
+
+    def _open_session(self) -> paramiko.Channel | None:
+        """Return a new session, None when the server refuses it. Raises ConnectError."""
         try:
             channel = self.transport.open_session(timeout=self.login.timeout_s)
+        except paramiko.ChannelException:
+            return None
         except _FOREIGN as exc:
             raise self.error(exc) from exc
         channel.settimeout(self.login.timeout_s)
@@ -91,6 +112,8 @@ class Connection:
     def close(self) -> None:
         """Let the server go. Idempotent, from any thread; whoever reads sees the end."""
         self._closed.set()
+        for other in self._others:
+            other.close()
         self._stack.close()
 
     def _watch(self) -> None:

@@ -12,12 +12,13 @@ from contextlib import suppress
 
 import paramiko
 
-from harness.errors import AgentError, CommandTimeout, TransportError
+from harness.errors import AgentError, CommandTimeout, ConnectError, TransportError
 from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream
 from harness.transports.ssh_connection import Connection
 
-# What a shell's profile may print before the command begins.
+# What a shell's profile may print before the command begins, and how many of the device's time-outs it may take.
 MAX_NOISE_BYTES = 1 << 20
+START_TIMEOUTS = 3
 _CHUNK_BYTES = 1 << 20
 # What paramiko puts into a packet; of more it copies the rest again for every packet.
 _PACKET_BYTES = (1 << 15) - 64
@@ -33,21 +34,21 @@ class SshStream(Stream):
     """
 
     def __init__(self, connection: Connection, command: Sequence[str]) -> None:
-        self._connection = connection
+        self._first = connection
         self._marker = secrets.token_hex(12).encode()
         self._group: str | None = None
         self._buffer = bytearray()
         self._noise = bytearray()
         self._stderr = bytearray()
         self._ended: Completed | None = None
-        self._channel = connection.open_channel()
+        self._connection, self._channel = connection.open_channel()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._channel.fileno(), selectors.EVENT_READ)
         try:
             self._channel.exec_command(_wrapped(command, self._marker.decode()))
         except _FOREIGN as exc:
             self._channel.close()
-            raise connection.error(exc) from exc
+            raise self._connection.error(exc) from exc
 
     @property
     def wants_input(self) -> bool:
@@ -80,8 +81,8 @@ class SshStream(Stream):
 
     def read_line(self, timeout_s: float) -> bytes | None:
         deadline = time.monotonic() + timeout_s
-        if self._group is None and not self._skip_noise(deadline, timeout_s):
-            return None
+        if self._group is None:
+            self._skip_noise(deadline, timeout_s)
         return self._next_line(deadline, timeout_s)
 
     def finish(self, timeout_s: float) -> Completed:
@@ -99,8 +100,8 @@ class SshStream(Stream):
         """
         wait_s = timeout_s if timeout_s is not None else self._connection.login.timeout_s
         deadline = time.monotonic() + wait_s
-        if self._group is None and not self._skip_noise(deadline, wait_s):
-            return
+        if self._group is None:
+            self._skip_noise(deadline, wait_s)
         total = 0
         while True:
             total += len(self._buffer)
@@ -113,21 +114,36 @@ class SshStream(Stream):
             if not self._receive(deadline, wait_s):
                 return
 
-    def _skip_noise(self, deadline: float, timeout_s: float) -> bool:
-        """Read up to the marker; False when the output ended before it."""
+    def _skip_noise(self, deadline: float, timeout_s: float) -> None:
+        """Read up to the marker. Raises ConnectError when the log-in shell does not get to it, CommandTimeout."""
+        limit_s = START_TIMEOUTS * self._connection.login.timeout_s
+        begun_by = time.monotonic() + limit_s
         while True:
-            line = self._next_line(deadline, timeout_s)
+            try:
+                line = self._next_line(min(deadline, begun_by), timeout_s)
+            except CommandTimeout as exc:
+                if deadline < begun_by:
+                    raise
+                raise ConnectError(f"{self._connection}: no command begins there within {limit_s:g} s") from exc
             if line is None:
-                self._noise += self._buffer
-                return False
+                raise self._never_began()
             words = line.split()
             if len(words) == 3 and words[0] == self._marker and words[1].isdigit() and words[2].isdigit():
                 # The group is ours to end only where the shell leads it.
                 self._group = f"-{words[1].decode()}" if words[1] == words[2] else words[1].decode()
-                return True
+                return
             self._noise += line + b"\n"
             if len(self._noise) > MAX_NOISE_BYTES:
                 raise AgentError(f"its shell printed more than {MAX_NOISE_BYTES} bytes before the command began")
+
+    def _never_began(self) -> ConnectError:
+        """Return the error for an account that runs no commands, or not in a shell."""
+        lines = bytes(self._stderr or self._noise + self._buffer).decode("utf-8", "replace").strip().splitlines()
+        said = "".join(character for character in "".join(lines[-1:])[:300] if character.isprintable())
+        return ConnectError(
+            f"{self._connection}: the command was not begun: {said or 'nothing was said'}; bench needs an account that "
+            "may run commands in a shell (no ForceCommand in the way), with sh on its PATH"
+        )
 
     def _next_line(self, deadline: float, timeout_s: float) -> bytes | None:
         searched = 0
@@ -186,8 +202,7 @@ class SshStream(Stream):
             self._channel.close()
             self._selector.close()
             number = code - 128 if 128 < code < 128 + signal.NSIG else None
-            stderr = bytes(self._stderr or self._noise[-MAX_STDERR_BYTES:])
-            self._ended = Completed(code if code >= 0 and number is None else None, b"", stderr, number)
+            self._ended = Completed(code if code >= 0 and number is None else None, b"", bytes(self._stderr), number)
         return self._ended
 
     def _kill(self) -> None:
@@ -195,7 +210,7 @@ class SshStream(Stream):
         if self._group is None:
             return
         with suppress(TransportError, *_FOREIGN):
-            channel = self._connection.open_channel()
+            _, channel = self._first.open_channel()
             channel.settimeout(2)
             channel.exec_command(f"kill -9 {self._group}")
             channel.status_event.wait(2)

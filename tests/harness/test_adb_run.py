@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.rigs.adbd import AdbServer, Phone
+from tests.rigs.adbd import AdbServer, Device, Phone
 from tests.rigs.bench import Bench
-from tests.rigs.campaign import Campaign, asked_for
+from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.proxy import between
 
 FAKE = ("--device", "phone", "--models", "tiny.onnx", "--backends", "fake")
@@ -33,6 +35,14 @@ def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
     return make_host(tmp_path, adb_server, phone.serial)
 
 
+def wait_for_a_restart(host: Bench, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not any(path.read_text().count("\n") > 1 for path in host.workspace.glob("runs/*/journal.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, tmp_path: Path) -> None:
     (row,) = host.rows("run", "--device", "phone", "--models", "tiny.onnx", "--backends", "onnxruntime")
     assert (row["device"], row["n_restarts"]) == ("phone", 2)
@@ -46,11 +56,7 @@ def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, t
 
 def test_a_phone_that_reboots_in_mid_run_is_measured_on(host: Bench, phone: Phone, tmp_path: Path) -> None:
     process = host.start("run", *FAKE, "--threads", "1,2", "--json")
-    deadline = time.monotonic() + 60
-    while not any(path.read_text().count("\n") > 1 for path in tmp_path.glob(".bench/runs/*/journal.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_a_restart(host, process)
     phone.reboot()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stdout + stderr
@@ -95,6 +101,37 @@ def test_the_user_s_own_tool_is_pushed_and_its_aggregates_are_marked(host: Bench
     (tmp_path / "my tool").write_text(f"#!{sys.executable}\n# another build\nprint({TOOL!r})\n")
     (other,) = host.rows(*asked)
     assert other["case_id"] != row["case_id"]
+
+
+def test_a_bad_link(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
+    with between(phone.port) as proxy:
+        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
+        run_over_a_bad_link(bench, FAKE, proxy)
+    assert (tmp_path / "there/lock").read_text() == ""
+
+
+def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: AdbServer) -> None:
+    with Phone(Device(asks_for_key=True)) as phone:
+        host = make_host(tmp_path, adb_server, phone.serial)
+        process = host.start("run", *FAKE, "--reconnect", "1", "--json")
+        wait_for_a_restart(host, process)
+        phone.device.keys.clear()
+        phone.device.accepts_new_keys = False
+        phone.unplug()
+        phone.plug_in()
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 3, stderr
+        (row,) = json.loads(stdout)["rows"]
+        assert row["n_restarts"] == 1
+        assert "is unauthorized: " in row["reason"]
+        assert "allow USB debugging from this computer" in row["reason"]
+        (row,) = host.rows("run", "--resume", "last", expect=3)
+        assert "is unauthorized: " in row["reason"]
+        phone.device.accepts_new_keys = True
+        phone.unplug()
+        phone.plug_in()
+        (row,) = host.rows("run", "--resume", "last")
+        assert row["n_restarts"] == 2
 
 
 @pytest.mark.timeout(0)  # the campaign has its own limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from harness.workspace import Workspace
 from results import journal
 from results.records import RunDocument
 from tests.rigs.bench import Bench
-from tests.rigs.campaign import Campaign, asked_for
+from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
+from tests.rigs.clock import Clock
 from tests.rigs.proxy import FaultProxy, between
 from tests.rigs.sshd import Sshd, marked, serving
 
@@ -145,16 +147,10 @@ def test_cut_connections_lose_nothing(tmp_path: Path, server: Sshd, proxy: Fault
     assert "was lost" in stderr
 
 
-def test_a_stalled_connection_is_replaced(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
+def test_a_bad_link(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
     bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
-    process = bench.start("run", "--device", "box", *LONG, "--reconnect", "10", "--json")
-    wait_for_restarts(bench, 1, process)
-    proxy.faults.stall_after = 0
-    time.sleep(0.5)
-    proxy.heal()
-    stdout, _ = finish(process)
-    assert rows(stdout)["box"]["n_restarts"] == 2
-    assert {restart.outcome for restart in document(bench).restarts} == {"ok"}
+    run_over_a_bad_link(bench, ("--device", "box", *FAKE), proxy)
+    assert (server.home / ".cache/edgebench/lock").read_text() == ""
 
 
 def test_a_device_that_stays_away_is_offline_and_resume_finishes(tmp_path: Path, server: Sshd) -> None:
@@ -226,6 +222,89 @@ def test_a_vanished_host_s_lock_ends_with_its_lease(tmp_path: Path, server: Sshd
     first.communicate()
     (row,) = other.rows("run", "--device", "box", *FAKE, "--wait", "30")
     assert row["n_restarts"] == 2
+
+
+def test_a_host_key_that_changes_in_mid_run(tmp_path: Path, server: Sshd) -> None:
+    bench = host(tmp_path / "host", server, server.port)
+    keys = {path: path.read_bytes() for path in (server.folder / "host", server.folder / "host.pub")}
+    process = bench.start("run", "--device", "box", *FAKE, "--json")
+    wait_for_restarts(bench, 1, process)
+    before = finished(bench)
+    server.change_host_key()
+    stdout, stderr = finish(process, expect=3)
+    assert rows(stdout)["box"]["n_restarts"] == 1
+    assert "its host key is now" in rows(stdout)["box"]["reason"]
+    assert stderr.count("trying again") == 1  # no waiting helps
+    assert "not the known one" in bench("run", "--resume", "last", expect=3).stderr
+    server.stop()
+    for path, content in keys.items():
+        path.write_bytes(content)
+    server.start()
+    assert rows(bench("run", "--resume", "last", "--json").stdout)["box"]["n_restarts"] == 2
+    assert finished(bench)[: len(before)] == before
+
+
+def test_a_disk_that_is_full_or_read_only(tmp_path: Path, server: Sshd, small_disk: Path) -> None:
+    bench = host(tmp_path / "host", server, server.port, extra=f'root = "{small_disk}/there"\n')
+    filler = small_disk / "filler"
+    with filler.open("wb") as file, suppress(OSError):
+        file.write(bytes(65 << 20))
+    (row,) = bench.rows("run", "--device", "box", *FAKE, "--reconnect", "0", expect=2)
+    assert row["verdict"] == "offline"
+    assert "No space left on device; make room there, or name another folder with root = " in row["reason"]
+    filler.unlink()
+    process = bench.start("run", "--resume", "last", "--json")
+    wait_for_restarts(bench, 2, process)  # the first never was
+    with filler.open("wb") as file, suppress(OSError):
+        file.write(bytes(65 << 20))  # while the last restart is measured: it needs no room
+    assert rows(finish(process)[0])["box"]["n_restarts"] == 2
+    filler.unlink()
+    shutil.rmtree(small_disk / "there")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    said = bench("devices", "check", "box", expect=1).stdout
+    assert "Read-only file system; name a folder that can be written with root = … in devices.toml" in said
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB on the device."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]).returncode:
+        pytest.skip("a small file system cannot be mounted")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def finished(bench: Bench) -> list[str]:
+    """Return the complete lines of the newest journal."""
+    journals = sorted(bench.workspace.glob("runs/*/journal.jsonl"))
+    return journals[-1].read_text().splitlines(keepends=True) if journals else []
+
+
+def test_clocks_that_jump_change_nothing(tmp_path: Path, server: Sshd) -> None:
+    """The host's clock and the device's: an hour ahead, then a day back, while the device is held and measures."""
+    clock = Clock(tmp_path)
+    python = tmp_path / "python"
+    settings = " ".join(f"{name}={value}" for name, value in clock.environment.items())
+    python.write_text(f'#!/bin/sh\nexec env {settings} {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    bench = host(tmp_path / "host", server, server.port, timeout_s=2.0)
+    devices = bench.folder / "devices.toml"
+    devices.write_text(devices.read_text().replace(f'"{sys.executable}"', f'"{python}"'))
+    bench.environment.update(clock.environment)
+    process = bench.start("run", "--device", "box", *FAKE, "--threads", "1,2", "--json")
+    for count, offset in ((1, 3600), (2, -86_400)):
+        wait_for_restarts(bench, count, process)
+        clock.jump(offset)
+    stdout, _ = finish(process)
+    assert rows(stdout)["box"]["n_restarts"] == 2
+    restarts = document(bench).restarts
+    assert {restart.outcome for restart in restarts} == {"ok"}
+    assert all(0 < restart.wall_ns < 60e9 and max(restart.samples_ns) < 10e9 for restart in restarts)
+    begun = [datetime.fromisoformat(restart.started_at) for restart in restarts]
+    assert (max(begun) - min(begun)).total_seconds() > 86_400  # the clock did jump
+    assert (server.home / ".cache/edgebench/lock").read_text() == ""
 
 
 @pytest.mark.timeout(0)  # the campaign has its own limit

@@ -297,11 +297,53 @@ def test_log_in_shells_and_profiles_that_print(tmp_path: Path, shell: str) -> No
     assert same(source, target)
 
 
-def test_an_account_that_runs_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path / "server", login_shell="echo no shell for you") as server, server.transport() as connected:
-        answered = connected.run(["true"], timeout_s=20)
-        assert answered.stdout == b""
-        assert b"no shell for you" in answered.stderr
+@pytest.mark.parametrize(
+    ("login_shell", "said"),
+    [
+        ("echo no shell for you", "no shell for you"),
+        ("internal-sftp", "sftp connections only"),
+        ("/bin/true", "nothing was said"),
+        ('PATH=/nowhere exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"', "not found"),
+    ],
+)
+def test_an_account_that_runs_nothing(tmp_path: Path, login_shell: str, said: str) -> None:
+    with serving(tmp_path / "server", login_shell=login_shell) as server, server.transport() as connected:
+        words = rf"the command was not begun: .*{said}.*may run commands in a shell .*sh on its PATH"
+        with pytest.raises(ConnectError, match=words):
+            connected.push(blob(tmp_path / "source", 10), PurePosixPath("target"))
+
+
+def test_a_profile_that_does_not_come_to_its_end(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "server", login_shell="sleep 1234") as server,
+        server.transport(timeout_s=0.2) as connected,
+        pytest.raises(ConnectError, match=r"no command begins there within 0\.6 s"),
+    ):
+        connected.push(blob(tmp_path / "source", 10), PurePosixPath("target"))
+
+
+def test_a_server_that_allows_one_session_a_connection(tmp_path: Path) -> None:
+    with serving(tmp_path / "server", options=["MaxSessions 1"]) as server:
+        with server.transport() as connected:
+            stream = connected.stream(["cat"], stdin=b"held\n")
+            assert stream.read_line(20) == b"held"
+            assert connected.run(["echo", "besides"], timeout_s=20).stdout == b"besides\n"
+            with pytest.raises(CommandTimeout):
+                connected.run(["sleep", "1234"], timeout_s=0.5)
+        for _ in range(100):
+            if not server.processes():
+                return
+            time.sleep(0.05)
+    pytest.fail("processes are left")
+
+
+def test_a_server_that_allows_no_session(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "server", options=["MaxSessions 0"]) as server,
+        server.transport() as connected,
+        pytest.raises(ConnectError, match="allows no sessions"),
+    ):
+        connected.run(["true"], timeout_s=5)
 
 
 def test_a_profile_without_end(tmp_path: Path) -> None:
