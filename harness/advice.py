@@ -10,7 +10,6 @@ from harness.protocol import Probe
 from results import environment
 
 _SCARCE_BYTES = 1 << 30
-_OLDEST = (3, 8)
 _GOVERNORS = ("performance", "powersave", "userspace", "ondemand", "conservative", "schedutil")
 
 
@@ -29,12 +28,8 @@ def power_problem(device: Device, telemetry: dict[str, Any]) -> str | None:
 
 
 def advice(device: Device, probe: Probe) -> list[str]:
-    """Return sentences about a device's Python, disk, cores, governor and sensors; none when all is well."""
+    """Return sentences about a device's disk, cores, governor and sensors; none when all is well."""
     found = []
-    version = str(probe.system.get("python", ""))
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers and numbers < _OLDEST:
-        found.append(f"Python {version} is too old, 3.8 is needed: name a newer one with python = …")
     free = probe.system.get("free_bytes")
     if isinstance(free, int) and free < _SCARCE_BYTES:
         found.append(f"only {free / 2**20:.0f} MiB are free there: make room, or name another folder with root = …")

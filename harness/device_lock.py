@@ -48,7 +48,7 @@ class DeviceLock:
                 said = self._next(stream, wait_s + self._agent.patience_s)
                 if isinstance(said, protocol.Held):
                     break
-                busy = f"device {name} is in use by {said.owner}{_since(said.held_s)}"
+                busy = f"device {name} is in use by {said.owner}{since(said.held_s)}"
                 if said.over:
                     raise DeviceBusy(f"{busy}; gave up after {wait_s:g} s, see --wait")
                 say(busy)
@@ -92,7 +92,7 @@ class DeviceLock:
         raise AgentError(f"the device's lock {self._path} cannot be taken: {with_remedy(what)}")
 
 
-def _since(held_s: float | None) -> str:
+def since(held_s: float | None) -> str:
     """Say since when by this host's clock, however long the holder is said to have it already."""
     if held_s is None:
         return ""

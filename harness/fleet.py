@@ -176,6 +176,13 @@ def choose(fleet: dict[str, Device], expressions: Iterable[str]) -> list[Device]
     return list(chosen.values())
 
 
+def find(fleet: dict[str, Device], name: str) -> Device:
+    """Return the device of exactly this name. Raises UnknownDevice with the nearest names."""
+    if name not in fleet:
+        raise UnknownDevice(_unknown(fleet, name))
+    return fleet[name]
+
+
 def _is_meant(device: Device, word: str) -> bool:
     kind, colon, value = word.partition(":")
     if colon and kind == "class":

@@ -49,6 +49,18 @@ def hold(
         os.close(handle)
 
 
+def holder(name: str) -> str | None:
+    """Return who holds the lock `name`, None when nobody does. Takes no lock itself."""
+    try:
+        content = (folder() / f"{name}.lock").read_bytes()
+        os.kill(int(json.loads(content)["pid"]), 0)
+    except PermissionError:
+        pass  # another user's
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _said(content)
+
+
 def _open(path: Path) -> int:
     try:
         if not path.parent.exists():
@@ -89,8 +101,12 @@ def _busy(name: str, owner: str) -> str:
 
 def _owner(handle: int) -> str:
     """Say who holds the lock. Any user may have written the file, so it is read as text and cut short."""
+    return _said(os.pread(handle, 4096, 0))
+
+
+def _said(content: bytes) -> str:
     try:
-        owner = json.loads(os.pread(handle, 4096, 0))
+        owner = json.loads(content)
         said = f"{owner['reason']} (pid {owner['pid']}, {owner['user']}, since {owner['since']})"
     except (ValueError, KeyError, TypeError):
         return "another run"

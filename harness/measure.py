@@ -58,7 +58,12 @@ class AgentOnDevice:
         """
         packages = {name: list(backends.find(name).packages) for name in backend_names}
         line = protocol.request_line(
-            op="probe", backends=packages, files=list(files), cache=cache, give_up_after_s=self.patience_s
+            op="probe",
+            backends=packages,
+            files=list(files),
+            cache=cache,
+            give_up_after_s=self.patience_s,
+            lock=str(self.lock) if self.lock else None,
         )
         stream = self.transport.stream(self.command, stdin=line)
         try:
@@ -69,7 +74,10 @@ class AgentOnDevice:
             return last
         said = last.message if isinstance(last, protocol.Failure) and last.message else _how_it_ended(ended)
         if ended.exit_code in {126, 127}:
-            said = f"{self.command[0]} is not there or cannot be run; name another with python = … in devices.toml"
+            said = (
+                f"{self.command[0]} is not there or cannot be run; `bench devices setup` brings a Python with the "
+                "runtimes, or name another with python = … in devices.toml"
+            )
         raise TransportError(f"the agent does not work there: {said}")
 
     def restart(self, target: Target, profile: Profile, round_: int, attempt: int) -> Restart:

@@ -109,23 +109,6 @@ class Cache(_Event):
     removed_bytes: Size
 
 
-class Probe(_Event):
-    """What a device is and has."""
-
-    event: Literal["probe"]
-    system: dict[str, Any]
-    backends: dict[str, Text | None]
-    missing: list[Text]
-    cache: Cache | None = None
-    telemetry: dict[str, Any]
-
-
-class Held(_Event):
-    """The device is ours until the pipe closes."""
-
-    event: Literal["held"]
-
-
 class Busy(_Event):
     """Another host has the device, for `held_s` if that is known; `over` says that the wait for it is."""
 
@@ -133,6 +116,24 @@ class Busy(_Event):
     owner: Annotated[str, Field(max_length=200)]
     held_s: Annotated[float, Field(ge=0)] | None = None
     over: bool
+
+
+class Probe(_Event):
+    """What a device is and has, and who has it."""
+
+    event: Literal["probe"]
+    system: dict[str, Any]
+    backends: dict[str, Text | None]
+    missing: list[Text]
+    cache: Cache | None = None
+    telemetry: dict[str, Any]
+    busy: Busy | None = None
+
+
+class Held(_Event):
+    """The device is ours until the pipe closes."""
+
+    event: Literal["held"]
 
 
 Event = Annotated[

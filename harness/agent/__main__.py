@@ -8,8 +8,6 @@ import json
 import os
 import sys
 
-from harness.agent.main import main
-
 
 def add_site(path: str) -> None:
     """Put the folders named in the file behind the zipapp on sys.path; end the process when it is not there."""
@@ -21,6 +19,13 @@ def add_site(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.version_info < (3, 8):
+        sys.exit(
+            "Python {}.{} is too old, 3.8 is needed: `bench devices setup` brings one, or name a newer one with "
+            "python = ... in devices.toml".format(*sys.version_info)
+        )
+    from harness.agent.main import main
+
     if len(sys.argv) == 3 and sys.argv[1] == "--site":
         add_site(sys.argv[2])
     status = main()

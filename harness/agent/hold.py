@@ -72,6 +72,23 @@ def _keep(handle: int, mine: Dict[str, Any], lease_s: float) -> None:
     os.ftruncate(handle, 0)
 
 
+def holder(path: str) -> Dict[str, Any]:
+    """Return the `busy` event of whoever has the device, nothing when nobody has. Takes no lock itself."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return {}
+    held = _read(handle)
+    os.close(handle)
+    try:
+        os.kill(int(held["pid"]), 0)
+    except PermissionError:
+        pass  # another user's
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return _busy(held, over=False)
+
+
 def _is_there(handle: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))

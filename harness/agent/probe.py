@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from typing import Any, Dict, List, Optional
 
-from harness.agent import telemetry
+from harness.agent import hold, telemetry
 
 
 def installed(packages: List[str]) -> Optional[str]:
@@ -57,7 +57,7 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
     """Answer a `probe` request: the system, each backend's package, which of `files` ({path, size_bytes}) are missing.
 
     With `cache` room is made for them, see `make_room`. Size and name are enough here: a file gets its name only after
-    its hash was checked, and a restart checks it again.
+    its hash was checked, and a restart checks it again. With the path of a `lock`, also who holds it.
     """
     missing = []
     for file in request.get("files", []):
@@ -84,6 +84,8 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
         "missing": missing,
         "telemetry": telemetry.snapshot(),
     }  # type: Dict[str, Any]
+    if request.get("lock"):
+        answer["busy"] = hold.holder(request["lock"]) or None
     if request.get("cache"):
         from harness.agent.cache import make_room
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from harness.cli import devices, models, provisioning, report, results, run
+from harness.cli import check, devices, models, provisioning, report, results, run
 from harness.cli.shared import INTERRUPTED
 
 
@@ -28,7 +28,7 @@ def cli(context: click.Context, devices_file: str | None) -> None:
 
 for command in (run.run, models.models, devices.devices, results.results, report.report):
     cli.add_command(command)
-for command in (provisioning.setup, provisioning.clean):
+for command in (check.check, provisioning.setup, provisioning.clean):
     devices.devices.add_command(command)
 
 

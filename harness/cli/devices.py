@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.fleet import Device
     from harness.transports.ssh_connection import Login
 
+Fields = dict[str, str | int]
+
 
 @click.group()
 def devices() -> None:
@@ -44,9 +46,9 @@ def list_(as_json: bool) -> None:
 @shared.json_option
 def show(name: str, as_json: bool) -> None:
     """Show one device as devices.toml describes it."""
-    from harness.fleet import choose
+    from harness.fleet import find
 
-    (device,) = choose(shared.load_fleet(), [name])[:1]
+    device = find(shared.load_fleet(), name)
     if as_json:
         shared.print_json(device=device.model_dump(mode="json", by_alias=True))
         return
@@ -56,24 +58,51 @@ def show(name: str, as_json: bool) -> None:
 
 @devices.command()
 @click.argument("name")
-@click.option("--ssh", "target", metavar="USER@HOST[:PORT]", help="Where it is (default: what ~/.ssh/config says).")
+@click.option("--ssh", metavar="USER@HOST[:PORT]", help="Where it is (default: what ~/.ssh/config says).")
+@click.option("--adb", metavar="SERIAL", help="The phone's serial, as `adb devices` lists it; 'any' for the only one.")
 @click.option("--accept-new-host-key", is_flag=True, help="Trust an unknown host key without asking, for CI.")
-def add(name: str, target: str | None, accept_new_host_key: bool) -> None:
-    """Add a device over SSH: show its host key's fingerprint, ask, and write both down.
+def add(name: str, ssh: str | None, adb: str | None, accept_new_host_key: bool) -> None:
+    """Add a device over SSH or adb that can be reached, and write it down.
 
-    With the name of a device that devices.toml has already, only the host key.
+    Over SSH: show its host key's fingerprint, and ask. With the name of a device over SSH that is in devices.toml
+    already, only the host key.
     """
     from harness import fleet, fleet_file
-    from harness.transports import known_hosts, ssh_address, ssh_connection
 
     path = shared.devices_file()
     known = fleet.load(path)
-    fields: dict[str, str | int] = {}
-    if name in known and path is not None:
-        device = known[name]
-        if target is not None or device.transport != "ssh":
-            raise click.UsageError(f"{path} has a device {name} already; see: bench devices show {name}")
+    if ssh is not None and adb is not None:
+        raise click.UsageError("a device is reached by --ssh or by --adb, not by both")
+    is_known = name in known and path is not None
+    if is_known and (ssh or adb or known[name].transport != "ssh"):
+        raise click.UsageError(f"{path} has a device {name} already; see: bench devices show {name}")
+    if adb is not None:
+        fields, where = _add_adb(name, adb)
     else:
+        fields, where = _add_ssh(known[name] if is_known else None, name, ssh, accept_new_host_key)
+    if not is_known:
+        fleet_file.add(path or Path.cwd() / fleet.FILE_NAME, name, fields)
+    click.echo(f"{name} ({where}) is added; try it: bench devices check {name}")
+
+
+def _add_adb(name: str, serial: str) -> tuple[Fields, str]:
+    """Return the fields of a phone that is there and trusts this computer. Raises ConnectError, ConfigError."""
+    from harness import fleet
+    from harness.transports.adb import AdbTransport
+
+    fleet.make(name, {"transport": "adb", "serial": serial})
+    transport = AdbTransport(None if serial == "any" else serial)
+    transport.close()
+    return {"transport": "adb", "serial": transport.serial}, transport.serial
+
+
+def _add_ssh(device: Device | None, name: str, target: str | None, accept_new_host_key: bool) -> tuple[Fields, str]:
+    """Write down the host key when it is trusted; return the fields of the device. Raises ConnectError, ConfigError."""
+    from harness import fleet
+    from harness.transports import known_hosts, ssh_address, ssh_connection
+
+    fields: Fields = {}
+    if device is None:
         try:
             host, port, user = ssh_address.split(target or name)
         except ValueError as exc:
@@ -87,9 +116,7 @@ def add(name: str, target: str | None, accept_new_host_key: bool) -> None:
     _trust(login, key, accept_new_host_key)
     if not known_hosts.KnownHosts(workspace.known_hosts).knows(login.address.key_name, key):
         known_hosts.add(workspace.known_hosts, login.address.key_name, key)
-    if fields:
-        fleet_file.add(path or Path.cwd() / fleet.FILE_NAME, name, fields)
-    click.echo(f"{name} ({login.address}) is added; try it: bench devices check {name}")
+    return fields, str(login.address)
 
 
 def _trust(login: Login, key: Any, accept: bool) -> None:
@@ -117,7 +144,7 @@ def forget(name: str) -> None:
     from harness.transports import known_hosts
 
     path = shared.devices_file()
-    (device,) = fleet.choose(fleet.load(path), [name])[:1]
+    device = fleet.find(fleet.load(path), name)
     if path is None:
         raise click.UsageError("there is no devices.toml; this machine is always there")
     fleet_file.forget(path, device.name)
@@ -125,77 +152,3 @@ def forget(name: str) -> None:
         address = device.login(None).address
         known_hosts.remove(shared.open_workspace().known_hosts, [address.key_name])
     click.echo(f"{device.name} is forgotten")
-
-
-@devices.command()
-@click.argument("names", nargs=-1)
-@shared.json_option
-@click.pass_context
-def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Try devices (default: all): do they answer, which runtimes do they have, what state are they in?
-
-    Exits with 1 when a device does not answer or has no runtime.
-    """
-    from harness.fleet import choose
-
-    answers = [_check(device) for device in choose(shared.load_fleet(), names or ("all",))]
-    if as_json:
-        shared.print_json(devices=answers)
-    else:
-        for answer in answers:
-            _print(answer)
-    context.exit(0 if all(answer["usable"] for answer in answers) else 1)
-
-
-def _check(device: Device) -> dict[str, Any]:
-    """Start the agent there and return what it says."""
-    import backends
-    from harness.advice import advice
-    from harness.errors import TransportError
-    from harness.session import push_agent
-
-    transport = None
-    workspace = shared.open_workspace()
-    try:
-        transport = device.connect(workspace.known_hosts)
-        agent = push_agent(workspace, device, transport, (), patience_s=60.0)
-        probe = agent.probe(backends.DEFAULT, ())
-    except TransportError as exc:
-        steps = ["connects and logs in"] if transport is not None else []
-        return {"name": device.name, "usable": False, "works": steps, "problem": str(exc)}
-    finally:
-        if transport is not None:
-            transport.close()
-    usable = any(probe.backends.values())
-    return {
-        "name": device.name,
-        "usable": usable,
-        "works": ["connects and logs in", f"{device.interpreter} runs the agent"],
-        "advice": advice(device, probe),
-        "problem": None if usable else f"none of the runtimes is installed for {device.interpreter}",
-        "system": probe.system,
-        "backends": probe.backends,
-        "telemetry": probe.telemetry,
-    }
-
-
-def _print(answer: dict[str, Any]) -> None:
-    import backends
-
-    click.echo(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
-    for step in answer["works"]:
-        click.echo(f"  works: {step}")
-    system = answer.get("system")
-    if not system:
-        return
-    memory = system.get("memory_bytes")
-    gib = f"{memory / 2**30:.1f} GiB" if isinstance(memory, int) else memory
-    click.echo(f"  {system.get('cpu')}, {system.get('cpus')} CPUs, {gib}, {system.get('os')} {system.get('kernel')}")
-    click.echo(f"  Python {system.get('python')} on {system.get('machine')}")
-    for name, version in answer["backends"].items():
-        package = backends.find(name).packages[0]
-        click.echo(f"  {name}: {version or f'not installed; pip install {package}'}")
-    for key, value in answer["telemetry"].items():
-        click.echo(f"  {key}: {value}")
-    for line in answer["advice"]:
-        click.echo(f"  advice: {line}")

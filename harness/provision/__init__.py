@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from harness.fleet import Device
-from harness.provision import state
+from harness.provision import state, wheels
 from harness.provision.device import CANDIDATES, Outcome, Provisioner, Reserve
 from harness.transports import Transport
 from harness.workspace import Workspace
 
-__all__ = ["Outcome", "clean", "launcher", "setup"]
+__all__ = ["Outcome", "clean", "launcher", "setup", "status"]
 
 
 def _records(workspace: Workspace) -> Path:
@@ -22,6 +23,25 @@ def launcher(workspace: Workspace, device: Device, root: PurePosixPath, agent: P
     """Return the command that starts `agent` on a device whose files lie in `root`, set up or not."""
     record = state.read(_records(workspace), device.name, root)
     return record.launch(agent) if record else [device.interpreter, "-I", str(agent)]
+
+
+def status(workspace: Workspace, device: Device, root: PurePosixPath) -> dict[str, Any] | None:
+    """Return what this workspace set a device up with, None when it did not.
+
+    `newer` are wheels that were chosen since for devices of its kind.
+    """
+    record = state.read(_records(workspace), device.name, root)
+    if record is None:
+        return None
+    now = wheels.chosen(workspace.root / "setup", record.chosen) if record.chosen else {}
+    newer = [f"{name} {version}" for name, (version, sha256) in now.items() if record.wheels.get(name) != sha256]
+    return {
+        "at": record.at,
+        "python": record.python,
+        "own_python": record.own_python,
+        "backends": record.versions,
+        "newer": newer,
+    }
 
 
 def _own(device: Device) -> tuple[str, ...]:

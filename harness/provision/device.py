@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -167,7 +168,15 @@ class Provisioner:
         else:
             outcome.versions = {str(backend)[:64]: str(version)[:200] for backend, version in tried.items()}
         record = state.Record(
-            folder=str(self.folder), command=list(python.command), site=str(self.root / "env" / environment)
+            folder=str(self.folder),
+            command=list(python.command),
+            site=str(self.root / "env" / environment),
+            at=time.strftime("%Y-%m-%d %H:%M"),
+            python=python.version,
+            own_python=outcome.own_python,
+            versions=dict(outcome.versions),
+            wheels={wheel.name: wheel.sha256 for wheel in choice.wheels},
+            chosen=wheels.note_name(python.fits, backend_names),
         )
         return outcome, record
 

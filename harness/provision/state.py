@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
 from results.files import write_file
@@ -12,11 +12,21 @@ from results.files import write_file
 
 @dataclass(frozen=True)
 class Record:
-    """The device's folder as devices.toml has it, its Python's command, the file that names the unpacked wheels."""
+    """The device's folder as devices.toml has it, its Python's command, the file that names the unpacked wheels.
+
+    The rest is for whoever asks what was done: when (local time), which Python and whether it is the device's own, the
+    runtimes' versions, the wheels' hashes by name, and the note in the cache that chose them.
+    """
 
     folder: str
     command: list[str]
     site: str
+    at: str = ""
+    python: str = ""
+    own_python: bool = True
+    versions: dict[str, str] = field(default_factory=dict)
+    wheels: dict[str, str] = field(default_factory=dict)
+    chosen: str = ""
 
     def launch(self, agent: PurePosixPath) -> list[str]:
         """Return the command that starts the agent."""

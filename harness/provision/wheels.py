@@ -117,8 +117,7 @@ class Cache:
 
         `afresh` asks for the newest versions again. Raises ProvisionError when not one runtime has a wheel there.
         """
-        key = hashlib.sha256(json.dumps([asdict(target), sorted(backend_names)], sort_keys=True).encode()).hexdigest()
-        note = self.folder / "chosen" / f"{key[:16]}.json"
+        note = self.folder / "chosen" / note_name(target, backend_names)
         known = None if afresh else self._read(note)
         if known:
             return known
@@ -167,6 +166,21 @@ class Cache:
             shutil.move(file, kept)
         name, version, _, _ = parse_wheel_filename(kept.name)
         return Wheel(str(name), str(version), sha256, kept)
+
+
+def note_name(target: Interpreter, backend_names: Sequence[str]) -> str:
+    """Return the name of the note with what was chosen for a kind of device and these backends."""
+    key = json.dumps([asdict(target), sorted(backend_names)], sort_keys=True)
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def chosen(folder: Path, note: str) -> dict[str, tuple[str, str]]:
+    """Return name -> version and hash of the wheels in a note, none when it is gone."""
+    try:
+        entries = json.loads((folder / "chosen" / note).read_bytes())["wheels"]
+        return {str(entry["name"]): (str(entry["version"]), str(entry["sha256"])) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 class _Choosing:

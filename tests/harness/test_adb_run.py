@@ -155,3 +155,18 @@ def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone
             campaign.run(*asked_for())
         finally:
             adb_server.client("kill-server")
+
+
+def test_adding_a_phone(host: Bench, phone: Phone, adb_server: AdbServer) -> None:
+    host.environment["ANDROID_ADB_SERVER_PORT"] = str(adb_server.port)
+    host("devices", "add", "pixel", "--adb", phone.serial)
+    assert (
+        f'[devices.pixel]\ntransport = "adb"\nserial = "{phone.serial}"\n' in (host.folder / "devices.toml").read_text()
+    )
+    assert host.json("devices", "show", "pixel")["device"]["serial"] == phone.serial
+    assert "a device pixel already" in host("devices", "add", "pixel", "--adb", "any", expect=2).stderr
+    host("devices", "forget", "pixel")
+    host("devices", "add", "pixel", "--adb", "any")
+    said = host("devices", "add", "other", "--adb", "0A1B2C", expect=2).stderr
+    assert "no device 0A1B2C is connected" in said
+    assert "other" not in (host.folder / "devices.toml").read_text()

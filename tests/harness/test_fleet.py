@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_the_repository_s_own_file_is_valid() -> None:
     devices = fleet.load(ROOT / "devices.toml")
     assert devices["local"].transport == "local"
+
+
+def test_the_repository_s_own_file_shows_every_field_and_its_examples_are_valid(tmp_path: Path) -> None:
+    lines = (ROOT / "devices.toml").read_text().splitlines()
+    shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?(\[|[\w.]+ = )", line)]
+    devices = fleet.load(write(tmp_path, "\n".join(shown)))
+    assert list(devices) == ["local", "pi5", "pixel", "jetson", "server"]
+    fields = set(fleet.Device.model_fields) - {"name"}
+    assert fields == set().union(*(device.model_fields_set - {"name"} for device in devices.values()))
 
 
 def test_without_a_file_there_is_this_machine() -> None:
@@ -121,6 +131,9 @@ def test_choose() -> None:
         names("class:jetson")
     with pytest.raises(UnknownDevice, match="no device is called 'pixl'; did you mean pixel"):
         names("pixl")
+    assert fleet.find(devices, "pi4").name == "pi4"
+    with pytest.raises(UnknownDevice, match="no device is called 'pi\\*'"):
+        fleet.find(devices, "pi*")
 
 
 def test_the_nearest_file_above_counts(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from harness import locks
 from harness.errors import ConnectError, DeviceBusy
 from harness.fleet import Device
 from harness.session import Manners, Reservation
@@ -357,6 +358,9 @@ def test_a_device_that_measures_is_neither_set_up_nor_cleaned(tmp_path: Path, se
     for command in (("setup", "--backends", "tflite"), ("clean",)):
         (answer,) = other.json("devices", *command, "box", "--wait", "0", expect=1)["devices"]
         assert re.search(r"in use by bench run \S+ \(.*since .*gave up after 0 s", answer["problems"][0])
+    (answer,) = other.json("devices", "check", "box")["devices"]
+    assert re.fullmatch(r"bench run \S+ \(\S+ at .*\) since 2\S+ \S+", answer["in_use_by"])
+    assert locks.holder("box") is None  # not on this host
     os.kill(pid, 0)  # still measuring
     assert list(server.home.rglob("model.onnx"))
     first.send_signal(signal.SIGINT)
@@ -404,7 +408,8 @@ def test_add_check_forget(tmp_path: Path, server: Sshd) -> None:
     (folder / "devices.toml").write_text(text + f'# mine\npython = "{sys.executable}"\n{own}')
     answer = bench.json("devices", "check", "box")["devices"][0]
     assert answer["usable"]
-    assert answer["works"][0] == "connects and logs in"
+    assert answer["works"] == ["it can be reached", f"{sys.executable} runs the agent"]
+    assert (answer["setup"], answer["in_use_by"]) == (None, None)
     assert answer["system"]["free_bytes"] > 0
     bench("devices", "add", "box", expect=0)  # known already: nothing to ask
     server.change_host_key()
@@ -437,5 +442,5 @@ def test_check_says_what_to_do_about_a_missing_python(tmp_path: Path, server: Ss
     path = bench.folder / "devices.toml"
     path.write_text(path.read_text().replace(sys.executable, "/no/such/python"))
     said = bench("devices", "check", "box", expect=1).stdout
-    assert "works: connects and logs in" in said
-    assert "/no/such/python is not there or cannot be run; name another with python" in said
+    assert "works: it can be reached" in said
+    assert "/no/such/python is not there or cannot be run; `bench devices setup` brings a Python" in said

@@ -56,12 +56,14 @@ def test_a_second_holder_is_told_who_has_it() -> None:
         words = rf"device pi is in use by a test \(pid {other.pid}, .*gave up after 0 s"
         with pytest.raises(DeviceBusy, match=words), locks.hold("pi", "me", wait_s=0):
             pass
+        assert str(locks.holder("pi")).startswith(f"a test (pid {other.pid}, ")
     finally:
         end(other, signal.SIGKILL)
 
 
 def test_a_killed_holder_holds_nothing() -> None:
     end(holder("pi"), signal.SIGKILL)
+    assert locks.holder("pi") is None
     with locks.hold("pi", "me", wait_s=0):
         pass
 

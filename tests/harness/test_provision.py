@@ -11,11 +11,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from harness import provision
 from harness.errors import ProvisionError
-from harness.provision import interpreter, wheels
+from harness.fleet import Device
+from harness.provision import interpreter, state, wheels
 from harness.provision.device import Outcome, Provisioner
 from harness.provision.state import Record
 from harness.transports.fake import FakeTransport
+from harness.workspace import Workspace
 from models.artifacts import ArtifactStore
 from tests.rigs.bench import ROOT, Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
@@ -232,6 +235,23 @@ def test_the_device_s_side_parses_on_python_3_8_and_imports_the_standard_library
     assert len(json.dumps(source)) < 64 << 10
 
 
+def test_a_set_up_that_others_have_overtaken_is_told(tmp_path: Path) -> None:
+    workspace, root = Workspace(tmp_path), PurePosixPath("there")
+    board = Device(name="board", transport="ssh", root="there")
+    assert provision.status(workspace, board, root) is None
+    record = Record(
+        "there", ["python3"], "site", "2026-01-02 03:04", "3.11.2", True, {"tflite": "x 1"}, {"numpy": "a"}, "n.json"
+    )
+    state.write(tmp_path / "setup" / "devices", "board", record)
+    assert provision.status(workspace, board, root) == {
+        "at": "2026-01-02 03:04", "python": "3.11.2", "own_python": True, "backends": {"tflite": "x 1"}, "newer": [],
+    }  # fmt: skip
+    (tmp_path / "setup" / "chosen").mkdir()
+    wheel = {"name": "numpy", "version": "2.9", "sha256": "b", "file": "f"}
+    (tmp_path / "setup" / "chosen" / "n.json").write_text(json.dumps({"wheels": [wheel]}))
+    assert (provision.status(workspace, board, root) or {})["newer"] == ["numpy 2.9"]
+
+
 def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:
     python = python_of("3.12")
     (bench.folder / "devices.toml").write_text(f'[devices.board]\ntransport = "local"\npython = "{python}"\n')
@@ -248,7 +268,10 @@ def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:
     (row,) = bench.rows("run", "--device", "board", "--models", "tiny.onnx", "--backends", "onnxruntime")
     assert row["verdict"] in ("valid", "unstable"), row
     assert f"onnxruntime {row['backend_version'].split()[-1]}" == device["backends"]["onnxruntime"]
-    assert bench.json("devices", "check", "board")["devices"][0]["usable"]
+    checked = bench.json("devices", "check", "board")["devices"][0]
+    assert checked["usable"]
+    assert (checked["setup"]["backends"], checked["setup"]["newer"]) == (device["backends"], [])
+    assert "to have openvino: bench devices setup board" in checked["advice"]
     assert "removed" in bench("devices", "clean", "board").stdout
     assert not (bench.workspace / "devices" / "board").exists()
     assert not bench.json("devices", "check", "board", expect=1)["devices"][0]["usable"]

@@ -1,0 +1,149 @@
+"""`bench devices check`: one device after the other is tried, and whatever is wrong comes with what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import shared
+
+if TYPE_CHECKING:
+    from harness.fleet import Device
+    from harness.protocol import Probe
+    from harness.workspace import Workspace
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@shared.json_option
+@click.pass_context
+def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+    """Try devices (default: all): do they answer, which runtimes do they have, what state are they in?
+
+    Exits with 1 when a device does not answer or has no runtime.
+    """
+    from harness.fleet import choose
+
+    workspace = shared.open_workspace()
+    answers = [_check(workspace, device) for device in choose(shared.load_fleet(), names or ("all",))]
+    if as_json:
+        shared.print_json(devices=answers)
+    else:
+        for answer in answers:
+            _print(answer)
+    context.exit(0 if all(answer["usable"] for answer in answers) else 1)
+
+
+def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
+    """Start the agent there and return what it says."""
+    import backends
+    from harness import locks, provision
+    from harness.advice import advice
+    from harness.device_lock import since
+    from harness.errors import TransportError
+    from harness.session import push_agent
+
+    setup = provision.status(workspace, device, workspace.device_root(device))
+    busy = locks.holder(device.name)
+    answer: dict[str, Any] = {"name": device.name, "usable": False, "works": [], "setup": setup, "in_use_by": busy}
+    transport = None
+    try:
+        transport = device.connect(workspace.known_hosts)
+        answer["works"].append("it can be reached")
+        agent = push_agent(workspace, device, transport, (), patience_s=60.0)
+        probe = agent.probe(backends.DEFAULT, ())
+    except TransportError as exc:
+        return {**answer, "problem": str(exc)}
+    finally:
+        if transport is not None:
+            transport.close()
+    if probe.busy is not None and busy is None:
+        answer["in_use_by"] = f"{probe.busy.owner}{since(probe.busy.held_s)}"
+    usable = any(probe.backends.values())
+    return {
+        **answer,
+        "usable": usable,
+        "works": [*answer["works"], f"{agent.command[0]} runs the agent"],
+        "problem": None if usable else "its Python has none of the runtimes",
+        "advice": [*_missing(device, probe, setup), *advice(device, probe)],
+        "folder": str(workspace.device_root(device)),
+        "system": probe.system,
+        "backends": probe.backends,
+        "telemetry": probe.telemetry,
+    }
+
+
+def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list[str]:
+    """Say what to do about runtimes that are not there, or not the ones that they should be."""
+    import backends
+
+    found = []
+    lacking = [name for name, version in probe.backends.items() if version is None]
+    if lacking and setup is None and device.transport == "local":
+        packages = " ".join(backends.find(name).packages[0] for name in lacking)
+        found.append(f"to have {', '.join(lacking)}: {device.interpreter} -m pip install {packages}")
+    elif lacking:
+        found.append(f"to have {', '.join(lacking)}: bench devices setup {device.name}")
+    if setup is None:
+        return found
+    changed = [
+        f"{version} instead of {setup['backends'][name]}"
+        for name, version in probe.backends.items()
+        if version and setup["backends"].get(name, version) != version
+    ]
+    if changed:
+        found.append(f"not as it was set up ({', '.join(changed)}): bench devices setup {device.name}")
+    if setup["newer"]:
+        found.append(
+            f"set up before {', '.join(setup['newer'])} was chosen for such devices: bench devices setup {device.name}"
+        )
+    return found
+
+
+def _print(answer: dict[str, Any]) -> None:
+    click.echo(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
+    if not answer["usable"]:
+        for step in answer["works"]:
+            click.echo(f"  works: {step}")
+    for label, value in _facts(answer):
+        click.echo(f"  {label:<13} {value}")
+    for line in answer.get("advice", ()):
+        click.echo(f"  to do: {line}")
+
+
+def _facts(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is worth a line to somebody who wants to measure there."""
+    facts = [("in use by", answer["in_use_by"])] if answer["in_use_by"] else []
+    system, setup = answer.get("system"), answer["setup"]
+    if system:
+        memory, free = _gib(system.get("memory_bytes")), _gib(system.get("free_bytes"))
+        facts += [
+            ("device", f"{system.get('cpu')}, {system.get('cpus')} CPUs, {memory} memory"),
+            ("system", f"{system.get('os')} {system.get('kernel')} on {system.get('machine')}"),
+            ("Python", f"{system.get('python')}{'' if setup is None or setup['own_python'] else ', brought by bench'}"),
+            *((name, version or "not there") for name, version in answer["backends"].items()),
+            ("free space", f"{free} in {answer['folder']}"),
+            *_state(answer["telemetry"]),
+        ]
+    if setup or system:
+        facts.append(("set up", f"{setup['at']} by bench devices setup" if setup else "not by bench"))
+    return facts
+
+
+def _state(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
+    from harness import thermal
+    from results import environment
+
+    hottest = thermal.hottest(telemetry)
+    found = environment.of([telemetry])
+    return [
+        ("temperature", "cannot be read" if hottest is None else f"{hottest:.0f} °C at the hottest sensor"),
+        ("governor", ", ".join(found["governor"]) or "cannot be read"),
+        *([("nvpmodel", ", ".join(found["power_mode"]))] if found["power_mode"] else []),
+        ("load", str(telemetry.get("load_1min", "unknown"))),
+    ]
+
+
+def _gib(size: Any) -> str:
+    return f"{size / 2**30:.1f} GiB" if isinstance(size, int) else "unknown"
