@@ -39,6 +39,7 @@ with open(sys.argv[1], "ab+") as file:
         h.update(block)
     for block in iter(lambda: sys.stdin.buffer.read1(1 << 18), b""):
         file.write(block)
+        file.flush()
         h.update(block)
 print(h.hexdigest())' "$1"
 }}
