@@ -48,9 +48,10 @@ class Campaign:
         process = self._start()
         for _ in range(count):
             time.sleep(draw.uniform(0.1, 2.5))
-            kept = self._finished()
+            kept = {folder: _lines(folder) for folder in self._runs()}
             self._happen(draw.choice(["host", "agent", *self.faults]), process)
-            assert self._finished()[: len(kept)] == kept, "finished restarts were lost"
+            for folder, lines in kept.items():
+                assert _lines(folder)[: len(lines)] == lines, f"finished restarts of {folder.name} were lost"
             if draw.random() < 0.5:  # else the next fault may meet a run that has not got over this one
                 self._wait_for_progress(process)
             if process.poll() is not None:
@@ -97,8 +98,7 @@ class Campaign:
     def _finished(self) -> list[str]:
         """Return the newest journal's complete lines."""
         runs = self._runs()
-        lines = (runs[-1] / "journal.jsonl").read_text().splitlines(keepends=True) if runs else []
-        return [line for line in lines if line.endswith("\n")]
+        return _lines(runs[-1]) if runs else []
 
     def _last_line(self) -> str:
         return (self._finished() or [""])[-1]
@@ -149,6 +149,11 @@ class Campaign:
             with path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 assert file.read() == b"", f"{path} names a holder"
+
+
+def _lines(folder: Path) -> list[str]:
+    """Return the complete lines of a run's journal."""
+    return [line for line in (folder / "journal.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def run_over_a_bad_link(bench: Bench, arguments: Sequence[str], proxy: FaultProxy) -> None:
