@@ -20,6 +20,8 @@ def power_problem(device: Device, telemetry: dict[str, Any]) -> str | None:
         return None
     if not any(found.values()):
         remedy = "take power_mode out of devices.toml"
+    elif device.transport == "adb":
+        remedy = "on Android only root can set it; else take power_mode out of devices.toml"
     elif asked in _GOVERNORS:
         remedy = f"set it there: sudo cpupower frequency-set -g {asked}"
     else:
@@ -40,7 +42,9 @@ def advice(device: Device, probe: Probe) -> list[str]:
     problem = power_problem(device, probe.telemetry)
     if problem:
         found.append(problem)
-    elif device.power_mode is None and isinstance(governor, list) and governor != ["performance"]:
+    elif device.transport == "adb" or device.power_mode:
+        pass  # on a phone only root can set it
+    elif isinstance(governor, list) and governor != ["performance"]:
         named = ", ".join(map(str, governor))
         found.append(f"the governor is {named}: latencies swing less with performance (cpupower frequency-set)")
     if thermal.hottest(probe.telemetry) is None and device.max_temperature_c is not None:

@@ -82,9 +82,9 @@ def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list
     lacking = [name for name, version in probe.backends.items() if version is None]
     if lacking and setup is None and device.transport == "local":
         packages = " ".join(backends.find(name).packages[0] for name in lacking)
-        found.append(f"to have {', '.join(lacking)}: {device.interpreter} -m pip install {packages}")
+        found.append(f"install {', '.join(lacking)}: {device.interpreter} -m pip install {packages}")
     elif lacking:
-        found.append(f"to have {', '.join(lacking)}: bench devices setup {device.name}")
+        found.append(f"bring {', '.join(lacking)}: bench devices setup {device.name}")
     if setup is None:
         return found
     changed = [

@@ -65,6 +65,8 @@ def test_which_mode_nvpmodel_s_files_mean(tmp_path: Path, status: str, mode: str
     ],
 )
 def test_what_to_do_about_another_mode(asked: str | None, said: dict[str, Any], words: str | None) -> None:
+    phone = power_problem(Device(name="pixel", transport="adb", power_mode=asked), said)
+    assert phone is None or "only root" in phone or "tells neither" in phone
     problem = power_problem(Device(name="box", transport="ssh", power_mode=asked), said)
     if words is None:
         assert problem is None

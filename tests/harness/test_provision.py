@@ -271,7 +271,7 @@ def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:
     checked = bench.json("devices", "check", "board")["devices"][0]
     assert checked["usable"]
     assert (checked["setup"]["backends"], checked["setup"]["newer"]) == (device["backends"], [])
-    assert "to have openvino: bench devices setup board" in checked["advice"]
+    assert "bring openvino: bench devices setup board" in checked["advice"]
     assert "removed" in bench("devices", "clean", "board").stdout
     assert not (bench.workspace / "devices" / "board").exists()
     assert not bench.json("devices", "check", "board", expect=1)["devices"][0]["usable"]
