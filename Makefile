@@ -10,10 +10,10 @@ TEST_PACKAGES := chromium openssh-server openssh-client busybox iptables iproute
 TEST_TOOLS := sshd ssh busybox iptables ip
 
 .DEFAULT_GOAL := help
-.PHONY: help run measure-only test test-zoo test-arm64 test-faults check lint types format perf docs lock clean system-packages
+.PHONY: help run measure-only test test-zoo test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
 
 help:  ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-17s %s\n", $$1, $$2}'
 
 run: $(VENV)/.export  ## Make the environment, then: bench run --device local --models quick
 	$(BIN)/bench run --device local --models quick
@@ -28,6 +28,9 @@ test-zoo: $(VENV)/.test  ## Export every default variant and run it under every 
 
 test-arm64: $(VENV)/.test system-packages  ## Only the tests on emulated 64-bit Arm devices (root; installs qemu)
 	$(BIN)/python -m pytest -m arm64
+
+test-arm64-system: $(VENV)/.test  ## The tests on an Arm machine with a kernel of its own (root; installs qemu)
+	$(BIN)/python -m pytest -m arm64_system
 
 test-faults: $(VENV)/.test system-packages  ## 100 random faults over SSH and over adb each (EDGEBENCH_SEED; 20 minutes)
 	EDGEBENCH_FAULTS=$${EDGEBENCH_FAULTS:-100} $(BIN)/python -m pytest tests/harness -k random_faults -rP

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -75,18 +75,23 @@ exec chroot "$root" "$@"
 
 def need_arm64() -> None:
     """Make sure that arm64 programs run here: install and register what is missing; else skip, in CI fail."""
-    reason = _prepare()
+    require(missing_tools(TOOLS) or _register())
+
+
+def require(reason: str) -> None:
+    """Skip the test, in CI fail it, when there is a reason why it cannot run."""
     if reason and os.environ.get("CI"):
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
 
 
-def _prepare() -> str:
-    """Return why arm64 programs cannot run here, nothing when they can."""
+def missing_tools(tools: Mapping[str, str]) -> str:
+    """Install what is missing of `tools` (program -> Debian package); return why it cannot be had, else nothing."""
     if os.geteuid() != 0:
         return "emulating arm64 needs root"
-    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = sorted({package for tool, package in tools.items() if shutil.which(tool, path=path) is None})
     if missing:
         if shutil.which("apt-get") is None:
             return f"emulating arm64 needs the packages {', '.join(missing)}"
@@ -95,6 +100,11 @@ def _prepare() -> str:
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if done.returncode:
             return f"{', '.join(missing)} cannot be installed: {done.stderr.strip()[-300:]}"
+    return ""
+
+
+def _register() -> str:
+    """Register qemu with the kernel; return why that cannot be done, else nothing."""
     try:
         if not (BINFMT / "register").exists():
             subprocess.run(["mount", "-t", "binfmt_misc", "none", str(BINFMT)], check=True, capture_output=True)
@@ -105,7 +115,7 @@ def _prepare() -> str:
     return ""
 
 
-def _unpacked(name: str, packages: str) -> Path:
+def unpacked(name: str, packages: str) -> Path:
     """Return a tar of Debian packages for arm64, unpacked only; made once."""
     kept = CACHE / f"{name}-{SUITE}.tar"
     if not kept.exists():
@@ -146,7 +156,7 @@ def make_pi(folder: Path) -> Arm64:
     """Unpack a Debian for arm64 with Python and an SSH server, as a Raspberry Pi."""
     root = folder / "root"
     root.mkdir(parents=True)
-    subprocess.run(["tar", "-xf", str(_unpacked("pi", PI_PACKAGES)), "-C", str(root)], check=True, timeout=300)
+    subprocess.run(["tar", "-xf", str(unpacked("pi", PI_PACKAGES)), "-C", str(root)], check=True, timeout=300)
     users = {"root": (0, "/root", "/bin/bash"), "sshd": (102, "/run/sshd", "/usr/sbin/nologin")}
     lines = [f"{name}:x:{uid}:0:{name}:{home}:{shell}\n" for name, (uid, home, shell) in users.items()]
     (root / "etc/passwd").write_text("".join(lines))
@@ -163,7 +173,7 @@ def make_phone(folder: Path) -> Arm64:
     root = folder / "root"
     (root / "system/bin").mkdir(parents=True)
     (root / "data/local/tmp").mkdir(parents=True)
-    archive = str(_unpacked("phone", "busybox-static"))
+    archive = str(unpacked("phone", "busybox-static"))
     (folder / "busybox").mkdir()
     subprocess.run(["tar", "-xf", archive, "-C", str(folder / "busybox"), "--wildcards", "*bin/busybox"], check=True)
     (busybox,) = (path for path in (folder / "busybox").rglob("busybox") if path.is_file())
@@ -190,7 +200,7 @@ def pi_over_ssh(machine: Arm64, folder: Path) -> Iterator[SshTransport]:
         command = machine.command(["/usr/sbin/sshd", "-D", "-e"], network=True)
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
-        _wait_for_banner(server, port, folder / "log")
+        wait_for_banner(server, port, folder / "log")
         address = ssh_address.resolve("127.0.0.1", port=port, user="root", identity_file=str(client))
         transport = SshTransport(Login("pi", address, folder / "known_hosts", "bench devices add pi", _START_S))
         try:
@@ -202,7 +212,8 @@ def pi_over_ssh(machine: Arm64, folder: Path) -> Iterator[SshTransport]:
         server.wait()
 
 
-def _wait_for_banner(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_for_banner(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until an SSH server greets; an open port alone may be the emulator's."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()

@@ -51,6 +51,7 @@ class Bench:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    timeout_s: float = 240
 
     @property
     def workspace(self) -> Path:
@@ -73,7 +74,7 @@ class Bench:
     def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end and check its exit code; it may never print a traceback."""
         process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=240)
+        stdout, stderr = process.communicate(timeout=self.timeout_s)
         assert "Traceback" not in stderr, stderr
         assert process.returncode == expect, f"exit {process.returncode}\n{stdout}\n{stderr}"
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
