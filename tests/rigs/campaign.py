@@ -182,4 +182,4 @@ def _wait(is_so: Callable[[], bool]) -> None:
 
 def asked_for() -> tuple[int, int]:
     """Return how many faults are wanted and the seed: EDGEBENCH_FAULTS and EDGEBENCH_SEED, few in the suite."""
-    return int(os.environ.get("EDGEBENCH_FAULTS", "3")), int(os.environ.get("EDGEBENCH_SEED", "1"))
+    return int(os.environ.get("EDGEBENCH_FAULTS", "2")), int(os.environ.get("EDGEBENCH_SEED", "1"))
