@@ -128,7 +128,7 @@ def test_close_from_another_thread_ends_the_reading(adb_transport: AdbTransport)
     threading.Timer(0.2, adb_transport.close).start()
     begun = time.monotonic()
     assert stream.read_line(30) is None
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     assert stream.close().exit_code is None
     with pytest.raises(ConnectError, match=r"is closed"):
         adb_transport.run(["true"], timeout_s=5)
@@ -168,7 +168,7 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     with pytest.raises(ConnectError, match=r"went away while a command ran there; now: .* does not answer"):
         stream.read_line(0.3)
     stream.close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     monkeypatch.setattr("harness.transports.adb.SETTLE_S", 0.2)
     monkeypatch.setattr("harness.transports.adb_server._CONNECT_S", 0.5)
     with pytest.raises(ConnectError, match=r"no answer within 0.5 s|is offline"):

@@ -153,7 +153,7 @@ def test_something_else_listens_there(server: Sshd, said: bytes, capfd: pytest.C
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="is it the right port"):
             SshTransport(server.login(port=listener.getsockname()[1], timeout_s=1.0))
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 15
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -266,7 +266,7 @@ def test_closing_from_another_thread_ends_a_read(server: Sshd) -> None:
         with pytest.raises(ConnectError, match="is closed"):
             stream.read_line(60)
         stream.close()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
         with pytest.raises(ConnectError):
             connected.run(["true"], timeout_s=5)
 
@@ -421,7 +421,7 @@ def test_a_stalled_push_ends_in_time(server: Sshd, proxy: FaultProxy, tmp_path: 
     begun = time.monotonic()
     with server.transport(port=proxy.port, timeout_s=1.0) as connected, pytest.raises(ConnectError, match="was lost"):
         connected.push(blob(tmp_path / "source", 16 << 20), PurePosixPath(tmp_path / "target"))
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 15
 
 
 def test_a_slow_push_arrives(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ def test_a_lost_connection_is_no_end_of_the_output(server: Sshd, proxy: FaultPro
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="was lost"):
             stream.read_line(60)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 15
         assert stream.close().exit_code is None
 
 

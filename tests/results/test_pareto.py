@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,15 +118,3 @@ def test_rows_that_have_no_place() -> None:
     assert standings(rows) == [Standing("none")] * 4
     assert [has_place(row) for row in rows] == [False, False, False, True]
     assert standings([]) == []
-
-
-def test_ten_thousand_rows_in_a_moment() -> None:
-    rng = random.Random(1)
-    template = make_row()
-    rows = []
-    for _ in range(10_000):
-        accuracy = template.accuracy.model_copy(update={"value": rng.uniform(50, 80)})
-        rows.append(template.model_copy(update={"median_ms": rng.uniform(1, 99), "accuracy": accuracy}))
-    started = time.perf_counter()
-    standings(rows)
-    assert time.perf_counter() - started < 2
