@@ -6,13 +6,16 @@ models/official/efficientnet). Drop-connect acts in training alone and is absent
 """
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from models.zoo.layers import ConvBNAct, InvertedResidual, PooledClassifier, SqueezeExcite, make_divisible
 
+Row = tuple[int, int, int, int, int]
+
 # One row per stage, as in Table 1: kernel, stride of the first layer, expansion, output channels, layers.
-STAGES = (
+STAGES: tuple[Row, ...] = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -32,8 +35,34 @@ def mbconv(in_channels: int, expansion: int, out_channels: int, kernel: int, str
     return InvertedResidual(in_channels, expanded, out_channels, kernel, stride, nn.SiLU, excite)
 
 
+class FusedMBConv(nn.Module):
+    """3x3 expansion, linear 1x1 projection, identity where stride and widths allow it.
+
+    With an expansion of 1 the 3x3 convolution is the only one and keeps its activation.
+    """
+
+    def __init__(self, in_channels: int, expansion: int, out_channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        if expansion == 1:
+            self.layers = nn.Sequential(ConvBNAct(in_channels, out_channels, kernel, stride, activation=nn.SiLU))
+        else:
+            expanded = expansion * in_channels
+            self.layers = nn.Sequential(
+                ConvBNAct(in_channels, expanded, kernel, stride, activation=nn.SiLU),
+                ConvBNAct(expanded, out_channels, activation=None),
+            )
+        self.skip = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return x + y if self.skip else y
+
+
 class EfficientNet(nn.Module):
-    """`width` scales every layer, stem and head included; `depth` the layers of each stage, rounded up."""
+    """`width` scales every layer, stem and head included; `depth` the layers of each stage, rounded up.
+
+    `rounded` makes a number of channels of a scaled one. The first `fused` stages have no depthwise convolutions.
+    """
 
     def __init__(
         self,
@@ -42,17 +71,21 @@ class EfficientNet(nn.Module):
         num_classes: int = 1000,
         in_chans: int = 3,
         dropout: float = 0.2,
+        rows: tuple[Row, ...] = STAGES,
+        fused: int = 0,
+        stem: int = STEM,
+        rounded: Callable[[float], int] = make_divisible,
     ) -> None:
         super().__init__()
-        channels = make_divisible(STEM * width)
+        channels = rounded(stem * width)
         layers: list[nn.Module] = [ConvBNAct(in_chans, channels, 3, 2, activation=nn.SiLU)]
-        for kernel, first_stride, expansion, paper_out, repeats in STAGES:
-            out = make_divisible(paper_out * width)
+        for stage, (kernel, first_stride, expansion, paper_out, repeats) in enumerate(rows):
+            block: Callable[..., nn.Module] = FusedMBConv if stage < fused else mbconv
+            out = rounded(paper_out * width)
             for repeat in range(math.ceil(repeats * depth)):
-                stride = first_stride if repeat == 0 else 1
-                layers.append(mbconv(channels, expansion, out, kernel, stride))
+                layers.append(block(channels, expansion, out, kernel, first_stride if repeat == 0 else 1))
                 channels = out
-        head = make_divisible(HEAD * width)
+        head = rounded(HEAD * width)
         layers.append(ConvBNAct(channels, head, activation=nn.SiLU))
         self.features = nn.Sequential(*layers)
         self.classifier = PooledClassifier(head, num_classes, dropout)

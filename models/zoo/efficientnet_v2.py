@@ -5,60 +5,53 @@ and XL are defined in the authors' release (google/automl, efficientnetv2). Stoc
 and is absent.
 """
 
-import math
+from models.zoo.efficientnet import EfficientNet, Row
 
-from torch import Tensor, nn
-
-from models.zoo.efficientnet import mbconv
-from models.zoo.layers import ConvBNAct, PooledClassifier
-
-Row = tuple[bool, int, int, int, int]
-
-# One row per stage: fused, expansion, stride of the first layer, output channels, layers. Every kernel is 3x3.
+# One row per stage, as in `efficientnet`: kernel, stride of the first layer, expansion, output channels, layers.
 B0: tuple[Row, ...] = (
-    (True, 1, 1, 16, 1),
-    (True, 4, 2, 32, 2),
-    (True, 4, 2, 48, 2),
-    (False, 4, 2, 96, 3),
-    (False, 6, 1, 112, 5),
-    (False, 6, 2, 192, 8),
+    (3, 1, 1, 16, 1),
+    (3, 2, 4, 32, 2),
+    (3, 2, 4, 48, 2),
+    (3, 2, 4, 96, 3),
+    (3, 1, 6, 112, 5),
+    (3, 2, 6, 192, 8),
 )
 S: tuple[Row, ...] = (
-    (True, 1, 1, 24, 2),
-    (True, 4, 2, 48, 4),
-    (True, 4, 2, 64, 4),
-    (False, 4, 2, 128, 6),
-    (False, 6, 1, 160, 9),
-    (False, 6, 2, 256, 15),
+    (3, 1, 1, 24, 2),
+    (3, 2, 4, 48, 4),
+    (3, 2, 4, 64, 4),
+    (3, 2, 4, 128, 6),
+    (3, 1, 6, 160, 9),
+    (3, 2, 6, 256, 15),
 )
 M: tuple[Row, ...] = (
-    (True, 1, 1, 24, 3),
-    (True, 4, 2, 48, 5),
-    (True, 4, 2, 80, 5),
-    (False, 4, 2, 160, 7),
-    (False, 6, 1, 176, 14),
-    (False, 6, 2, 304, 18),
-    (False, 6, 1, 512, 5),
+    (3, 1, 1, 24, 3),
+    (3, 2, 4, 48, 5),
+    (3, 2, 4, 80, 5),
+    (3, 2, 4, 160, 7),
+    (3, 1, 6, 176, 14),
+    (3, 2, 6, 304, 18),
+    (3, 1, 6, 512, 5),
 )
 L: tuple[Row, ...] = (
-    (True, 1, 1, 32, 4),
-    (True, 4, 2, 64, 7),
-    (True, 4, 2, 96, 7),
-    (False, 4, 2, 192, 10),
-    (False, 6, 1, 224, 19),
-    (False, 6, 2, 384, 25),
-    (False, 6, 1, 640, 7),
+    (3, 1, 1, 32, 4),
+    (3, 2, 4, 64, 7),
+    (3, 2, 4, 96, 7),
+    (3, 2, 4, 192, 10),
+    (3, 1, 6, 224, 19),
+    (3, 2, 6, 384, 25),
+    (3, 1, 6, 640, 7),
 )
 XL: tuple[Row, ...] = (
-    (True, 1, 1, 32, 4),
-    (True, 4, 2, 64, 8),
-    (True, 4, 2, 96, 8),
-    (False, 4, 2, 192, 16),
-    (False, 6, 1, 256, 24),
-    (False, 6, 2, 512, 32),
-    (False, 6, 1, 640, 8),
+    (3, 1, 1, 32, 4),
+    (3, 2, 4, 64, 8),
+    (3, 2, 4, 96, 8),
+    (3, 2, 4, 192, 16),
+    (3, 1, 6, 256, 24),
+    (3, 2, 6, 512, 32),
+    (3, 1, 6, 640, 8),
 )
-HEAD = 1280
+FUSED = 3  # stages without depthwise convolutions, of every size
 
 
 def round_to_eight(value: float) -> int:
@@ -66,94 +59,42 @@ def round_to_eight(value: float) -> int:
     return max(8, int(value + 4) // 8 * 8)
 
 
-class FusedMBConv(nn.Module):
-    """3x3 expansion, linear 1x1 projection, identity where stride and widths allow it.
-
-    With an expansion of 1 the 3x3 convolution is the only one and keeps its activation.
-    """
-
-    def __init__(self, in_channels: int, expansion: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        if expansion == 1:
-            self.layers = nn.Sequential(ConvBNAct(in_channels, out_channels, 3, stride, activation=nn.SiLU))
-        else:
-            expanded = expansion * in_channels
-            self.layers = nn.Sequential(
-                ConvBNAct(in_channels, expanded, 3, stride, activation=nn.SiLU),
-                ConvBNAct(expanded, out_channels, activation=None),
-            )
-        self.skip = stride == 1 and in_channels == out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return x + y if self.skip else y
-
-
-class EfficientNetV2(nn.Module):
-    """`width` scales every layer, stem and head included; `depth` the layers of each stage, rounded up."""
-
-    def __init__(
-        self,
-        rows: tuple[Row, ...],
-        stem: int,
-        width: float = 1.0,
-        depth: float = 1.0,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        dropout: float = 0.2,
-    ) -> None:
-        super().__init__()
-        channels = round_to_eight(stem * width)
-        layers: list[nn.Module] = [ConvBNAct(in_chans, channels, 3, 2, activation=nn.SiLU)]
-        for fused, expansion, first_stride, paper_out, repeats in rows:
-            out = round_to_eight(paper_out * width)
-            for repeat in range(math.ceil(repeats * depth)):
-                stride = first_stride if repeat == 0 else 1
-                if fused:
-                    layers.append(FusedMBConv(channels, expansion, out, stride))
-                else:
-                    layers.append(mbconv(channels, expansion, out, 3, stride))
-                channels = out
-        head = round_to_eight(HEAD * width)
-        layers.append(ConvBNAct(channels, head, activation=nn.SiLU))
-        self.features = nn.Sequential(*layers)
-        self.classifier = PooledClassifier(head, num_classes, dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(x))
-        return logits
+def _v2(
+    rows: tuple[Row, ...], stem: int, width: float, depth: float, num_classes: int, in_chans: int, dropout: float
+) -> EfficientNet:
+    return EfficientNet(width, depth, num_classes, in_chans, dropout, rows, FUSED, stem, round_to_eight)
 
 
 def efficientnet_v2_b(
     width: float = 1.0, depth: float = 1.0, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.2
-) -> EfficientNetV2:
+) -> EfficientNet:
     """B0 and, by the compound scaling of the first EfficientNet, B1 to B3."""
-    return EfficientNetV2(B0, 32, width, depth, num_classes, in_chans, dropout)
+    return _v2(B0, 32, width, depth, num_classes, in_chans, dropout)
 
 
 def efficientnet_v2_s(
     width: float = 1.0, depth: float = 1.0, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.2
-) -> EfficientNetV2:
+) -> EfficientNet:
     """The searched network, Table 4 of the paper."""
-    return EfficientNetV2(S, 24, width, depth, num_classes, in_chans, dropout)
+    return _v2(S, 24, width, depth, num_classes, in_chans, dropout)
 
 
 def efficientnet_v2_m(
     width: float = 1.0, depth: float = 1.0, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.3
-) -> EfficientNetV2:
+) -> EfficientNet:
     """S scaled up, with one more stage."""
-    return EfficientNetV2(M, 24, width, depth, num_classes, in_chans, dropout)
+    return _v2(M, 24, width, depth, num_classes, in_chans, dropout)
 
 
 def efficientnet_v2_l(
     width: float = 1.0, depth: float = 1.0, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.4
-) -> EfficientNetV2:
+) -> EfficientNet:
     """S scaled up further."""
-    return EfficientNetV2(L, 32, width, depth, num_classes, in_chans, dropout)
+    return _v2(L, 32, width, depth, num_classes, in_chans, dropout)
 
 
 def efficientnet_v2_xl(
     width: float = 1.0, depth: float = 1.0, num_classes: int = 1000, in_chans: int = 3, dropout: float = 0.4
-) -> EfficientNetV2:
+) -> EfficientNet:
     """The largest; the authors train it on ImageNet-21k first."""
-    return EfficientNetV2(XL, 32, width, depth, num_classes, in_chans, dropout)
+    return _v2(XL, 32, width, depth, num_classes, in_chans, dropout)

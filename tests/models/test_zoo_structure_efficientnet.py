@@ -6,8 +6,8 @@ from torch import nn
 
 import models
 from models.cost import multiply_adds, parameters
-from models.zoo.efficientnet import EfficientNet, mbconv
-from models.zoo.efficientnet_v2 import FusedMBConv, efficientnet_v2_b, round_to_eight
+from models.zoo.efficientnet import EfficientNet, FusedMBConv, mbconv
+from models.zoo.efficientnet_v2 import efficientnet_v2_b, round_to_eight
 from models.zoo.fbnet import K5_E1_G2, SKIP, A, B, C, ChannelShuffle, Choice, SearchedBlock
 from models.zoo.layers import ConvBNAct, InvertedResidual, SqueezeExcite
 from models.zoo.mixnet import MixBlock, MixConv, mixnet_m, mixnet_s, parts
@@ -144,14 +144,14 @@ def test_fused_blocks_come_first_and_have_no_depthwise_convolution():
 
 
 def test_a_fused_block_is_linear_at_its_end_only_with_an_expansion():
-    plain, wide = FusedMBConv(8, 1, 8, 1).eval(), FusedMBConv(8, 4, 8, 1).eval()
+    plain, wide = FusedMBConv(8, 1, 8, 3, 1).eval(), FusedMBConv(8, 4, 8, 3, 1).eval()
     assert [len(layer) for layer in plain.layers] == [3]
     assert [len(layer) for layer in wide.layers] == [3, 2]
     x = image(1, 8, 5, 5)
     for block in (plain, wide):
         torch.testing.assert_close(block(x), x + block.layers(x), rtol=0, atol=0)
-    assert not FusedMBConv(8, 4, 8, 2).skip
-    assert not FusedMBConv(8, 4, 16, 1).skip
+    assert not FusedMBConv(8, 4, 8, 3, 2).skip
+    assert not FusedMBConv(8, 4, 16, 3, 1).skip
 
 
 def test_parts_are_equal_and_the_first_takes_the_rest():
