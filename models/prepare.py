@@ -18,7 +18,6 @@ from models.export.jobs import Event
 from models.export.process import Workers
 from models.selection import FileRequest, LibraryRequest, Request, ZooRequest
 from models.tasks import Task, plan
-from models.zoo import catalog
 
 TIMEOUT_S = 1800.0
 
@@ -187,25 +186,10 @@ def _prepared(task: Task) -> Prepared:
     }
     if isinstance(request, ZooRequest):
         variant = request.variant
-        return Prepared(
-            task.name, variant.family, resolution=variant.resolution, accuracy=_published(variant), **common
-        )
+        accuracy = published.accuracy(variant.name)
+        return Prepared(task.name, variant.family, resolution=variant.resolution, accuracy=accuracy, **common)
     if isinstance(request, LibraryRequest):
         known = first.accuracy.model_dump() if first and first.accuracy else None
         return Prepared(task.name, None, resolution=first.resolution if first else None, accuracy=known, **common)
     own = request.settings.accuracy
     return Prepared(task.name, None, resolution=None, accuracy=own.model_dump() if own else None, **common)
-
-
-def _published(variant: catalog.Variant) -> dict[str, Any] | None:
-    fact = published.preferred(variant.name)
-    if fact is None or fact.top1 is None:
-        return None
-    return {
-        "value": fact.top1,
-        "metric": "top-1 %",
-        "dataset": "ImageNet-1k val",
-        "kind": "published",
-        "source": fact.source,
-        "recalled": fact.recalled,
-    }

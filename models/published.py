@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from models.zoo import catalog
 
@@ -44,6 +45,21 @@ def preferred(name: str) -> Fact | None:
     return next((fact for fact in facts(name) if fact.preferred), None)
 
 
+def accuracy(name: str) -> dict[str, Any] | None:
+    """The preferred top-1 accuracy as it stands in results; that of a reconstruction is said not to be its own."""
+    fact = preferred(name)
+    if fact is None or fact.top1 is None:
+        return None
+    return {
+        "value": fact.top1,
+        "metric": "top-1 %",
+        "dataset": "ImageNet-1k val",
+        "kind": "published",
+        "source": f"{fact.source} ({fact.note})" if catalog.get(name).reconstruction else fact.source,
+        "recalled": fact.recalled,
+    }
+
+
 @cache
 def _table() -> tuple[Fact, ...]:
     return tuple(_fact(row) for row in _rows("published.csv"))
@@ -72,6 +88,8 @@ def cost(name: str) -> Cost | None:
 def differences(name: str) -> list[str]:
     """Why the counts made here differ from what is published of a variant, where that is known."""
     base = catalog.get(name).name.partition("@")[0]
+    if base not in catalog.names():
+        return []  # nothing is published of a width in between
     return [note for pattern, note in _differences() if fnmatchcase(base, pattern)]
 
 

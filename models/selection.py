@@ -19,6 +19,7 @@ from typing import Literal
 from models import pretrained
 from models.artifacts import FORMATS, Format
 from models.errors import MissingShape, ModelError, UnreadableModel
+from models.export.process import library_names
 from models.own import Settings, read_settings
 from models.zoo import catalog
 
@@ -48,16 +49,18 @@ class ZooRequest:
 
 @dataclass(frozen=True)
 class LibraryRequest:
-    """A network of a library that the user installed, by the library's name for it."""
+    """A network of a library that the user installed, by the library's name for it, at its or another resolution."""
 
     library: Literal["timm", "torchvision"]
     network: str
     weights: Literal["random", "pretrained"] = "random"
+    resolution: int | None = None
 
     @property
     def name(self) -> str:
-        """What was typed, as "timm:mobilenetv3_small_100"."""
-        return f"{self.library}:{self.network}"
+        """What was typed, as "timm:mobilenetv3_small_100" or "timm:mobilenetv3_small_100@192"."""
+        at = "" if self.resolution is None else f"@{self.resolution}"
+        return f"{self.library}:{self.network}{at}"
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,17 @@ def resolve(
 
     They may be repeated or joined by commas. `imagenet` is for the zoo, `pretrained` for libraries; an own file keeps
     its own weights. Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path that is no model
-    file or for a mistake in the TOML beside it, and ModelError for a name that does not have such weights. A variant
-    that a group or glob brought along has random weights instead, which is logged.
+    file or for a mistake in the TOML beside it, and ModelError for a name that does not have such weights or a library
+    that cannot be asked what matches a glob. A variant that a group or glob brought along has random weights instead,
+    which is logged.
     """
     found: dict[object, _Found] = {}
     named = set()
     for expression in _split(expressions):
         library, colon, network = expression.partition(":")
         if colon and library in LIBRARIES:
-            found[expression] = LibraryRequest(LIBRARIES[library], network)
+            for request in _of_library(LIBRARIES[library], network):
+                found[request.name] = request
         elif not _is_path(expression):
             chosen = catalog.select(expression)
             if chosen[0].name.partition("@")[0] == expression.partition("@")[0]:
@@ -123,6 +128,13 @@ def resolve(
                 assert isinstance(files, dict)  # noqa: S101 - paths are keys of files only
                 files[_SUFFIXES[file.suffix.lower()]] = file
     return _weighted(_requests(list(found.values()), dict(input_shapes)), weights, named)
+
+
+def _of_library(library: Literal["timm", "torchvision"], expression: str) -> list[LibraryRequest]:
+    """One network of a library, or those that match a glob. A name is checked where it is built."""
+    network, resolution = catalog.split(expression)
+    names = library_names(library, network) if glob.has_magic(network) else [network]
+    return [LibraryRequest(library, name, resolution=resolution) for name in names]
 
 
 def _requests(found: list[_Found], shapes: dict[str, tuple[int, ...]]) -> list[Request]:

@@ -44,6 +44,7 @@ class Task:
                 model=self.name,
                 library=request.library,
                 network=request.network,
+                resolution=request.resolution,
                 weights=request.weights,
                 targets=networks,
             )
@@ -84,7 +85,7 @@ def plan(request: Request, store: ArtifactStore) -> Task:
             trained = pretrained.sha256(request.variant.name) if request.weights == "imagenet" else None
             _plan_network(task, kind, recipe.zoo_recipe(kind, request.variant, trained), {}, store)
         else:
-            what = recipe.library_recipe(kind, request.library, request.network, request.weights)
+            what = recipe.library_recipe(kind, request.library, request.network, request.weights, request.resolution)
             _plan_network(task, kind, what, recipe.library_versions(request.library), store)
     if task.targets and isinstance(request, ZooRequest) and request.weights == "imagenet":
         pretrained.require(request.variant.name)

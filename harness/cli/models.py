@@ -31,13 +31,15 @@ def list_(pattern: str, as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table("model", "family", "resolution", "top-1 % (published)", "in quick", "in all", box=None)
+    table = Table(
+        "model", "family", "resolution", "top-1 % (published)", "in quick", "in all", "reconstructed", box=None
+    )
     quick = {variant.name for variant in catalog.select("quick")}
     for variant in variants:
         described = _described(variant)
         accuracy = described["accuracy"]
         shown = f"{accuracy['value']:.1f}{' (recalled)' if accuracy['recalled'] else ''}" if accuracy else "-"
-        marks = ("*" if variant.name in quick else "", "*" if variant.default else "")
+        marks = ("*" if mark else "" for mark in (variant.name in quick, variant.default, variant.reconstruction))
         table.add_row(variant.name, variant.family, str(variant.resolution), shown, *marks)
     shared.console().print(table)
 
@@ -118,19 +120,7 @@ def export(
 def _described(variant: Any) -> dict[str, Any]:
     from models import published
 
-    fact = published.preferred(variant.name)
-    accuracy = None
-    if fact is not None:
-        accuracy = {
-            "value": fact.top1,
-            "metric": "top-1 %",
-            "dataset": "ImageNet-1k val",
-            "kind": "published",
-            "source": fact.source,
-            "recalled": fact.recalled,
-        }
-    fields = dataclasses.asdict(variant)
-    return {**fields, "accuracy": accuracy}
+    return {**dataclasses.asdict(variant), "accuracy": published.accuracy(variant.name)}
 
 
 def _report(variant: Any) -> Any:

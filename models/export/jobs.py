@@ -38,6 +38,7 @@ class LibraryJob(Record):
     model: str
     library: Literal["timm", "torchvision"]
     network: str
+    resolution: int | None
     weights: Literal["random", "pretrained"]
     targets: tuple[NetworkTarget, ...]
 

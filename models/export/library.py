@@ -1,12 +1,15 @@
 """A network of timm or torchvision, ready to be exported. The library is imported in the worker and nowhere else.
 
 Trained weights alone are fetched, by the library itself; everything else is built from what is installed.
+`python -m models.export.library LIBRARY PATTERN` prints the names that match, as one line of JSON.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import json
+import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -31,13 +34,7 @@ def load(job: LibraryJob) -> Network:
     """Build the network of a job. Raises UnknownModel, or ModelError where the library or weights cannot be had."""
     import torch
 
-    try:
-        importlib.import_module(job.library)
-    except Exception as exc:
-        raise ModelError(
-            f"{job.library} is installed but cannot be imported ({type(exc).__name__}: {exc}); "
-            "install versions of torch, torchvision and timm that belong together"
-        ) from exc
+    _import(job.library)
     torch.manual_seed(recipe.WEIGHTS_SEED)  # for what `models.weights` leaves as the library made it
     network = (_timm if job.library == "timm" else _torchvision)(job)
     if job.weights == "random":
@@ -47,6 +44,38 @@ def load(job: LibraryJob) -> Network:
             weights.initialize(network.module, network.shape, seed=recipe.WEIGHTS_SEED)
     network.module.eval()
     return network
+
+
+def matching(library: str, pattern: str) -> list[str]:
+    """The names of a library's image classifiers that match; those of timm with a tag only where the pattern has one.
+
+    Raises ModelError where the library cannot be imported.
+    """
+    _import(library)
+    if library == "timm":
+        import timm
+
+        names = timm.list_models(pretrained="." in pattern)
+    else:
+        names = _torchvision_names()
+    return [name for name in names if fnmatchcase(name, pattern)]
+
+
+def _import(library: str) -> None:
+    try:
+        importlib.import_module(library)
+    except Exception as exc:
+        raise ModelError(
+            f"{library} is installed but cannot be imported ({type(exc).__name__}: {exc}); "
+            "install versions of torch, torchvision and timm that belong together"
+        ) from exc
+
+
+def _torchvision_names() -> list[str]:
+    import torchvision
+
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names
 
 
 def _timm(job: LibraryJob) -> Network:
@@ -61,9 +90,14 @@ def _timm(job: LibraryJob) -> Network:
         raise _unknown(job, [architecture, *tagged])
     if trained and not tagged:
         raise _no_weights(job)
-    module = _built(job, lambda: timm.create_model(name, pretrained=trained))
+    # Networks that are made for one size are told another; the others take no such argument.
+    made_for_a_size = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
+    arguments = {"img_size": job.resolution} if job.resolution and made_for_a_size else {}
+    module = _built(job, lambda: timm.create_model(name, pretrained=trained, **arguments))
     known = module.pretrained_cfg
     channels, height, width = known.get("input_size") or (3, DEFAULT_SIDE, DEFAULT_SIDE)
+    if job.resolution:
+        height = width = job.resolution
     resize = round(min(height, width) / (known.get("crop_pct") or 1.0))
     preprocessing = _preprocessing(resize, height, known["interpolation"], known["mean"], known["std"])
     if not trained:
@@ -81,19 +115,20 @@ def _timm(job: LibraryJob) -> Network:
 def _torchvision(job: LibraryJob) -> Network:
     import torchvision
 
-    names = torchvision.models.list_models(module=torchvision.models)
+    names = _torchvision_names()
     if job.network not in names:
         raise _unknown(job, names)
     chosen: Any = getattr(torchvision.models.get_model_weights(job.network), "DEFAULT", None)
     if chosen is None and job.weights == "pretrained":
         raise _no_weights(job)
-    side = _SIDES.get(job.network, DEFAULT_SIDE)
+    side = job.resolution or _SIDES.get(job.network, DEFAULT_SIDE)
     preprocessing: dict[str, Any] = {}
     if chosen is not None:
         steps = chosen.transforms()
-        side = int(steps.crop_size[0])
+        crop, resize = int(steps.crop_size[0]), int(steps.resize_size[0])
+        side = job.resolution or crop
         preprocessing = _preprocessing(
-            int(steps.resize_size[0]), side, steps.interpolation.value, steps.mean, steps.std
+            round(resize * side / crop), side, steps.interpolation.value, steps.mean, steps.std
         )
     arguments = _TORCHVISION_ARGUMENTS.get(job.network, {})
     if job.network.startswith("vit_"):
@@ -150,13 +185,17 @@ def _accuracy(chosen: Any, source: str) -> Figure | None:
 
 
 def _unknown(job: LibraryJob, names: Sequence[str]) -> UnknownModel:
-    if any(character in job.network for character in "*?["):
-        near = [name for name in names if fnmatchcase(name, job.network)][:4]
-    else:
-        near = difflib.get_close_matches(job.network, names, n=4, cutoff=0.4)
+    near = difflib.get_close_matches(job.network, names, n=4, cutoff=0.4)
     hint = f"; nearest: {', '.join(f'{job.library}:{name}' for name in near)}" if near else ""
     return UnknownModel(f"{job.library} has no image classifier named {job.network!r}{hint}")
 
 
 def _no_weights(job: LibraryJob) -> ModelError:
     return ModelError(f"{job.model}: {job.library} has no trained weights of this network; take --weights random")
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(matching(*sys.argv[1:])))
+    except ModelError as exc:
+        sys.exit(str(exc))

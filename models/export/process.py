@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,10 +16,30 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from models.errors import ModelError, UnknownModel
+from models.export import recipe
 from models.export.jobs import Event, Job
 
-_COMMAND = (sys.executable, "-P", "-m", "models.worker")
+_PYTHON = (sys.executable, "-P", "-m")
+_COMMAND = (*_PYTHON, "models.worker")
 _MAX_LINE = 2**20
+
+
+def library_names(library: str, pattern: str) -> list[str]:
+    """The image classifiers of a library that match, told by a process of its own. Raises ModelError if none does."""
+    asked = f"{library}:{pattern}"
+    if recipe.library_versions(library) is None:
+        raise ModelError(f"{asked}: {library} is not installed; pip install {library}")
+    command = (*_PYTHON, "models.export.library", library, pattern)
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        reason = (done.stderr.strip().splitlines() or [f"the process {_ending(done.returncode)}"])[-1][:400]
+        raise ModelError(f"{asked}: {library} cannot be asked for its names: {reason}")
+    names: list[str] = json.loads(lines[-1])
+    if not names:
+        raise UnknownModel(f"{asked}: no image classifier of {library} matches")
+    return names
 
 
 class Workers:

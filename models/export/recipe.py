@@ -72,13 +72,14 @@ def library_versions(library: str) -> dict[str, str] | None:
     return found if library in found else None
 
 
-def library_recipe(kind: Format, library: str, network: str, weights: str) -> str:
+def library_recipe(kind: Format, library: str, network: str, weights: str, resolution: int | None = None) -> str:
     """What an artifact of a library's network is made from, versions of the library and the exporters aside."""
     return digest(
         {
             "format": kind,
             "library": library,
             "network": network,
+            "resolution": resolution,
             "weights": weights,
             "weights_seed": WEIGHTS_SEED,
             "input_seed": INPUT_SEED,

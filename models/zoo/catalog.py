@@ -1,11 +1,13 @@
 """The zoo's variants by name. Reading them needs no PyTorch; building a network does (`models.create`).
 
-A name may carry a resolution: "mobilenet_v1_1.0@192" is the network of "mobilenet_v1_1.0" for 192 x 192 images.
+A name may carry a resolution: "mobilenet_v1_1.0@192" is the network of "mobilenet_v1_1.0" for 192 x 192 images. Where
+a paper has a rule for every width multiplier, a name may carry one that is not listed: "mobilenet_v1_0.6".
 """
 
 import ast
 import difflib
 import hashlib
+import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -32,9 +34,31 @@ from models.zoo.variants import (
     transformers,
 )
 
-__all__ = ["QUICK", "RESOLUTIONS", "VARIANTS", "Preprocessing", "Variant", "get", "names", "select", "zoo_digest"]
+__all__ = [
+    "MULTIPLIERS",
+    "QUICK",
+    "RESOLUTIONS",
+    "VARIANTS",
+    "Preprocessing",
+    "Variant",
+    "get",
+    "names",
+    "select",
+    "split",
+    "zoo_digest",
+]
 
 RESOLUTIONS = range(32, 1025)
+# Networks whose layers without padding leave nothing of smaller images.
+_LEAST = {"alexnet": 63, "alexnet_2012": 67, "inception_v3": 75}
+MULTIPLIERS = (0.1, 10.0)  # the least and the greatest of width and depth
+# Architectures of every width, by their names without it; the rest is defined for the widths of a table.
+_SCALABLE = (
+    *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"),
+    *(f"shufflenet_v1_g{groups}" for groups in (1, 2, 3, 4, 8)),
+    *("igcv2", "igcv3_d", "squeezenext_23", "squeezenext_23v5"),
+    *("mnasnet_a1", "mnasnet_b1", "ghostnet", "espnetv2"),
+)
 QUICK = ("mobilenet_v2_1.0", "mobilenet_v3_small_1.0", "shufflenet_v2_1.0", "squeezenet_1.1", "efficientnet_lite0")
 VARIANTS: tuple[Variant, ...] = (
     *mobilenet.VARIANTS,
@@ -64,11 +88,12 @@ def names(pattern: str = "*") -> list[str]:
 
 
 def get(name: str) -> Variant:
-    """The variant of that name, at another resolution where the name carries one ("mobilenet_v1_1.0@192")."""
-    base, resolution = _split(name)
-    if base not in _BY_NAME:
+    """The variant of that name, of the width and at the resolution that it carries ("mobilenet_v1_0.6@192")."""
+    base, resolution = split(name)
+    found = _named(base)
+    if found is None:
         raise _unknown(base)
-    return _at(_BY_NAME[base], resolution)
+    return _at(found, resolution)
 
 
 def select(expression: str) -> list[Variant]:
@@ -76,18 +101,31 @@ def select(expression: str) -> list[Variant]:
 
     "all" is the default variant of every family, "quick" five of them that cover the common operators.
     """
-    base, resolution = _split(expression)
+    base, resolution = split(expression)
     if base == "quick":
         chosen = [_BY_NAME[name] for name in QUICK]
     elif base == "all":
         chosen = [variant for variant in VARIANTS if variant.default]
-    elif base in _BY_NAME:
-        chosen = [_BY_NAME[base]]
+    elif (named := _named(base)) is not None:
+        chosen = [named]
     else:
         chosen = [_BY_NAME[name] for name in names(base)]
     if not chosen:
         raise _unknown(base)
     return [_at(variant, resolution) for variant in chosen]
+
+
+def split(name: str) -> tuple[str, int | None]:
+    """What stands before and after the @ of a name. Raises UnknownModel for anything but a resolution there."""
+    base, at, text = name.partition("@")
+    if not at:
+        return base, None
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) in RESOLUTIONS):
+        raise UnknownModel(
+            f"{name!r}: the resolution after '@' must be a whole number from {RESOLUTIONS[0]} to {RESOLUTIONS[-1]}, "
+            f"not {text!r}"
+        )
+    return base, int(text)
 
 
 def zoo_digest(variant: Variant) -> str:
@@ -110,22 +148,29 @@ def _zoo_files(module: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _split(name: str) -> tuple[str, int | None]:
-    base, at, text = name.partition("@")
-    if not at:
-        return base, None
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) in RESOLUTIONS):
-        raise UnknownModel(
-            f"{name!r}: the resolution after '@' must be a whole number from {RESOLUTIONS[0]} to {RESOLUTIONS[-1]}, "
-            f"not {text!r}"
-        )
-    return base, int(text)
+def _named(base: str) -> Variant | None:
+    """The variant of a name without resolution: a listed one, or a listed architecture of another width."""
+    if base in _BY_NAME:
+        return _BY_NAME[base]
+    architecture, _, text = base.rpartition("_")
+    if architecture not in _SCALABLE or not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", text):
+        return None
+    width = float(text)
+    if not MULTIPLIERS[0] <= width <= MULTIPLIERS[1]:
+        raise UnknownModel(f"{base!r}: the width must be from {MULTIPLIERS[0]} to {MULTIPLIERS[1]}, not {text}")
+    name = f"{architecture}_{width}"
+    full = _BY_NAME[f"{architecture}_1.0"]
+    scaled = replace(full, name=name, default=False, arguments={**full.arguments, "width": width})
+    return _BY_NAME.get(name, scaled)
 
 
 def _at(variant: Variant, resolution: int | None) -> Variant:
-    """`variant` at `resolution`: the same network, the same ratio of crop to resize."""
+    """`variant` at `resolution`: the same network, the same ratio of crop to resize. Raises UnknownModel at too few."""
     if resolution is None or resolution == variant.resolution:
         return variant
+    least = _LEAST.get(variant.name, RESOLUTIONS[0])
+    if resolution < least:
+        raise UnknownModel(f"{variant.name}@{resolution}: the network takes images of at least {least} x {least}")
     preprocessing = variant.preprocessing
     resize = round(preprocessing.resize * resolution / preprocessing.crop)
     return replace(

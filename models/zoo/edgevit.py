@@ -144,7 +144,7 @@ class LocalGlobalLocal(nn.Module):
 
 
 class EdgeViT(nn.Module):
-    """`size` is "xxs", "xs" or "s"."""
+    """`size` is "xxs", "xs" or "s". A rest that does not fill a patch at the right and at the bottom is ignored."""
 
     def __init__(self, size: str = "xxs", num_classes: int = 1000, in_chans: int = 3) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from models.zoo.layers import ConvBNAct, PooledClassifier, SqueezeExcite, channe
 CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 REPEATS = (4, 8, 4)
 STEM = 24
+BOTTLENECK = 4  # the bottleneck has one of so many channels
 
 
 class Unit(nn.Module):
@@ -26,7 +27,7 @@ class Unit(nn.Module):
         self, in_channels: int, out_channels: int, groups: int, stride: int, first_groups: int, reduction: int | None
     ) -> None:
         super().__init__()
-        bottleneck = out_channels // 4
+        bottleneck = out_channels // BOTTLENECK
         made = out_channels if stride == 1 else out_channels - in_channels
         self.groups = groups
         self.reduce = ConvBNAct(in_channels, bottleneck, groups=first_groups)
@@ -49,8 +50,9 @@ class Unit(nn.Module):
 class ShuffleNetV1(nn.Module):
     """`width` is the paper's scale factor s; `stem` and `bias` (of the classifier) differ in the authors' release.
 
-    The very first 1x1 convolution is not grouped, because the stem has few channels. `reduction` adds
-    squeeze-and-excitation to every branch.
+    The very first 1x1 convolution is not grouped, because the stem has few channels. A scaled number of channels that
+    the groups do not divide becomes the next smaller one that they do; the paper does not say how it rounds.
+    `reduction` adds squeeze-and-excitation to every branch.
     """
 
     def __init__(
@@ -67,10 +69,10 @@ class ShuffleNetV1(nn.Module):
         super().__init__()
         if groups not in CHANNELS:
             raise ValueError(f"ShuffleNetV1 is defined for {sorted(CHANNELS)} groups, not {groups}")
-        channels = int(STEM * width) if stem is None else stem
+        channels = _scaled(STEM, width, groups) if stem is None else stem
         layers: list[nn.Module] = [ConvBNAct(in_chans, channels, 3, 2), nn.MaxPool2d(3, stride=2, padding=1)]
         for stage, repeats in enumerate(REPEATS):
-            out = int(CHANNELS[groups] * 2**stage * width)
+            out = _scaled(CHANNELS[groups] * 2**stage, width, groups, BOTTLENECK)
             for repeat in range(repeats):
                 first_groups = 1 if stage == repeat == 0 else groups
                 layers.append(Unit(channels, out, groups, 2 if repeat == 0 else 1, first_groups, reduction))
@@ -81,3 +83,9 @@ class ShuffleNetV1(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))
         return logits
+
+
+def _scaled(channels: int, width: float, groups: int, bottleneck: int = 1) -> int:
+    """`groups` divide this number of channels and, rounded down, its part 1 / `bottleneck`."""
+    wanted = range(int(channels * width), bottleneck * groups, -1)
+    return next((n for n in wanted if n % groups == n // bottleneck % groups == 0), bottleneck * groups)

@@ -74,6 +74,8 @@ class SqueezeNext(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if int(CHANNELS[0] * width) < 4:
+            raise ValueError(f"a width of {width} leaves no channel for the bottleneck of the first stage")
         kernel = 5 if v5 else 7
         layers: list[nn.Module] = [
             nn.Conv2d(in_chans, STEM, kernel, stride=2, bias=False),

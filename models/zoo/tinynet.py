@@ -11,9 +11,9 @@ from models.zoo.layers import ConvBNAct, PooledClassifier, make_divisible
 
 
 class TinyNet(nn.Module):
-    """`width` scales the stages but neither stem nor head; `depth` rounds a stage to the nearest number of layers.
+    """`width` scales the stages but not the stem, and the head only grows (width above 1).
 
-    A half rounds to the even number; no stage vanishes.
+    `depth` rounds a stage to the nearest number of layers, a half to the even number; no stage vanishes.
     """
 
     def __init__(
@@ -33,9 +33,10 @@ class TinyNet(nn.Module):
                 stride = first_stride if repeat == 0 else 1
                 layers.append(mbconv(channels, expansion, out, kernel, stride))
                 channels = out
-        layers.append(ConvBNAct(channels, HEAD, activation=nn.SiLU))
+        head = make_divisible(HEAD * max(1.0, width))
+        layers.append(ConvBNAct(channels, head, activation=nn.SiLU))
         self.features = nn.Sequential(*layers)
-        self.classifier = PooledClassifier(HEAD, num_classes, dropout)
+        self.classifier = PooledClassifier(head, num_classes, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))

@@ -34,6 +34,10 @@ def test_names_of_libraries_are_requests_of_their_own():
     ]
     assert requests[1] == LibraryRequest("torchvision", "resnet18", "pretrained")
     assert resolve(["timm:x", "timm:x"], {}) == [LibraryRequest("timm", "x")]
+    (sized,) = resolve(["timm:x@160"], {})
+    assert (sized.name, sized) == ("timm:x@160", LibraryRequest("timm", "x", resolution=160))
+    with pytest.raises(UnknownModel, match="whole number from 32 to 1024"):
+        resolve(["torchvision:resnet18@big"], {})
 
 
 def test_imagenet_weights_are_not_a_librarys():
@@ -49,6 +53,12 @@ def test_a_library_that_is_not_installed_is_told_before_anything_is_made(library
             ask(resolve([f"{library}:resnet18"], {}), store)
 
 
+def test_a_glob_needs_its_library(monkeypatch):
+    monkeypatch.setattr(recipe, "library_versions", lambda name: None)
+    with pytest.raises(ModelError, match=r"timm:mobilenet\*: timm is not installed; pip install timm"):
+        resolve(["timm:mobilenet*"], {})
+
+
 def test_a_library_that_cannot_be_imported_is_told_with_its_reason(store, tmp_path, monkeypatch):
     (tmp_path / "timm").mkdir()
     (tmp_path / "timm" / "__init__.py").write_text("raise RuntimeError('made for another torch')\n")
@@ -58,6 +68,8 @@ def test_a_library_that_cannot_be_imported_is_told_with_its_reason(store, tmp_pa
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ModelError, match=r"timm is installed but cannot be imported .*made for another torch"):
         prepare(resolve(["timm:x"], {}), store)
+    with pytest.raises(ModelError, match=r"timm:x\*: timm cannot be asked for its names: .*made for another torch"):
+        resolve(["timm:x*"], {})
 
 
 def test_a_recipe_depends_on_name_weights_and_format():
@@ -67,7 +79,8 @@ def test_a_recipe_depends_on_name_weights_and_format():
         ("onnx", "torchvision", "a", "random"),
     ]
     chosen += [("onnx", "timm", "b", "random"), ("onnx", "timm", "a", "pretrained")]
-    assert len({recipe.library_recipe(*arguments) for arguments in chosen}) == 5
+    chosen += [("onnx", "timm", "a", "random", 160)]
+    assert len({recipe.library_recipe(*arguments) for arguments in chosen}) == 6
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +105,7 @@ class TestWithTheLibraries:
         ("name", "side", "parameters", "multiply_adds"),
         [
             ("timm:mobilenetv3_small_050", 224, 1_590_000, 24e6),
-            ("torchvision:shufflenet_v2_x0_5", 224, 1_366_792, 40e6),
+            ("torchvision:shufflenet_v2_x0_5@161", 161, 1_366_792, 21.8e6),
         ],
     )
     def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
@@ -113,13 +126,37 @@ class TestWithTheLibraries:
         [
             ("timm:mobilenetv3_smal_100", "timm:mobilenetv3_small_100"),
             ("timm:mobilenetv3_small_100.none", r"timm:mobilenetv3_small_100\.lamb_in1k"),
-            ("torchvision:resnet1*", "torchvision:resnet101"),
+            ("torchvision:renset101", "torchvision:resnet101"),
             ("torchvision:fasterrcnn_resnet50_fpn", "nearest"),
         ],
     )
     def test_an_unknown_name_gets_the_nearest_ones(self, store, name, nearest):
         with pytest.raises(UnknownModel, match=nearest):
             prepare(resolve([name], {}), store)
+
+    def test_a_glob_is_every_network_that_matches(self):
+        found = resolve(["torchvision:resnet1*@192", "timm:mobilenetv3_small_0?0"], {})
+        assert [request.name for request in found] == [
+            "torchvision:resnet101@192",
+            "torchvision:resnet152@192",
+            "torchvision:resnet18@192",
+            "timm:mobilenetv3_small_050",
+        ]
+        (tagged,) = resolve(["timm:mobilenetv3_small_050.l*"], {})
+        assert tagged.name == "timm:mobilenetv3_small_050.lamb_in1k"
+        with pytest.raises(UnknownModel, match=r"timm:resnot\*: no image classifier of timm matches"):
+            resolve(["timm:resnot*"], {})
+
+    def test_a_network_made_for_one_size_is_made_for_another(self):
+        code = (
+            "from models.export import library\nfrom models.export.jobs import LibraryJob\n"
+            "job = LibraryJob(store='', model='', library='timm', network='deit_tiny_patch16_224', resolution=64,"
+            " weights='random', targets=())\n"
+            "network = library.load(job)\nprint(network.shape, network.preprocessing['crop'], "
+            "network.module.pos_embed.shape[1])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "(3, 64, 64) 64 17"  # a class token and 4 x 4 patches
 
     def test_trained_weights_come_with_their_accuracy_and_origin(self, store, tmp_path, monkeypatch):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -95,3 +95,17 @@ def test_the_preferred_figure_comes_first():
 def test_an_unknown_name_is_an_error():
     with pytest.raises(UnknownModel):
         published.facts("resnet_9000")
+
+
+def test_the_accuracy_of_a_reconstruction_is_said_to_be_the_originals():
+    accuracy = published.accuracy("igcv2_1.0")
+    assert accuracy is not None
+    assert accuracy["value"] == 70.7
+    assert accuracy["source"].endswith("(the authors' network, of which this one is a reconstruction)")
+    assert published.accuracy("mobilenet_v1_1.0")["source"] == "Howard et al. 2017, arXiv:1704.04861"
+
+
+def test_nothing_is_published_of_a_width_in_between():
+    assert published.accuracy("mobilenet_v1_0.6") is None
+    assert published.differences("shufflenet_v1_g3_0.75") == []
+    assert published.differences("shufflenet_v1_g3_0.5")

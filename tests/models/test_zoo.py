@@ -19,7 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from models.cost import multiply_adds, parameters
+from models.errors import ModelError
 from models.zoo import catalog
+from models.zoo.shufflenet_v1 import ShuffleNetV1
 
 DATA = Path(__file__).parent / "data"
 with (DATA / "zoo_counts.csv").open(newline="") as file:
@@ -121,3 +123,59 @@ def test_classes_and_channels_can_be_chosen(name):
 @pytest.mark.parametrize("name", [variant.name for variant in catalog.VARIANTS if variant.default])
 def test_small_images_pass(name):
     assert build(name)(torch.zeros(1, 3, 32, 32, device="meta")).shape == (1, 1000)
+
+
+# Counted in torchvision (mobilenet_v2, mnasnet_b1), timm (mobilenet_v3, mnasnet_a1, ghostnet) and pytorchcv.
+WIDTHS = (
+    ("mobilenet_v1_0.35", 765_881),
+    ("mobilenet_v1_0.6", 1_783_497),
+    ("mobilenet_v2_0.6", 2_217_000),
+    ("mobilenet_v2_0.9", 3_141_800),
+    ("mobilenet_v2_1.8", 9_361_448),
+    ("mobilenet_v3_large_0.6", 3_097_016),
+    ("mobilenet_v3_small_1.25", 3_205_384),
+    ("shufflenet_v1_g1_0.25", 209_746),
+    ("shufflenet_v1_g3_0.75", 1_238_266),
+    ("shufflenet_v1_g3_1.25", 2_600_710),
+    ("mnasnet_a1_0.9", 3_476_064),
+    ("mnasnet_b1_0.9", 3_924_624),
+    ("ghostnet_0.7", 3_477_156),
+    ("igcv3_d_0.6", 2_223_852),
+)
+
+
+@pytest.mark.parametrize(("name", "params"), WIDTHS)
+def test_widths_between_the_listed_ones_count_as_elsewhere(name, params):
+    network = build(name)
+    assert parameters(network) == params
+    assert network(torch.zeros(1, 3, 161, 161, device="meta")).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("width", [0.1, 0.25, 0.5, 0.6, 1.1])
+def test_groups_divide_every_width_of_shufflenet_v1(groups, width):
+    with torch.device("meta"):
+        network = ShuffleNetV1(groups, width, num_classes=1, in_chans=4).eval()
+    assert network(torch.zeros(1, 4, 33, 33, device="meta")).shape == (1, 1)
+
+
+def test_arguments_take_the_place_of_the_variants_own():
+    assert parameters(build("efficientnet_b0", width=2.0, depth=3.1)) == parameters(build("efficientnet_b7"))
+    assert parameters(build("mobilenet_v2_1.0", width=0.6)) == parameters(build("mobilenet_v2_0.6"))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("efficientnet_b0", {"width": 0}, "width must be from 0.1 to 10.0, not 0"),
+        ("efficientnet_b0", {"depth": float("nan")}, "depth must be from 0.1 to 10.0, not nan"),
+        ("mobilenet_v2_1.0", {"num_classes": 0}, "must be 1 or more, not 0 and 3"),
+        ("mobilenet_v2_1.0", {"in_chans": -1}, "must be 1 or more, not 1000 and -1"),
+        ("dicenet_1.0", {"width": 0.6}, r"dicenet_1\.0: there is no such network \(.*0\.2, 0\.5, 0\.75"),
+        ("espnetv2_0.75", {}, r"espnetv2_0\.75: there is no such network \(a width of 0\.75 leaves 24 channels"),
+        ("squeezenext_23_0.1", {}, "a width of 0.1 leaves no channel"),
+    ],
+)
+def test_numbers_that_make_no_network_are_refused(name, arguments, message):
+    with pytest.raises(ModelError, match=message):
+        models.create(name, **arguments)

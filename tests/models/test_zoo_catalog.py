@@ -49,6 +49,35 @@ def test_a_resolution_out_of_bounds_is_refused(resolution):
         catalog.get(f"mobilenet_v1_1.0@{resolution}")
 
 
+@pytest.mark.parametrize(("name", "least"), [("inception_v3", 75), ("alexnet", 63), ("alexnet_2012", 67)])
+def test_images_of_which_a_network_would_leave_nothing_are_refused(name, least):
+    assert catalog.get(f"{name}@{least}").resolution == least
+    with pytest.raises(UnknownModel, match=f"images of at least {least} x {least}"):
+        catalog.select(f"{name}@{least - 1}")
+
+
+def test_a_name_may_carry_a_width_that_is_not_listed():
+    variant = catalog.get("mobilenet_v2_0.60@160")
+    assert (variant.name, variant.resolution, variant.default) == ("mobilenet_v2_0.6@160", 160, False)
+    assert variant.arguments == {"width": 0.6}
+    assert catalog.select("mobilenet_v2_0.6") == [catalog.get("mobilenet_v2_0.6")]
+    assert catalog.get("mobilenet_v2_1") == catalog.get("mobilenet_v2_1.0")
+    assert catalog.get("shufflenet_v1_g3_0.75").arguments == {"groups": 3, "width": 0.75}
+    assert catalog.get("shufflenet_v1_g3_0.5").arguments["stem"] == 12  # listed, as released
+
+
+@pytest.mark.parametrize("text", ["0", "0.05", "10.5", "99.9999"])
+def test_a_width_out_of_bounds_is_refused(text):
+    with pytest.raises(UnknownModel, match=f"the width must be from 0.1 to 10.0, not {text}"):
+        catalog.get(f"mobilenet_v1_{text}")
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v2_0.75", "dicenet_0.6", "efficientnet_b0_1.1", "mobilenet_v1_-1"])
+def test_a_width_where_only_those_of_a_table_are_defined_is_unknown(name):
+    with pytest.raises(UnknownModel, match="nearest"):
+        catalog.get(name)
+
+
 @pytest.mark.parametrize("ask", [catalog.get, catalog.select, models.create])
 def test_an_unknown_name_lists_the_nearest(ask):
     with pytest.raises(UnknownModel, match=r"'mobilnet_v2_1\.0'; nearest: mobilenet_v2_1\.0, .*`bench models`"):
