@@ -18,14 +18,15 @@ class Unavailable(Exception):
     """The packages cannot be had here; the message says why."""
 
 
-def paths(folder: Path) -> list[str]:
-    """What a PYTHONPATH needs so that both can be imported; fetches them into `folder` at most once."""
+def paths(folder: Path, packages: tuple[str, ...] = PACKAGES) -> list[str]:
+    """What a PYTHONPATH needs so that all can be imported; fetches them into `folder` at most once."""
+    names = [package.partition("==")[0] for package in packages]
     try:
-        for package in ("timm", "torchvision"):
-            importlib.metadata.version(package)
+        for name in names:
+            importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        if not (folder / "torchvision").is_dir():
-            _fetch(folder)
+        if not all((folder / name).is_dir() for name in names):
+            _fetch(folder, packages)
         return [str(OPERATORS), str(folder)]
     return []
 
@@ -45,9 +46,11 @@ def importable(folder: Path) -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, packages: tuple[str, ...]) -> None:
     # Their dependencies would bring another PyTorch; the converters' environment already has what is really imported.
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run([*command, "--target", str(folder), *PACKAGES], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--upgrade", "--target", str(folder), *packages], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise Unavailable(f"{' and '.join(PACKAGES)} cannot be installed: {done.stderr.strip()[-200:]}")
+        raise Unavailable(f"{' and '.join(packages)} cannot be installed: {done.stderr.strip()[-200:]}")
