@@ -105,7 +105,7 @@ class TestWithTheLibraries:
         ("name", "side", "parameters", "multiply_adds"),
         [
             ("timm:mobilenetv3_small_050", 224, 1_590_000, 24e6),
-            ("torchvision:shufflenet_v2_x0_5@161", 161, 1_366_792, 21.8e6),
+            ("torchvision:shufflenet_v2_x0_5@161", 161, 1_366_792, 25.7e6),
         ],
     )
     def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
