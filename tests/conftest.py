@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import settings
 
@@ -18,10 +17,6 @@ from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.sshd import serving
 
-# How long an example takes on a busy machine says nothing.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
-
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -30,10 +25,19 @@ settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of one file to one worker, and to a single one all that fetch packages."""
+    for item in items:
+        if not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """`bench` in an empty folder."""
-    return Bench(tmp_path)
+    """`bench` in an empty folder, with device locks of its own: other tests and runs do not wait for it."""
+    (tmp_path / "tmp").mkdir()
+    return Bench(tmp_path, {"TMPDIR": str(tmp_path / "tmp")})
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from models.artifacts import ArtifactStore
 from tests.rigs.bench import Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 
+pytestmark = pytest.mark.xdist_group("packages")
+
 MACHINE = platform.machine()
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 Member = tuple[tarfile.TarInfo, bytes]
@@ -151,8 +153,6 @@ def test_a_cut_archive_is_told(tmp_path: Path) -> None:
 
 
 def test_a_hostile_archive_as_a_user_meets_it(bench: Bench) -> None:
-    (bench.folder / "tmp").mkdir()
-    bench.environment["TMPDIR"] = str(bench.folder / "tmp")
     pack(bench.folder / "evil.tar.gz", file("../../x"))
     said = bench("devices", "setup", "local", "--interpreter", "evil.tar.gz", expect=1)
     assert "local: not set up\n  evil.tar.gz is refused: its member '../../x' leads out of it\n" in said.stdout

@@ -23,6 +23,8 @@ from models.artifacts import ArtifactStore
 from tests.rigs.bench import ROOT, Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 
+pytestmark = pytest.mark.xdist_group("packages")
+
 SMALL = ("onnxruntime", "tflite")
 
 

@@ -30,13 +30,6 @@ ROW_FIELDS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def own_locks(bench: Bench, tmp_path: Path) -> None:
-    """Tests must not wait for a benchmark that runs on this machine."""
-    (tmp_path / "tmp").mkdir()
-    bench.environment["TMPDIR"] = str(tmp_path / "tmp")
-
-
 def only_run(bench: Bench) -> Path:
     (folder,) = (bench.workspace / "runs").iterdir()
     return folder
@@ -302,7 +295,7 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--models", "mobilenet_v2_1.1"), "mobilenet_v2_1.0"),
+        (("--models", "mobilenet_v2-1.0"), "mobilenet_v2_1.0"),
         (("--models", "nothing.onnx"), "no such file"),
         (("--models", "broken.onnx"), "not an ONNX file"),
         (("--models", "empty.tflite"), "the file is empty"),
