@@ -21,7 +21,7 @@ class Record:
     folder: str
     command: list[str]
     site: str
-    at: str = ""
+    at: str = field(default="", compare=False)
     python: str = ""
     own_python: bool = True
     versions: dict[str, str] = field(default_factory=dict)
