@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +27,12 @@ settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of one file to one worker, and to a single one all that fetch packages."""
-    for item in items:
-        if not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+@pytest.fixture
+def fetching_packages() -> Iterator[None]:
+    """Held by tests that may install or fetch packages: neither apt nor what is kept of them takes two at a time."""
+    with (Path(tempfile.gettempdir()) / "edgebench-tests.lock").open("wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from models.artifacts import ArtifactStore
 from tests.rigs.bench import Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 
-pytestmark = pytest.mark.xdist_group("packages")
+pytestmark = pytest.mark.usefixtures("fetching_packages")
 
 MACHINE = platform.machine()
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"

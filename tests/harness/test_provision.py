@@ -23,7 +23,7 @@ from models.artifacts import ArtifactStore
 from tests.rigs.bench import ROOT, Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 
-pytestmark = pytest.mark.xdist_group("packages")
+pytestmark = pytest.mark.usefixtures("fetching_packages")
 
 SMALL = ("onnxruntime", "tflite")
 

@@ -12,7 +12,7 @@ from tests.rigs.adbd import AdbServer
 from tests.rigs.arm64 import make_phone, make_pi, need_arm64, phone_over_adb, pi_over_ssh
 from tests.rigs.provisioning import CACHE, restart_tiny
 
-pytestmark = [pytest.mark.xdist_group("packages"), pytest.mark.arm64, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("fetching_packages"), pytest.mark.arm64, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)
