@@ -42,11 +42,14 @@ def advice(device: Device, probe: Probe) -> list[str]:
     problem = power_problem(device, probe.telemetry)
     if problem:
         found.append(problem)
-    elif device.transport == "adb" or device.power_mode:
-        pass  # on a phone only root can set it
-    elif isinstance(governor, list) and governor != ["performance"]:
+    elif _may_choose_governor(device) and isinstance(governor, list) and governor != ["performance"]:
         named = ", ".join(map(str, governor))
         found.append(f"the governor is {named}: latencies swing less with performance (cpupower frequency-set)")
     if thermal.hottest(probe.telemetry) is None and device.max_temperature_c is not None:
         found.append("no temperature can be read, so max_temperature_c changes nothing")
     return found
+
+
+def _may_choose_governor(device: Device) -> bool:
+    """On a phone only root can set it, and a power mode in devices.toml is a choice already."""
+    return device.transport != "adb" and device.power_mode is None

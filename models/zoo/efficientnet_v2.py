@@ -62,7 +62,9 @@ def round_to_eight(value: float) -> int:
 def _v2(
     rows: tuple[Row, ...], stem: int, width: float, depth: float, num_classes: int, in_chans: int, dropout: float
 ) -> EfficientNet:
-    return EfficientNet(width, depth, num_classes, in_chans, dropout, rows, FUSED, stem, round_to_eight)
+    return EfficientNet(
+        width, depth, num_classes, in_chans, dropout, rows=rows, fused=FUSED, stem=stem, rounded=round_to_eight
+    )
 
 
 def efficientnet_v2_b(
