@@ -160,8 +160,12 @@ def session(workspace: Workspace, name: str, fields: dict[str, str | int], sourc
     return Session(workspace, device, ("onnxruntime",), files, Manners(reason="perf", token=name, wait_s=20))
 
 
-def ssh_fields(server: Sshd, workspace: Workspace, root: Path) -> dict[str, str | int]:
+def trust(server: Sshd, workspace: Workspace) -> None:
+    """Make the server known; once, before several threads read it."""
     workspace.known_hosts.write_bytes((server.client / ".ssh" / "known_hosts").read_bytes())
+
+
+def ssh_fields(server: Sshd, root: Path) -> dict[str, str | int]:
     where = {"transport": "ssh", "host": server.address, "port": server.port, "root": str(root)}
     return {**where, "identity_file": str(server.identity)}
 
@@ -177,7 +181,9 @@ def test_a_second_run_with_fifty_artifacts(
     for source in sources:
         source.write_bytes(os.urandom(1 << 20))
     if kind == "ssh":
-        fields = ssh_fields(request.getfixturevalue("server"), workspace, tmp_path / "there")
+        server = request.getfixturevalue("server")
+        trust(server, workspace)
+        fields = ssh_fields(server, tmp_path / "there")
     else:
         adb, phone = request.getfixturevalue("adb_server"), request.getfixturevalue("phone")
         serial = adb.connect(phone)
@@ -201,11 +207,12 @@ def test_twelve_devices_at_once(server: Sshd, tmp_path: Path, benchmark: Any) ->
     source.write_bytes(os.urandom(1 << 20))
     workspace = Workspace(tmp_path / "workspace")
     workspace.root.mkdir()
+    trust(server, workspace)
     agent = bundle.build()
     rounds = iter(range(100))
 
     def ours(root: Path) -> None:
-        opened = session(workspace, root.name, ssh_fields(server, workspace, root), [source])
+        opened = session(workspace, root.name, ssh_fields(server, root), [source])
         opened.open()
         opened.close()
 
