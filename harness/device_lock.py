@@ -28,6 +28,7 @@ class DeviceLock:
         self._path = path
         self._reason = reason
         self._token = token
+        self._timeout_s = timeout_s
         self._lease_s = LEASE_TIMEOUTS * timeout_s
         self._stream: Stream | None = None
         self._released = threading.Event()
@@ -67,11 +68,12 @@ class DeviceLock:
                 raise ConnectError("the device's lock was lost: this host was not heard of for too long")
 
     def release(self) -> None:
-        """Give the device back. Idempotent."""
+        """Give the device back and wait until its holder has let it go, which `close` would kill. Idempotent."""
         self._released.set()
         if self._stream is not None:
             with suppress(TransportError):
                 self._stream.write(b"end\n")
+                self._stream.read_line(self._timeout_s)  # it says nothing more, and ends
             self._stream.close()
             self._stream = None
 

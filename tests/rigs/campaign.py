@@ -141,7 +141,7 @@ class Campaign:
             assert all(row["verdict"] in {"valid", "unstable"} for row in found), found
 
     def _check_locks(self) -> None:
-        # What came over a stalled connection waits for its end: the proxy ends those after two minutes, as TCP would.
+        # What came over a stalled connection waits for its end, which the proxy brings about.
         deadline = time.monotonic() + LIMIT_S + 30
         while (left := self.processes("agent-")) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+# How long a stalled connection lasts; then it is reset, as a server's keep-alive would do at last.
+_STALL_S = 120.0
+
 
 @dataclass
 class Faults:
     """What happens to the bytes that the client sends; may be changed while they flow.
 
     `delay_s` before each piece in both directions; at most `bytes_per_s` to the server; a reset after `cut_after`
-    bytes; nothing goes on in either direction after `stall_after` bytes, while the connections stay open.
+    bytes; nothing goes on in either direction after `stall_after` bytes, while the connections stay open for two
+    minutes more.
     """
 
     delay_s: float = 0.0
@@ -88,12 +92,12 @@ class FaultProxy:
             while data := source.recv(16384):
                 time.sleep(faults.delay_s + (len(data) / faults.bytes_per_s if up and faults.bytes_per_s else 0))
                 self.sent += len(data) if up else 0
-                if faults.cut_after is not None and self.sent > faults.cut_after:
+                stalled = faults.stall_after is not None and self.sent > faults.stall_after
+                if stalled:
+                    time.sleep(_STALL_S)  # a daemon thread's sleep
+                if stalled or (faults.cut_after is not None and self.sent > faults.cut_after):
                     _reset(source)
                     _reset(sink)
-                    return
-                if faults.stall_after is not None and self.sent > faults.stall_after:
-                    threading.Event().wait(120)  # whoever waits here is a daemon thread
                     return
                 sink.sendall(data)
         with suppress(OSError):
