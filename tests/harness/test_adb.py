@@ -17,6 +17,7 @@ from harness.transports import base
 from harness.transports.adb import AdbTransport
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.proxy import between
+from tests.rigs.waiting import wait_until_ended
 
 
 def python(code: str) -> list[str]:
@@ -24,21 +25,6 @@ def python(code: str) -> list[str]:
 
 
 SLEEP = python("import time; print('up', flush=True); time.sleep(60)")
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_ended(pid: int) -> None:
-    for _ in range(200):
-        if not is_running(pid):
-            return
-        time.sleep(0.02)
-    pytest.fail(f"{pid} still runs")
 
 
 def test_exit_codes_and_streams(adb_transport: AdbTransport) -> None:
@@ -67,8 +53,8 @@ def test_what_it_reads_and_prints_may_be_large(adb_transport: AdbTransport) -> N
 def test_run_that_takes_too_long_is_killed_there(adb_transport: AdbTransport, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    with pytest.raises(CommandTimeout, match=r"did not end within 0\.5 s"):
-        adb_transport.run(python(code), timeout_s=0.5)
+    with pytest.raises(CommandTimeout, match=r"did not end within 2 s"):
+        adb_transport.run(python(code), timeout_s=2)
     wait_until_ended(int(note.read_text()))
 
 
@@ -128,7 +114,7 @@ def test_close_from_another_thread_ends_the_reading(adb_transport: AdbTransport)
     threading.Timer(0.2, adb_transport.close).start()
     begun = time.monotonic()
     assert stream.read_line(30) is None
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45
     assert stream.close().exit_code is None
     with pytest.raises(ConnectError, match=r"is closed"):
         adb_transport.run(["true"], timeout_s=5)
@@ -151,7 +137,7 @@ def test_a_device_that_goes_away_in_mid_command(adb_transport: AdbTransport, pho
     with pytest.raises(ConnectError, match=r"went away while a command ran there; now: "):
         stream.read_line(30)
     assert stream.close().exit_code is None
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 45
     if fault == "reboot":  # and is worked with again
         assert adb_transport.run(["echo", "back"], timeout_s=9).stdout == b"back\n"
 
@@ -168,7 +154,7 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     with pytest.raises(ConnectError, match=r"went away while a command ran there; now: .* does not answer"):
         stream.read_line(0.3)
     stream.close()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45
     monkeypatch.setattr("harness.transports.adb.SETTLE_S", 0.2)
     monkeypatch.setattr("harness.transports.adb_server._CONNECT_S", 0.5)
     with pytest.raises(ConnectError, match=r"no answer within 0.5 s|is offline"):

@@ -19,6 +19,7 @@ from models.artifacts import ArtifactStore
 from results.records import Case, Profile, Restart
 from tests.rigs.adbd import Phone
 from tests.rigs.bench import add_tiny
+from tests.rigs.waiting import wait_until
 
 QUICK = Profile(
     name="quick",
@@ -83,13 +84,8 @@ def target(adb_transport: AdbTransport, store: ArtifactStore, tmp_path: Path) ->
 def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     """No agent outlives its test."""
     yield
-    for _ in range(100):
-        if subprocess.run(
-            ["pgrep", "-f", f"{tmp_path}/phone/agent"], stdout=subprocess.DEVNULL, check=False
-        ).returncode:
-            return
-        time.sleep(0.1)
-    pytest.fail("an agent still runs")
+    agents = ["pgrep", "-f", f"{tmp_path}/phone/agent"]
+    wait_until(lambda: subprocess.run(agents, stdout=subprocess.DEVNULL, check=False).returncode)
 
 
 def measure_and(
@@ -100,11 +96,10 @@ def measure_and(
     thread = threading.Thread(target=lambda: made.append(agent.restart(target, profile, 0, 0)))
     before = len(phone.device.log)
     thread.start()
-    while len(phone.device.log) == before:
-        time.sleep(0.02)
+    wait_until(lambda: len(phone.device.log) > before)
     time.sleep(0.7)
     fault()
-    thread.join(30)
+    thread.join(60)
     assert made, "the restart did not end"
     return made[0]
 
@@ -170,7 +165,7 @@ def test_closing_the_transport_ends_the_restart(
 ) -> None:
     begun = time.monotonic()
     assert measure_and(agent, target("fake"), phone, agent.transport.close).outcome == "failed"
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45
 
 
 def test_a_slow_link_measures_the_same(agent: AgentOnDevice, target: Callable[..., Target], phone: Phone) -> None:

@@ -97,7 +97,7 @@ def test_a_push_to_a_device_that_hangs(
     begun = time.monotonic()
     with pytest.raises(TransferError, match=r"nothing moved for 2 s"):
         adb_transport.push(large, there)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 45
     assert not Path(there).exists()
     phone.faults.stalled = False
     adb_transport.push(large, there)

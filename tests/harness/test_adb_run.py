@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,14 +33,6 @@ def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
     return make_host(tmp_path, adb_server, phone.serial)
 
 
-def wait_for_a_restart(host: Bench, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not any(path.read_text().count("\n") > 1 for path in host.workspace.glob("runs/*/journal.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, tmp_path: Path) -> None:
     (row,) = host.rows("run", "--device", "phone", "--models", "tiny.onnx", "--backends", "onnxruntime")
     assert (row["device"], row["n_restarts"]) == ("phone", 2)
@@ -56,7 +46,7 @@ def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, t
 
 def test_a_phone_that_reboots_in_mid_run_is_measured_on(host: Bench, phone: Phone, tmp_path: Path) -> None:
     process = host.start("run", *FAKE, "--threads", "1,2", "--json")
-    wait_for_a_restart(host, process)
+    host.wait_for_restarts(1, process)
     phone.reboot()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stdout + stderr
@@ -114,7 +104,7 @@ def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: 
     with Phone(Device(asks_for_key=True)) as phone:
         host = make_host(tmp_path, adb_server, phone.serial)
         process = host.start("run", *FAKE, "--reconnect", "1", "--json")
-        wait_for_a_restart(host, process)
+        host.wait_for_restarts(1, process)
         phone.device.keys.clear()
         phone.device.accepts_new_keys = False
         phone.unplug()

@@ -155,7 +155,7 @@ def test_it_ends_when_the_host_is_gone(agent: Path, request_for: Callable[..., d
         if b'"verified"' in line:
             break
     process.stdin.close()
-    assert process.wait(timeout=5) == 3
+    assert process.wait(timeout=30) == 3
     process.stdout.close()
     assert process.stderr
     process.stderr.close()
@@ -166,7 +166,7 @@ def test_it_gives_up_by_itself_when_an_inference_hangs(agent: Path, request_for:
     begun = time.monotonic()
     events = talk(agent, request)
     assert events[-1]["event"] == "verified"
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 45
 
 
 def test_probe_tells_system_backends_and_missing_files(agent: Path) -> None:

@@ -73,18 +73,6 @@ def document(bench: Bench) -> RunDocument:
     return journal.read(max((bench.workspace / "runs").iterdir()))
 
 
-def wait_for_restarts(bench: Bench, runs: int, count: int, process: subprocess.Popen[str]) -> None:
-    """Wait until the journal of the run after the first `runs` has that many restarts."""
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        journals = sorted(bench.workspace.glob("runs/*/journal.jsonl"))[runs:]
-        if journals and len(journals[0].read_text().splitlines()) > count:
-            return
-        time.sleep(0.1)
-    pytest.fail("no restarts")
-
-
 def finish(process: subprocess.Popen[str], expect: int = 0) -> tuple[list[dict[str, Any]], str]:
     """Return the rows and what was said."""
     stdout, stderr = process.communicate(timeout=600)
@@ -121,7 +109,7 @@ def test_it_is_set_up_and_runs_all_three_runtimes(pi: Machine, said: dict[str, A
 def test_a_power_cut_loses_nothing(pi: Machine, bench: Bench) -> None:
     runs = len(list(bench.workspace.glob("runs/*")))
     process = bench.start(*FAKE, "--reconnect", "120")
-    wait_for_restarts(bench, runs, 1, process)
+    bench.wait_for_restarts(1, process, earlier_runs=runs)
     kept = document(bench).restarts
     pi.cut_power()
     pi.power_on()
@@ -135,7 +123,7 @@ def test_a_power_cut_loses_nothing(pi: Machine, bench: Bench) -> None:
 def test_a_device_that_stays_off_is_finished_by_resume(pi: Machine, bench: Bench) -> None:
     runs = len(list(bench.workspace.glob("runs/*")))
     process = bench.start(*FAKE, "--reconnect", "2")
-    wait_for_restarts(bench, runs, 1, process)
+    bench.wait_for_restarts(1, process, earlier_runs=runs)
     pi.cut_power()
     _, told = finish(process, expect=GAPS)
     assert "pi is offline" in told

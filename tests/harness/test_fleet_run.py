@@ -31,6 +31,7 @@ from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.clock import Clock
 from tests.rigs.proxy import FaultProxy, between
 from tests.rigs.sshd import Sshd, marked, serving
+from tests.rigs.waiting import wait_until
 
 FAKE = ("--models", "tiny.onnx", "--backends", "fake")
 LONG = (*FAKE, "--threads", "1,2,3")  # six restarts
@@ -74,23 +75,9 @@ def document(bench: Bench) -> RunDocument:
     return journal.read(folder)
 
 
-def wait_for_restarts(bench: Bench, count: int, process: subprocess.Popen[str], device: str = "box") -> None:
-    """Wait until that many restarts of a device are in the journal."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        journals = list(bench.workspace.glob("runs/*/journal.jsonl"))
-        lines = journals[0].read_text().splitlines() if journals else []
-        cases = {case["case_id"] for case in json.loads(lines[0])["cases"] if case["device"] == device} if lines else ()
-        if sum(any(f'"{case}"' in line for case in cases) for line in lines[1:]) >= count:
-            return
-        time.sleep(0.02)
-    pytest.fail("no restarts")
-
-
 def finish(process: subprocess.Popen[str], expect: int = 0) -> tuple[str, str]:
     try:
-        stdout, stderr = process.communicate(timeout=90)
+        stdout, stderr = process.communicate(timeout=120)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # says where every thread is
         pytest.fail("\n".join(process.communicate()))
@@ -101,15 +88,14 @@ def finish(process: subprocess.Popen[str], expect: int = 0) -> tuple[str, str]:
 
 def measuring(server: Sshd, besides: set[int]) -> int:
     """Return the process that measures on the device now."""
-    running = server.home / ".cache" / "edgebench" / "lock.running"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def other() -> int:
         with suppress(OSError, ValueError, KeyError):
-            pid = int(json.loads(running.read_text())["pid"])
-            if pid not in besides:
-                return pid
-        time.sleep(0.02)
-    pytest.fail("no measurement")
+            pid = int(json.loads((server.home / ".cache/edgebench/lock.running").read_text())["pid"])
+            return 0 if pid in besides else pid
+        return 0
+
+    return wait_until(other)
 
 
 def rows(stdout: str) -> dict[str, dict[str, Any]]:
@@ -140,7 +126,7 @@ def test_cut_connections_lose_nothing(tmp_path: Path, server: Sshd, proxy: Fault
     bench = host(tmp_path / "host", server, proxy.port)
     process = bench.start("run", "--device", "box", *LONG, "--reconnect", "10", "--json")
     for count in (1, 3):
-        wait_for_restarts(bench, count, process)
+        bench.wait_for_restarts(count, process, device="box")
         proxy.cut()
     stdout, stderr = finish(process)
     assert rows(stdout)["box"]["n_restarts"] == 2
@@ -157,7 +143,7 @@ def test_a_bad_link(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
 def test_a_device_that_stays_away_is_offline_and_resume_finishes(tmp_path: Path, server: Sshd) -> None:
     bench = host(tmp_path / "host", server, server.port)
     process = bench.start("run", "--device", "box,local", *LONG, "--reconnect", "1.5", "--json")
-    wait_for_restarts(bench, 1, process)
+    bench.wait_for_restarts(1, process, device="box")
     server.stop()
     stdout, stderr = finish(process, expect=3)
     found = rows(stdout)
@@ -177,7 +163,7 @@ def test_a_device_that_is_off_from_the_beginning(tmp_path: Path, server: Sshd) -
     (row,) = bench.rows("run", "--device", "box", *FAKE, expect=2)
     assert row["verdict"] == "offline"
     assert "nothing listens on port" in row["reason"]
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 45
 
 
 def test_two_hosts_take_turns(tmp_path: Path, server: Sshd) -> None:
@@ -202,14 +188,11 @@ def test_two_hosts_take_turns(tmp_path: Path, server: Sshd) -> None:
 def test_a_host_that_ends_leaves_nothing_and_resumes(tmp_path: Path, server: Sshd, number: int) -> None:
     bench = host(tmp_path / "host", server, server.port)
     process = bench.start("run", "--device", "box", *LONG)
-    wait_for_restarts(bench, 2, process)
+    bench.wait_for_restarts(2, process, device="box")
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
-    deadline = time.monotonic() + 10
-    while server.processes("agent-") and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not server.processes("agent-")
+    wait_until(lambda: not server.processes("agent-"))
     assert [row["n_restarts"] for row in bench.rows("run", "--resume", "last", "--wait", "5")] == [2, 2, 2]
 
 
@@ -217,7 +200,7 @@ def test_a_vanished_host_s_lock_ends_with_its_lease(tmp_path: Path, server: Sshd
     one = host(tmp_path / "one", server, proxy.port, timeout_s=1.0)
     other = host(tmp_path / "other", server, server.port)
     first = one.start("run", "--device", "box", *LONG, "--reconnect", "60")
-    wait_for_restarts(one, 1, first)
+    one.wait_for_restarts(1, first, device="box")
     proxy.faults.stall_after = 0  # the server is not told that the host is gone
     first.kill()
     first.communicate()
@@ -229,7 +212,7 @@ def test_a_host_key_that_changes_in_mid_run(tmp_path: Path, server: Sshd) -> Non
     bench = host(tmp_path / "host", server, server.port)
     keys = {path: path.read_bytes() for path in (server.folder / "host", server.folder / "host.pub")}
     process = bench.start("run", "--device", "box", *FAKE, "--json")
-    wait_for_restarts(bench, 1, process)
+    bench.wait_for_restarts(1, process, device="box")
     before = finished(bench)
     server.change_host_key()
     stdout, stderr = finish(process, expect=3)
@@ -255,7 +238,7 @@ def test_a_disk_that_is_full_or_read_only(tmp_path: Path, server: Sshd, small_di
     assert "No space left on device; make room there, or name another folder with root = " in row["reason"]
     filler.unlink()
     process = bench.start("run", "--resume", "last", "--json")
-    wait_for_restarts(bench, 2, process)  # the first never was
+    bench.wait_for_restarts(2, process, device="box")  # the first never was
     with filler.open("wb") as file, suppress(OSError):
         file.write(bytes(65 << 20))  # while the last restart is measured: it needs no room
     assert rows(finish(process)[0])["box"]["n_restarts"] == 2
@@ -296,7 +279,7 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, server: Sshd) -> None:
     bench.environment.update(clock.environment)
     process = bench.start("run", "--device", "box", *FAKE, "--threads", "1,2", "--json")
     for count, offset in ((1, 3600), (2, -86_400)):
-        wait_for_restarts(bench, count, process)
+        bench.wait_for_restarts(count, process, device="box")
         clock.jump(offset)
     stdout, _ = finish(process)
     assert rows(stdout)["box"]["n_restarts"] == 2
@@ -304,7 +287,7 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, server: Sshd) -> None:
     assert {restart.outcome for restart in restarts} == {"ok"}
     assert all(0 < restart.wall_ns < 60e9 and max(restart.samples_ns) < 10e9 for restart in restarts)
     begun = [datetime.fromisoformat(restart.started_at) for restart in restarts]
-    assert (max(begun) - min(begun)).total_seconds() > 86_400  # the clock did jump
+    assert (max(begun) - min(begun)).total_seconds() > 43_200  # the clock did jump
     assert (server.home / ".cache/edgebench/lock").read_text() == ""
 
 

@@ -39,18 +39,6 @@ def document(bench: Bench) -> RunDocument:
     return journal.read(only_run(bench))
 
 
-def wait_for_restarts(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    """Wait until that many restarts are in the journal of the only run in `folder`."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        journals = list(folder.glob("runs/*/journal.jsonl"))
-        if journals and journals[0].read_bytes().count(b"\n") > count:
-            return
-        time.sleep(0.01)
-    pytest.fail("no restarts")
-
-
 def test_an_own_model_under_three_runtimes(bench: Bench) -> None:
     bench.copy_model("onnx")
     bench.copy_model("tflite")
@@ -136,7 +124,7 @@ def test_kill_9_loses_at_most_the_restart_in_flight_and_resume_goes_on(bench: Be
     bench.copy_model("onnx")
     process = bench.start("run", *FAKE, "--profile", "standard", "--threads", "1,2", "--seed", "7")
     try:
-        wait_for_restarts(bench.workspace, 2, process)
+        bench.wait_for_restarts(2, process)
     finally:
         process.kill()
         process.communicate()
@@ -168,9 +156,9 @@ def test_resuming_a_finished_run_measures_nothing(bench: Bench) -> None:
 def test_an_interrupt_says_how_to_go_on(bench: Bench, number: int) -> None:
     bench.copy_model("onnx")
     process = bench.start("run", *FAKE, "--profile", "standard")
-    wait_for_restarts(bench.workspace, 1, process)
+    bench.wait_for_restarts(1, process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"bench run --resume {only_run(bench).name}" in stderr
     assert "Traceback" not in stderr
@@ -193,7 +181,7 @@ def test_half_a_line_in_the_journal_is_passed_over_and_cut_off(bench: Bench) -> 
 def test_two_runs_at_once_take_turns_and_both_finish(bench: Bench) -> None:
     bench.copy_model("onnx")
     first = bench.start("run", *FAKE, "--profile", "standard")
-    wait_for_restarts(bench.workspace, 1, first)
+    bench.wait_for_restarts(1, first)
     second = bench.start("run", *FAKE)
     outputs = [process.communicate(timeout=120) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs

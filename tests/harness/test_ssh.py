@@ -32,6 +32,7 @@ from harness.transports.base import MAX_STDERR_BYTES
 from harness.transports.ssh import SshTransport
 from tests.rigs.proxy import FaultProxy, between
 from tests.rigs.sshd import Sshd, free_port, make_key, serving
+from tests.rigs.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +154,7 @@ def test_something_else_listens_there(server: Sshd, said: bytes, capfd: pytest.C
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="is it the right port"):
             SshTransport(server.login(port=listener.getsockname()[1], timeout_s=1.0))
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 45
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -236,11 +237,7 @@ def test_time_outs_end_what_runs(server: Sshd) -> None:
         with pytest.raises(CommandTimeout, match=r"no answer within 0\.5 s"):
             stream.read_line(0.5)
         assert stream.close().exit_code is None
-        for _ in range(100):
-            if not server.processes("1234"):
-                return
-            time.sleep(0.05)
-    pytest.fail("the command still runs")
+        wait_until(lambda: not server.processes("1234"))
 
 
 def test_floods_are_bounded(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +263,7 @@ def test_closing_from_another_thread_ends_a_read(server: Sshd) -> None:
         with pytest.raises(ConnectError, match="is closed"):
             stream.read_line(60)
         stream.close()
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 45
         with pytest.raises(ConnectError):
             connected.run(["true"], timeout_s=5)
 
@@ -330,11 +327,7 @@ def test_a_server_that_allows_one_session_a_connection(tmp_path: Path) -> None:
             assert connected.run(["echo", "besides"], timeout_s=20).stdout == b"besides\n"
             with pytest.raises(CommandTimeout):
                 connected.run(["sleep", "1234"], timeout_s=0.5)
-        for _ in range(100):
-            if not server.processes():
-                return
-            time.sleep(0.05)
-    pytest.fail("processes are left")
+        wait_until(lambda: not server.processes())
 
 
 def test_a_server_that_allows_no_session(tmp_path: Path) -> None:
@@ -421,7 +414,7 @@ def test_a_stalled_push_ends_in_time(server: Sshd, proxy: FaultProxy, tmp_path: 
     begun = time.monotonic()
     with server.transport(port=proxy.port, timeout_s=1.0) as connected, pytest.raises(ConnectError, match="was lost"):
         connected.push(blob(tmp_path / "source", 16 << 20), PurePosixPath(tmp_path / "target"))
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45
 
 
 def test_a_slow_push_arrives(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
@@ -465,13 +458,13 @@ def test_a_lost_connection_is_no_end_of_the_output(server: Sshd, proxy: FaultPro
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="was lost"):
             stream.read_line(60)
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 45
         assert stream.close().exit_code is None
 
 
 def test_silence_of_a_living_device_is_no_loss(server: Sshd) -> None:
-    with server.transport(timeout_s=0.5) as connected:
-        assert connected.run(["sh", "-c", "sleep 2.5; echo done"], timeout_s=20).stdout == b"done\n"
+    with server.transport(timeout_s=1.0) as connected:
+        assert connected.run(["sh", "-c", "sleep 4; echo done"], timeout_s=20).stdout == b"done\n"
 
 
 def test_a_slow_link(server: Sshd, proxy: FaultProxy) -> None:
@@ -483,13 +476,8 @@ def test_a_slow_link(server: Sshd, proxy: FaultProxy) -> None:
 def test_no_process_of_a_session_is_left(server: Sshd) -> None:
     with server.transport() as connected:
         connected.stream(["cat"], stdin=b"")
-        time.sleep(0.3)
-        assert server.processes("cat")
-    for _ in range(100):
-        if not server.processes():
-            return
-        time.sleep(0.05)
-    pytest.fail("processes are left")
+        wait_until(lambda: server.processes("cat"))
+    wait_until(lambda: not server.processes())
 
 
 def test_the_watch_has_the_documented_default() -> None:
@@ -501,7 +489,7 @@ def test_sending_a_little_is_no_sign_of_life(server: Sshd, proxy: FaultProxy) ->
         stream = connected.stream(["sleep", "1234"], stdin=b"")
         proxy.faults.stall_after = 0
         begun = time.monotonic()
-        while connected._connection.is_alive and time.monotonic() - begun < 10:
+        while connected._connection.is_alive and time.monotonic() - begun < 30:
             with suppress(ConnectError):
                 stream.write(b"\n")
             time.sleep(0.2)

@@ -15,6 +15,7 @@ from harness.transports import Transport
 from harness.transports import base as transports_base
 from harness.transports.fake import FakeTransport
 from harness.transports.local import LocalTransport
+from tests.rigs.waiting import wait_until_ended
 
 
 def echo(_command: Sequence[str], stdin: bytes) -> Iterator[bytes | None]:
@@ -85,7 +86,7 @@ def test_run_that_takes_too_long_is_killed() -> None:
     begun = time.monotonic()
     with pytest.raises(CommandTimeout):
         LocalTransport().run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 45
 
 
 def test_a_command_that_does_not_exist() -> None:
@@ -118,12 +119,4 @@ def test_closing_ends_grandchildren_too(tmp_path: Path) -> None:
     stream = LocalTransport().stream([sys.executable, "-c", code], stdin=b"")
     grandchild = int(stream.read_line(20) or 0)
     stream.close()
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return
-        if state == "Z":
-            return
-        time.sleep(0.05)
-    pytest.fail("the grandchild still runs")
+    wait_until_ended(grandchild)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -28,6 +26,7 @@ from tests.rigs.adbd.device import Device
 from tests.rigs.bench import ROOT
 from tests.rigs.sshd import free_port, make_key
 from tests.rigs.sysfs import write_pi
+from tests.rigs.waiting import wait_for_ssh
 
 CACHE = ROOT / ".bench-cache" / "arm64"
 TOOLS = {"qemu-aarch64-static": "qemu-user-static", "mmdebstrap": "mmdebstrap", "arch-test": "arch-test"}
@@ -200,7 +199,7 @@ def pi_over_ssh(machine: Arm64, folder: Path) -> Iterator[SshTransport]:
         command = machine.command(["/usr/sbin/sshd", "-D", "-e"], network=True)
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for_banner(server, port, folder / "log")
+        wait_for_ssh(server, "127.0.0.1", port, folder / "log")
         address = ssh_address.resolve("127.0.0.1", port=port, user="root", identity_file=str(client))
         transport = SshTransport(Login("pi", address, folder / "known_hosts", "bench devices add pi", _START_S))
         try:
@@ -210,20 +209,6 @@ def pi_over_ssh(machine: Arm64, folder: Path) -> Iterator[SshTransport]:
     finally:
         server.kill()  # takes the whole process namespace with it
         server.wait()
-
-
-def wait_for_banner(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait until an SSH server greets; an open port alone may be the emulator's."""
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as connection:
-                if connection.recv(64).startswith(b"SSH-2.0"):
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(log.read_text())
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from harness.transports.ssh import SshTransport
 from harness.transports.ssh_connection import Login
 from tests.rigs import arm64
 from tests.rigs.sshd import free_port, make_key
+from tests.rigs.waiting import wait_for_ssh
 
 TOOLS = {
     "qemu-system-aarch64": "qemu-system-arm",
@@ -96,7 +97,7 @@ class Machine:
         # setpriv: it ends with this process however that ends
         command = ["setpriv", "--pdeathsig", "KILL", *self._command(memory_mib), "-rtc", f"base={clock}"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        arm64.wait_for_banner(self._process, self.port, self.log)
+        wait_for_ssh(self._process, "127.0.0.1", self.port, self.log)
 
     def _command(self, memory_mib: int) -> Sequence[str]:
         machine = ("-M", "virt", "-cpu", arm64.CPU, "-smp", "2", "-m", str(memory_mib), "-accel", "tcg,thread=multi")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.artifacts import Artifact, ArtifactStore, TensorSpec
+from tests.rigs.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "data"
 ROOT = DATA.parent.parent
@@ -70,6 +71,21 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def wait_for_restarts(
+        self, count: int, process: subprocess.Popen[str], *, device: str | None = None, earlier_runs: int = 0
+    ) -> None:
+        """Wait until `process` has written down that many restarts, those of one device where one is named."""
+
+        def are_there() -> bool:
+            journals = sorted(self.workspace.glob("runs/*/journal.jsonl"))[earlier_runs:]
+            header, *restarts = (journals[0].read_text().splitlines() if journals else []) or [""]
+            if device and header:
+                cases = [case["case_id"] for case in json.loads(header)["cases"] if case["device"] == device]
+                restarts = [line for line in restarts if any(f'"{case}"' in line for case in cases)]
+            return len(restarts) >= count
+
+        wait_until(are_there, process, limit_s=300)
 
     def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end and check its exit code; it may never print a traceback."""

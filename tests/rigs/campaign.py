@@ -18,10 +18,9 @@ import pytest
 
 from results import journal
 from tests.rigs.bench import Bench
-from tests.rigs.proxy import FaultProxy, Faults
+from tests.rigs.proxy import STALL_S, FaultProxy, Faults
+from tests.rigs.waiting import LIMIT_S, wait_until
 
-# No fault takes a run longer than this to get over; the rigs' time-outs add up to less.
-LIMIT_S = 120.0
 _AGAIN = ("--reconnect", "20", "--wait", "30", "--patience", "5")
 _RESTARTS = 2  # of each case, in the quick profile
 
@@ -142,10 +141,7 @@ class Campaign:
 
     def _check_locks(self) -> None:
         # What came over a stalled connection waits for its end, which the proxy brings about.
-        deadline = time.monotonic() + LIMIT_S + 30
-        while (left := self.processes("agent-")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not left, [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
+        wait_until(lambda: not self.processes("agent-"), limit_s=LIMIT_S + STALL_S)
         for path in self.locks():
             with path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,22 +159,15 @@ def run_over_a_bad_link(bench: Bench, arguments: Sequence[str], proxy: FaultProx
     proxy.change(Faults(cut_after=30_000, **slow))
     process = bench.start("run", *arguments, "--reconnect", "20", "--patience", "5")
     for following in (Faults(stall_after=30_000, **slow), Faults(**slow)):
-        _wait(lambda: proxy.sent > 30_000)
+        wait_until(lambda: proxy.sent > 30_000, process)
         proxy.change(following)
-    _wait(lambda: any(path.read_text().count("\n") > 1 for path in bench.workspace.glob("runs/*/journal.jsonl")))
+    bench.wait_for_restarts(1, process)
     proxy.stall()
     _, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     assert stderr.count("trying again") >= 2, stderr  # the last may be met by a command that has a second try itself
     (folder,) = (bench.workspace / "runs").iterdir()
     assert [restart.outcome for restart in journal.read(folder).restarts] == ["ok"] * _RESTARTS
-
-
-def _wait(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def asked_for() -> tuple[int, int]:

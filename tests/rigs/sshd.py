@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from harness.transports import ssh_address
 from harness.transports.ssh import SshTransport
 from harness.transports.ssh_connection import Login
+from tests.rigs.waiting import wait_for_ssh
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _MARK = "EDGEBENCH_RIG"
@@ -114,20 +114,7 @@ class Sshd:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait_for_banner()
-
-    def _wait_for_banner(self) -> None:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            assert self._process is not None
-            assert self._process.poll() is None, (self.folder / "log").read_text()
-            try:
-                with socket.create_connection((self.address, self.port), 0.5) as connection:
-                    if connection.recv(64).startswith(b"SSH-2.0"):
-                        return
-            except OSError:
-                time.sleep(0.01)
-        pytest.fail("sshd does not answer")
+        wait_for_ssh(self._process, self.address, self.port, self.folder / "log")
 
     def login(self, *, port: int | None = None, timeout_s: float = 5.0) -> Login:
         """How the client reaches it; through a proxy at `port`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.rigs.adbd import AdbServer, Device, Phone
+from tests.rigs.waiting import wait_until
 
 
 def test_a_shell_keeps_streams_and_exit_code_apart(adb_server: AdbServer, phone: Phone) -> None:
@@ -85,11 +86,7 @@ def test_a_new_computer_is_accepted_or_not(adb_server: AdbServer, accepts: bool,
 def test_a_phone_that_says_nothing_is_offline(adb_server: AdbServer, phone: Phone) -> None:
     phone.faults.offline = True
     threading.Thread(target=adb_server.client, args=("connect", phone.serial), daemon=True).start()
-    for _ in range(200):
-        if f"{phone.serial}\toffline" in adb_server.client("devices").stdout:
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not become offline")
+    wait_until(lambda: f"{phone.serial}\toffline" in adb_server.client("devices").stdout)
 
 
 def test_a_reboot_ends_what_runs_and_comes_back(adb_server: AdbServer, phone: Phone) -> None:

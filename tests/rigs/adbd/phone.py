@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from tests.rigs.adbd.device import Device, Faults
 from tests.rigs.adbd.files import Files
 from tests.rigs.adbd.shells import Shells, forward
 from tests.rigs.adbd.wire import Connection, Pipe, Service
+from tests.rigs.waiting import wait_until
 
 REBOOT_S = 0.3
 
@@ -164,12 +164,13 @@ class AdbServer:
             self._process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return self
-            time.sleep(0.01)
-        raise TimeoutError(f"the adb server does not listen on port {self.port}: see {self.home / 'server.log'}")
+        wait_until(self._listens)
+        return self
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def __exit__(
         self, _kind: type[BaseException] | None, _exc: BaseException | None, _tb: TracebackType | None
@@ -187,10 +188,5 @@ class AdbServer:
     def connect(self, phone: Phone, state: str = "device") -> str:
         """Make the phone known and wait for its state; returns its serial."""
         self.client("connect", phone.serial)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            listed = dict(line.split("\t") for line in self.client("devices").stdout.splitlines() if "\t" in line)
-            if listed.get(phone.serial) == state:
-                return phone.serial
-            time.sleep(0.02)
-        raise TimeoutError(f"{phone.serial} did not become {state!r}; the server lists {listed}")
+        wait_until(lambda: f"{phone.serial}\t{state}" in self.client("devices").stdout.splitlines())
+        return phone.serial
