@@ -15,6 +15,8 @@ from pathlib import Path
 from harness.errors import DeviceBusy, WorkspaceError
 
 _POLL_S = 0.2
+# Any user may write a lock's file, so it is read as text and cut short.
+_MAX_BYTES = 4096
 
 
 def folder() -> Path:
@@ -43,8 +45,10 @@ def hold(
         os.ftruncate(handle, 0)
         owner = {"pid": os.getpid(), "user": _user(), "reason": reason, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.pwrite(handle, json.dumps(owner).encode(), 0)
-        yield
-        os.ftruncate(handle, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -52,12 +56,18 @@ def hold(
 def holder(name: str) -> str | None:
     """Return who holds the lock `name`, None when nobody does. Takes no lock itself."""
     try:
-        content = (folder() / f"{name}.lock").read_bytes()
+        handle = os.open(folder() / f"{name}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        content = os.pread(handle, _MAX_BYTES, 0)
         os.kill(int(json.loads(content)["pid"]), 0)
     except PermissionError:
         pass  # another user's
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
+    finally:
+        os.close(handle)
     return _said(content)
 
 
@@ -84,7 +94,7 @@ def _acquire(handle: int, deadline: float, on_wait: Callable[[str], None], stopp
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = _owner(handle)
+            owner = _said(os.pread(handle, _MAX_BYTES, 0))
             if time.monotonic() >= deadline or stopping():
                 return owner
             if not told:
@@ -99,12 +109,8 @@ def _busy(name: str, owner: str) -> str:
     return f"device {name} is in use by {owner}"
 
 
-def _owner(handle: int) -> str:
-    """Say who holds the lock. Any user may have written the file, so it is read as text and cut short."""
-    return _said(os.pread(handle, 4096, 0))
-
-
 def _said(content: bytes) -> str:
+    """Say who holds the lock."""
     try:
         owner = json.loads(content)
         said = f"{owner['reason']} (pid {owner['pid']}, {owner['user']}, since {owner['since']})"

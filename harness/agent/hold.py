@@ -84,7 +84,7 @@ def holder(path: str) -> Dict[str, Any]:
         os.kill(int(held["pid"]), 0)
     except PermissionError:
         pass  # another user's
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return {}
     return _busy(held, over=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -95,14 +94,31 @@ def test_two_devices_do_not_wait_for_each_other() -> None:
 
 
 def test_what_stands_in_a_foreign_lock_file_is_only_text() -> None:
-    with locks.hold("pi", "me", wait_s=0):
+    other = holder("pi")
+    try:
         path = locks.folder() / "pi.lock"
         path.write_bytes(b'{"reason": "\\u001b[2J", "pid": 1, "user": "x", "since": "y"}')
-        handle = os.open(path, os.O_RDWR)
-        assert "\x1b" not in locks._owner(handle)
+        with pytest.raises(DeviceBusy, match=r"in use by \[2J \(pid 1, x, since y\)"), locks.hold("pi", "me", wait_s=0):
+            pass
+        assert locks.holder("pi") == "[2J (pid 1, x, since y)"
         path.write_bytes(b"\xff\xfe{")
-        assert locks._owner(handle) == "another run"
-        os.close(handle)
+        with pytest.raises(DeviceBusy, match="in use by another run"), locks.hold("pi", "me", wait_s=0):
+            pass
+    finally:
+        end(other, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"pid": "x"}', '{"pid": 1e999}', f'{{"pid": {10**30}}}'])
+def test_a_lock_file_that_names_no_process_is_nobodys(content: str) -> None:
+    with locks.hold("pi", "me", wait_s=0):
+        (locks.folder() / "pi.lock").write_text(content)
+        assert locks.holder("pi") is None
+
+
+def test_a_lock_given_up_by_an_error_is_nobodys() -> None:
+    with pytest.raises(KeyError), locks.hold("pi", "me", wait_s=0):
+        raise KeyError
+    assert locks.holder("pi") is None
 
 
 def on_device(folder: Path, token: str) -> DeviceLock:
