@@ -40,9 +40,9 @@ class Completed:
 class Stream(ABC):
     """A running command whose standard output is read line by line. Its standard input stays open until `close`."""
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Write more to the command's standard input. Raises ConnectError; a command that has ended reads nothing."""
-        raise NotImplementedError
 
     @abstractmethod
     def read_line(self, timeout_s: float) -> bytes | None:
@@ -90,4 +90,4 @@ class Transport(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let the device go. Idempotent."""
+        """Let the device go, from any thread: commands end, no further one starts (ConnectError). Idempotent."""

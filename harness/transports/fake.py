@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from harness.errors import CommandTimeout, TransferError
+from harness.errors import CommandTimeout, ConnectError, TransferError
 from harness.transports.base import Completed, Stream, Transport
 
 # Gets the command and its standard input; yields lines of standard output. An exception it raises is the transport's,
@@ -19,6 +19,7 @@ class FakeTransport(Transport):
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.files: dict[PurePosixPath, bytes] = {}
+        self._closed = False
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         stream = self.stream(command, stdin=stdin)
@@ -28,6 +29,8 @@ class FakeTransport(Transport):
         return Completed(0, b"".join(lines), b"")
 
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
+        if self._closed:
+            raise ConnectError("the device was let go")
         return FakeStream(self.handler(command, stdin))
 
     def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
@@ -42,7 +45,7 @@ class FakeTransport(Transport):
         target.write_bytes(self.files[source])
 
     def close(self) -> None:
-        pass
+        self._closed = True
 
 
 class FakeStream(Stream):

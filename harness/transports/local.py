@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ class LocalTransport(Transport):
 
     def __init__(self) -> None:
         self._streams: set[LocalStream] = set()
+        self._guard = threading.Lock()
+        self._closed = False
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         with _start(command, subprocess.PIPE) as process:
@@ -35,9 +38,13 @@ class LocalTransport(Transport):
         return Completed(_exit_code(process), stdout, stderr[-MAX_STDERR_BYTES:], _signal(process))
 
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
-        self._streams = {running for running in self._streams if running.is_open}
         opened = LocalStream(command, stdin)
-        self._streams.add(opened)
+        with self._guard:
+            self._streams = {opened, *(running for running in self._streams if running.is_open)}
+            is_closed = self._closed
+        if is_closed:  # by another thread, which could not end this one
+            opened.close()
+            raise ConnectError("this machine was let go")
         return opened
 
     def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
@@ -67,7 +74,10 @@ class LocalTransport(Transport):
 
     def close(self) -> None:
         """End what still runs; whoever reads from it sees the end of the output."""
-        for running in self._streams:
+        with self._guard:
+            self._closed = True
+            streams = self._streams
+        for running in streams:
             running.kill()
 
 
@@ -83,6 +93,7 @@ class LocalStream(Stream):
         self._buffer = bytearray()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
+        self._tail = b""
         self.write(stdin)
 
     def write(self, data: bytes) -> None:

@@ -70,9 +70,11 @@ def test_a_missing_file_is_a_transfer_error(transport: Transport, tmp_path: Path
         transport.pull(PurePosixPath(tmp_path / "nothing"), tmp_path / "target")
 
 
-def test_close_is_idempotent(transport: Transport) -> None:
+def test_nothing_starts_on_a_device_that_was_let_go(transport: Transport) -> None:
     transport.close()
     transport.close()
+    with pytest.raises(ConnectError):
+        transport.stream(CAT, stdin=b"")
 
 
 def test_silence_is_a_timeout() -> None:
