@@ -125,6 +125,8 @@ def run(
     from harness.plan import PROFILES
     from models.selection import parse_input_shapes, resolve
 
+    if resumed is not None and dry_run:
+        raise click.UsageError("--dry-run tells the plan of a new run, --resume goes on with one: take one of them")
     workspace = shared.open_workspace()
     known = shared.load_fleet()
     with Display() as display:

@@ -294,6 +294,7 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
         (("--threads", "0"), "between 1 and 1024"),
         (("--threads", "two"), "not a list of numbers"),
         (("--resume", "yesterday"), "no run is called 'yesterday'"),
+        (("--resume", "last", "--dry-run"), "--dry-run tells the plan of a new run"),
         (("--profile", "fast"), "'fast' is not one of"),
         (("--input-shape", "x"), "expected NAME=SIZE"),
     ],
