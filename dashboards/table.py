@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards import wording
+from dashboards.wording import clean
 from results.pareto import Standing, standings
 from results.records import Row, Verdict
 
@@ -42,7 +43,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
     for line in reasons(rows) + fallbacks(rows):
         console.print(line, soft_wrap=True, highlight=False)
     for words in _legend(rows):
-        console.print(Text(words, style="dim"), soft_wrap=True, highlight=False)
+        console.print(Text(clean(words), style="dim"), soft_wrap=True, highlight=False)
 
 
 def make_tables(rows: Sequence[Row], width: int) -> list[Table]:
@@ -90,11 +91,6 @@ def fallbacks(rows: Sequence[Row]) -> list[Text]:
         Text.assemble(("fell back", "yellow"), clean(f" {device}: {'; '.join(names)}: {fallback}"))
         for (device, fallback), names in found.items()
     ]
-
-
-def clean(text: str) -> str:
-    """The text without control characters, which could move the cursor or repaint the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 _COLUMNS = (
@@ -152,5 +148,5 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     marks = ", ".join(text for kind, text in kinds.items() if any(accuracy.kind == kind for accuracy in known))
     lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]
     if known:
-        lines.append(clean(f"Accuracy is {metrics}: {marks}."))
+        lines.append(f"Accuracy is {metrics}: {marks}.")
     return lines + wording.notices(rows)

@@ -14,6 +14,11 @@ FEW_RESTARTS = 5
 """Below this many restarts a 95 % interval covers clearly less (see results.statistics.interval)."""
 
 
+def clean(text: str) -> str:
+    """The text without control characters, which could move the cursor or repaint the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def configuration(row: Row) -> str:
     """Everything that tells apart two rows of one model on one device."""
     options = "".join(f", {key}={value}" for key, value in sorted(row.options.items()))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import check, devices, models, provisioning, report, results, run
-from harness.cli.shared import INTERRUPTED
+from harness.cli.shared import INTERRUPTED, say
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -33,7 +33,7 @@ for command in (check.check, provisioning.setup, provisioning.clean):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 a failed case, 2 bad input or infrastructure, 130 interrupted."""
+    """Run the command and exit; docs/cli.md lists the codes."""
     logging.basicConfig(level=logging.WARNING, format="bench: %(message)s")
     sys.exit(_exit_code(arguments))
 
@@ -57,6 +57,6 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
         if not isinstance(exc, USER_ERRORS):
             raise
-        click.echo(f"bench: {exc}", err=True)
+        say(f"bench: {exc}", err=True)
         return exc.exit_code
     return result if isinstance(result, int) else 0

@@ -102,14 +102,14 @@ def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list
 
 
 def _print(answer: dict[str, Any]) -> None:
-    click.echo(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
+    shared.say(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
     if not answer["usable"]:
         for step in answer["works"]:
-            click.echo(f"  works: {step}")
+            shared.say(f"  works: {step}")
     for label, value in _facts(answer):
-        click.echo(f"  {label:<13} {value}")
+        shared.say(f"  {label:<13} {value}")
     for line in answer.get("advice", ()):
-        click.echo(f"  to do: {line}")
+        shared.say(f"  to do: {line}")
 
 
 def _facts(answer: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dashboards.table import clean
+from dashboards.wording import clean
 from harness.cli import shared
 from harness.runner import Run, Settings
 

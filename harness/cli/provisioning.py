@@ -109,7 +109,7 @@ def clean(context: click.Context, names: tuple[str, ...], wait: float, as_json: 
         shared.print_json(devices=answers)
     else:
         for answer in answers:
-            click.echo(f"{answer['name']}: {'; '.join(answer['problems']) or 'removed ' + answer['removed']}")
+            shared.say(f"{answer['name']}: {'; '.join(answer['problems']) or 'removed ' + answer['removed']}")
     context.exit(0 if all(answer["done"] for answer in answers) else 1)
 
 
@@ -153,20 +153,20 @@ def _connected(workspace: Workspace, device: Device) -> Iterator[Transport]:
 
 
 def _say(name: str) -> Callable[[str], None]:
-    return lambda message: click.echo(f"{name}: {message}", err=True)
+    return lambda message: shared.say(f"{name}: {message}", err=True)
 
 
 def _print(answer: dict[str, Any]) -> None:
     if "python" in answer:
         whose = "its own" if answer["own_python"] else "brought"
-        click.echo(f"{answer['name']}: Python {answer['python']} ({whose}) on {answer['machine']}")
+        shared.say(f"{answer['name']}: Python {answer['python']} ({whose}) on {answer['machine']}")
         for name, version in answer["backends"].items():
-            click.echo(f"  {name}: {version or 'not there'}")
+            shared.say(f"  {name}: {version or 'not there'}")
         size = answer["pushed_bytes"] / 1e6
-        click.echo(
+        shared.say(
             f"  pushed: {', '.join(answer['pushed'])} ({size:.0f} MB)" if answer["pushed"] else "  pushed: nothing"
         )
     else:
-        click.echo(f"{answer['name']}: not set up")
+        shared.say(f"{answer['name']}: not set up")
     for problem in answer["problems"]:
-        click.echo(f"  {problem}")
+        shared.say(f"  {problem}")

@@ -82,7 +82,7 @@ def documents(workspace: Workspace, runs: Iterable[str]) -> Iterable[RunDocument
         try:
             yield journal.read(workspace.run_folder(run))
         except ResultsError as exc:
-            click.echo(f"bench: left out: {exc}", err=True)
+            say(f"bench: left out: {exc}", err=True)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -95,6 +95,13 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made = Console(stderr=stderr, highlight=False, width=160)
     return made
+
+
+def say(message: str, *, err: bool = False) -> None:
+    """Print a line; what a device or a foreign file says in it is not trusted with the terminal."""
+    from dashboards.wording import clean
+
+    click.echo(clean(message), err=err)
 
 
 def print_json(**fields: Any) -> None:

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from dashboards.table import clean, print_table
-from dashboards.wording import milliseconds
+from dashboards.table import print_table
+from dashboards.wording import clean, milliseconds
 from results.records import Row, Verdict
 from results.summary import rows
 from tests.results.factory import make_row, make_run
@@ -81,10 +81,10 @@ def test_what_fell_back_and_aggregates_are_marked_and_explained() -> None:
 
 
 def test_names_neither_style_nor_steer_the_terminal() -> None:
-    text = printed(
-        [make_row("[red]x[/red]\x1b[2J\r\n", verdict=Verdict.FAILED, reason="\x1b]0;title\x07")], terminal=False
-    )
+    failed = make_row("[red]x[/red]\x1b[2J\r\n", verdict=Verdict.FAILED, reason="\x1b]0;title\x07")
+    text = printed([failed, make_row("unchecked\x1b[2J", verified=False)], terminal=False)
     assert "[red]x[/red]" in text
+    assert "no reference: unchecked [2J" in text
     assert "\x1b" not in text
     assert "\x07" not in text
     assert clean("a\x00b\u202ec") == "a b c"

@@ -11,6 +11,7 @@ from harness.advice import advice
 from harness.errors import ConnectError
 from harness.fleet import Device
 from harness.protocol import Probe
+from tests.rigs.bench import Bench
 
 
 class Agent:
@@ -71,3 +72,13 @@ def test_advice() -> None:
         assert words in text
     well = Probe(event="probe", system={"python": "3.11.7"}, backends={}, missing=[], telemetry={})
     assert advice(Device(name="box", transport="ssh"), well) == []
+
+
+def test_a_device_that_is_checked_does_not_steer_the_terminal(bench: Bench) -> None:
+    python = bench.folder / "python"
+    python.write_text("#!/bin/sh\nprintf 'no\\rPython\\033]0;title\\007 here\\n' >&2\nexit 1\n")
+    python.chmod(0o755)
+    (bench.folder / "devices.toml").write_text(f'[devices.box]\ntransport = "local"\npython = "{python}"\n')
+    said = bench("devices", "check", "box", expect=1).stdout
+    assert "Python ]0;title  here" in said
+    assert not {"\r", "\x1b", "\x07"} & set(said)
