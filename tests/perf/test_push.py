@@ -1,4 +1,4 @@
-"""What pushes cost on the loopback, beside bare clients. Figures on standard output (`-s`)."""
+"""What pushes cost beside bare clients, on the loopback and on a link of known speed. Figures with `-s`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,24 +23,44 @@ from harness.transports.adb import AdbTransport
 from harness.workspace import Workspace
 from models.artifacts import file_sha256
 from tests.rigs.adbd import AdbServer, Phone
+from tests.rigs.netns import linked
 from tests.rigs.sshd import Sshd
 
 pytestmark = pytest.mark.perf
 
 MIB = 64
+GIGABIT = 940  # of a gigabit Ethernet's thousand, what is left to the payload
 DEVICES = 12
 ARTIFACTS = 50
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
+@contextmanager
+def serving_files(folder: Path, **where: Any) -> Iterator[Sshd]:
     """A server without a forced command, since that would also force SFTP away."""
-    made = Sshd(tmp_path / "server", options=["Subsystem sftp internal-sftp"])
+    made = Sshd(folder, options=["Subsystem sftp internal-sftp"], **where)
     made.stop()
     made.options = [line for line in made.options if not line.startswith("ForceCommand")]
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with serving_files(tmp_path / "server") as made:
+        yield made
+
+
+@pytest.fixture(params=[0, GIGABIT], ids=["loopback", "gigabit"])
+def server_on_a_link(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sshd]:
+    """On the loopback, and behind a link of its own."""
+    if not request.param:
+        yield request.getfixturevalue("server")
+        return
+    with linked() as network:
+        network.limit(request.param)
+        with serving_files(tmp_path / "server", address=network.address, wrap=network.wrap) as made:
+            yield made
 
 
 def seconds(work: Callable[[], Any], times: int = 7) -> list[float]:
@@ -73,8 +94,9 @@ def compare(name: str, found: Sequence[float], ours: Sequence[float]) -> None:
     print(f"{name} {rate(found)}: ours is at {best:.0%} of it (median {median:.0%})")
 
 
-def test_first_push_over_ssh_beside_bare_clients(server: Sshd, tmp_path: Path, benchmark: Any) -> None:
+def test_first_push_over_ssh_beside_bare_clients(server_on_a_link: Sshd, tmp_path: Path, benchmark: Any) -> None:
     """The bare clients use a connection that is open already, as ours does."""
+    server = server_on_a_link
     source, there = tmp_path / "source", tmp_path / "there"
     source.write_bytes(os.urandom(MIB << 20))
     sha256 = file_sha256(source)

@@ -49,6 +49,11 @@ class Network:
         rule = ("-m", "statistic", "--mode", "random", "--probability", str(part), "-j", "DROP")
         _call(*self.wrap, "iptables", "-I", "INPUT", *rule)
 
+    def limit(self, megabits_per_s: int) -> None:
+        """Let no more than that through to the device."""
+        rate = ("rate", f"{megabits_per_s}mbit", "burst", "512kb", "latency", "20ms")
+        _call("tc", "qdisc", "replace", "dev", f"{self.name}a", "root", "tbf", *rate)
+
     def heal(self) -> None:
         """Let everything pass again."""
         _call(*self.wrap, "iptables", "-F")
