@@ -143,7 +143,14 @@ def load(path: Path | None) -> dict[str, Device]:
     """
     if path is None:
         return {LOCAL.name: LOCAL}
-    text = _read(path)
+    devices = parse(path, read(path))
+    if not devices:
+        raise ConfigError(f'{path}: no devices; add a table like [devices.local] with transport = "local"')
+    return devices
+
+
+def parse(path: Path, text: str) -> dict[str, Device]:
+    """Return name -> device of the text of a devices.toml, which may have none. Raises ConfigError like `load`."""
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
@@ -154,8 +161,10 @@ def load(path: Path | None) -> dict[str, Device]:
             f"{path}:{_line_of(text, (unknown[0],))}: unknown field {unknown[0]!r}; devices stand in [devices.NAME]"
         )
     tables = tree.get("devices", {})
-    if not isinstance(tables, dict) or not tables:
-        raise ConfigError(f'{path}: no devices; add a table like [devices.local] with transport = "local"')
+    if not isinstance(tables, dict):
+        raise ConfigError(
+            f"{path}:{_line_of(text, ('devices',))}: devices stand in tables of their own: [devices.NAME]"
+        )
     return {name: _device(path, text, name, table) for name, table in tables.items()}
 
 
@@ -204,7 +213,8 @@ def _unknown(fleet: dict[str, Device], word: str) -> str:
     return f"no device is called {word!r}; {hint}There are: {', '.join(fleet)}"
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Return the text of a devices.toml. Raises ConfigError."""
     try:
         content = path.read_bytes()
     except OSError as exc:

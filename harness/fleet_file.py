@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness import fleet
 from harness.errors import ConfigError
+from results.errors import ResultsError
+from results.files import write_file
 
 _HEADER = "# The fleet: one table a device; the fields stand in docs/cli.md.\n"
 _LOCAL = '\n[devices.local]\ntransport = "local"\n'
@@ -16,7 +17,7 @@ _LOCAL = '\n[devices.local]\ntransport = "local"\n'
 
 def add(path: Path, name: str, fields: Mapping[str, str | int]) -> None:
     """Append the table of a new device, to a new file beside that of this machine. Raises ConfigError."""
-    text = _read(path) if path.exists() else _HEADER + _LOCAL
+    text = fleet.read(path) if path.exists() else _HEADER + _LOCAL
     table = [f"[devices.{_key(name)}]", *(f"{key} = {_value(value)}" for key, value in fields.items())]
     _write(path, text.rstrip("\n") + "\n\n" + "\n".join(table) + "\n")
 
@@ -26,7 +27,7 @@ def forget(path: Path, name: str) -> None:
 
     Raises ConfigError.
     """
-    lines = _read(path).splitlines(keepends=True)
+    lines = fleet.read(path).splitlines(keepends=True)
     start = rf"\s*\[\s*devices\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*"
     head, below = re.compile(start + r"\]"), re.compile(start + r"\.")
     begin = next((number for number, line in enumerate(lines) if head.match(line)), None)
@@ -50,24 +51,10 @@ def _value(value: str | int) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path} cannot be read: {exc}") from exc
-
-
 def _write(path: Path, text: str) -> None:
     """Put the new text in place once it is known to be right: the old file stays when it is not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fleet.parse(path, text)
     try:
-        temporary.write_text(text, encoding="utf-8")
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o777)
-        if "[devices" in text:
-            fleet.load(temporary)
-        temporary.replace(path)
-    except OSError as exc:
-        raise ConfigError(f"{path} cannot be written: {exc.strerror}") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_file(path, text.encode())
+    except ResultsError as exc:
+        raise ConfigError(str(exc)) from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from results.errors import ResultsError
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace `path` by the content in one step: a neighboring file, flushed to the disk, then renamed over it."""
+    """Replace `path` by the content in one step: a neighboring file, flushed to the disk, then renamed over it.
+
+    A file that is replaced leaves its permissions. Raises ResultsError.
+    """
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("xb") as stream:
+            if path.exists():
+                os.fchmod(stream.fileno(), stat.S_IMODE(path.stat().st_mode))
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -150,5 +150,5 @@ def forget(name: str) -> None:
     fleet_file.forget(path, device.name)
     if device.transport == "ssh":
         address = device.login(None).address
-        known_hosts.remove(shared.open_workspace().known_hosts, [address.key_name])
+        known_hosts.remove(shared.open_workspace().known_hosts, address.key_name)
     click.echo(f"{device.name} is forgotten")

@@ -7,7 +7,6 @@ import binascii
 import fnmatch
 import hashlib
 import hmac
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import paramiko
 
 from harness.errors import HostKeyChanged, HostKeyUnknown, WorkspaceError
+from results.errors import ResultsError
+from results.files import write_file
 
 FILE_NAME = "known_hosts"
 _SYSTEM = Path("/etc/ssh/ssh_known_hosts")
@@ -100,13 +101,12 @@ def add(own: Path, name: str, key: paramiko.PKey) -> None:
     _write(own, [*kept, f"{name} {key.get_name()} {key.get_base64()}"])
 
 
-def remove(own: Path, names: Sequence[str]) -> int:
-    """Take servers out of the workspace's file; return how many lines went. Raises WorkspaceError."""
+def remove(own: Path, name: str) -> None:
+    """Take a server out of the workspace's file. Raises WorkspaceError."""
     lines = _lines(own)
-    kept = [line for line in lines if line.split(" ")[0] not in names]
-    if len(kept) != len(lines):
+    kept = [line for line in lines if line.split(" ")[0] != name]
+    if kept != lines:
         _write(own, kept)
-    return len(lines) - len(kept)
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -131,9 +131,6 @@ def _lines(path: Path) -> list[str]:
 
 def _write(path: Path, lines: Sequence[str]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        temporary.write_text("".join(f"{line}\n" for line in lines))
-        temporary.replace(path)
-    except OSError as exc:
-        raise WorkspaceError(f"{path} cannot be written: {exc.strerror}") from exc
+        write_file(path, "".join(f"{line}\n" for line in lines).encode())
+    except ResultsError as exc:
+        raise WorkspaceError(str(exc)) from exc

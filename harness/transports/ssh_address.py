@@ -49,7 +49,7 @@ def resolve(
     if "proxycommand" in known and "proxyjump" not in known and jump is None:
         raise ConnectError(f"~/.ssh/config has a ProxyCommand for {host}, which bench does not run; use ProxyJump")
     name = str(known.get("hostname", host))
-    number = port or int(known.get("port", PORT))
+    number = port or _port(host, str(known.get("port", PORT)))
     files = [identity_file] if identity_file else known.get("identityfile", [])
     jumps = jump or str(known.get("proxyjump", ""))
     return Address(
@@ -60,6 +60,12 @@ def resolve(
         jumps=tuple(part.strip() for part in jumps.split(",") if part.strip() and part.strip() != "none"),
         key_name=str(known.get("hostkeyalias") or key_name(name, number)),
     )
+
+
+def _port(host: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 0 < int(text) < 65536:
+        raise ConnectError(f"~/.ssh/config has the Port {text!r} for {host}: it must be a number from 1 to 65535")
+    return int(text)
 
 
 def key_name(host: str, port: int) -> str:

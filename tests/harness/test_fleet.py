@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import fleet
+from harness import fleet, fleet_file
 from harness.errors import ConfigError, UnknownDevice
 from tests.rigs.bench import ROOT
 
@@ -56,7 +56,7 @@ def test_fields(tmp_path: Path) -> None:
         ("[devices.a\n", "line 1"),
         ('[device.a]\ntransport = "local"\n', ":1: unknown field 'device'"),
         ("", "no devices"),
-        ("devices = 3\n", "no devices"),
+        ("devices = 3\n", ":1: devices stand in tables like"),
         ("[devices]\na = 3\n", ":2: devices.a must be a table"),
         ("[devices.a]\nthreads = [1]\n", ":1: devices.a.transport: this field is missing"),
         (
@@ -115,6 +115,42 @@ def test_any_text_is_devices_or_a_config_error(tmp_path_factory: pytest.TempPath
     path.write_text(text, encoding="utf-8", errors="replace")
     with suppress(ConfigError):
         assert fleet.load(path)
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True)
+TABLES = ("", "threads = [\n  1,\n]\n", "[devices.{}.backend_options]\nfake.sleep_ms = '2'\n", "# mine\n")
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from(TABLES)), min_size=1, max_size=4, unique_by=lambda one: one[0]))
+def test_a_device_is_added_and_forgotten_beside_others(
+    tmp_path_factory: pytest.TempPathFactory, tables: list[tuple[str, str]]
+) -> None:
+    path = tmp_path_factory.mktemp("fleet") / "devices.toml"
+    path.write_text("# The fleet\n")
+    path.chmod(0o600)
+    for name, more in tables:
+        fleet_file.add(path, name, {"transport": "ssh", "host": f"{name}.lan", "port": 2222})
+        path.write_text(path.read_text() + more.format(f'"{name}"'))
+    devices = fleet.load(path)
+    assert [(name, device.host) for name, device in devices.items()] == [(name, f"{name}.lan") for name, _ in tables]
+    for name, _ in tables:
+        assert fleet.parse(path, path.read_text()) == devices
+        fleet_file.forget(path, name)
+        del devices[name]
+    assert path.read_text().startswith("# The fleet\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError, match="no devices"):
+        fleet.load(path)
+
+
+def test_a_device_that_cannot_be_taken_out_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    text = '[devices.a]\ntransport = "ssh"\n[devices.b]\ntransport = "ssh"\n[devices.a.backend_options]\n'
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"devices\.toml:1: devices\.a\.transport: this field is missing"):
+        fleet_file.forget(path, "a")
+    with pytest.raises(ConfigError, match="is not a table of its own"):
+        fleet_file.forget(path, "c")
+    assert path.read_text() == text
 
 
 def test_choose() -> None:

@@ -171,6 +171,14 @@ def test_ssh_config_is_honored(server: Sshd, own_home: Path) -> None:
     assert ssh_address.resolve("box", user="me", port=1).user == "me"
 
 
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1"])
+def test_a_port_in_ssh_config_that_is_none(own_home: Path, port: str) -> None:
+    (own_home / ".ssh" / "config").write_text(f"Host box\n  Port {port}\n")
+    with pytest.raises(ConnectError, match=f"has the Port '{port}' for box"):
+        ssh_address.resolve("box")
+    assert ssh_address.resolve("box", port=22).port == 22
+
+
 def test_a_jump_host(server: Sshd, tmp_path: Path, own_home: Path) -> None:
     with serving(tmp_path / "jump") as jump:
         jump_known = (jump.client / ".ssh" / "known_hosts").read_text()
