@@ -84,12 +84,20 @@ class Backend(ABC):
         """
 
 
-def check_options(backend: str, options: Dict[str, Any], known: Tuple[str, ...]) -> None:
-    """Raise Unsupported for an option that the backend does not have, naming those it has."""
+def check_options(
+    backend: str, options: Dict[str, Any], known: Tuple[str, ...], switches: Tuple[str, ...] = ()
+) -> None:
+    """Raise Unsupported for an option that the backend does not have, naming those it has.
+
+    `switches` are those among `known` that are `on` or `off`, and nothing else.
+    """
     unknown = sorted(set(options) - {"threads", "precision"} - set(known))
     if unknown:
         has = ", ".join(known) if known else "none"
         raise Unsupported("{} has no option {}; it has: {}".format(backend, ", ".join(unknown), has))
+    for name in switches:
+        if options.get(name, "on") not in ("on", "off"):
+            raise Unsupported("{}.{} is on or off, not {}".format(backend, name, options[name]))
 
 
 def fell_back(asked: Sequence[str], placement: Dict[str, int], dropped: Sequence[str] = ()) -> str:

@@ -39,7 +39,7 @@ class OnnxRuntime(Backend):
     def load(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> Session:
         import onnxruntime as ort
 
-        check_options(self.name, options, ("providers", "spinning"))
+        check_options(self.name, options, ("providers", "spinning"), switches=("spinning",))
         # Recent builds have a telemetry client, whose uploads are no part of an inference.
         getattr(ort, "disable_telemetry_events", lambda: None)()
         asked = [name.strip() for name in str(options.get("providers", _CPU)).split(",")]

@@ -42,7 +42,7 @@ class TFLite(Backend):
 
     def load(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> Session:
         module = _interpreter()
-        check_options(self.name, options, ("xnnpack", "delegate", "delegate_options"))
+        check_options(self.name, options, ("xnnpack", "delegate", "delegate_options"), switches=("xnnpack",))
         resolver = module.OpResolverType.AUTO
         if options.get("xnnpack", "on") == "off":
             resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

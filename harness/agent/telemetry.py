@@ -32,19 +32,26 @@ def power_mode(root: str = "/") -> str:
     return names.get(str(int(chosen.group(1))), UNKNOWN) if chosen else UNKNOWN
 
 
+def _temperatures(root: str) -> Dict[str, Any]:
+    """Return type -> degrees Celsius of the thermal zones, of several of one type the hottest."""
+    found = {}  # type: Dict[str, Any]
+    for zone in sorted(glob.glob(os.path.join(root, "sys/class/thermal/thermal_zone*"))):
+        kind, now = _read(os.path.join(zone, "type")), _number(_read(os.path.join(zone, "temp")), 0.001)
+        before = found.get(kind, UNKNOWN)
+        if before == UNKNOWN or (now != UNKNOWN and now > before):
+            found[kind] = now
+    return found
+
+
 def snapshot(root: str = "/") -> Dict[str, Any]:
     """Return power mode, governor, frequency, temperature, load, steal time; `root` is the device's file system."""
     cpus = sorted(glob.glob(os.path.join(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq")))
-    zones = sorted(glob.glob(os.path.join(root, "sys/class/thermal/thermal_zone*")))
     stat = _read(os.path.join(root, "proc/stat")).split("\n")[0].split()
     return {
         "power_mode": power_mode(root),
         "governor": sorted({_read(os.path.join(cpu, "scaling_governor")) for cpu in cpus}) or UNKNOWN,
         "frequency_khz": [_number(_read(os.path.join(cpu, "scaling_cur_freq"))) for cpu in cpus] or UNKNOWN,
-        "temperature_c": {
-            _read(os.path.join(zone, "type")): _number(_read(os.path.join(zone, "temp")), 0.001) for zone in zones
-        }
-        or UNKNOWN,
+        "temperature_c": _temperatures(root) or UNKNOWN,
         "load_1min": _number(_read(os.path.join(root, "proc/loadavg")).split()[0]),
         "steal_ticks": _number(stat[8]) if len(stat) > 8 and stat[0] == "cpu" else UNKNOWN,
     }

@@ -110,6 +110,14 @@ def test_onnxruntime_records_spinning(spinning: str) -> None:
     assert load("onnxruntime", "onnx", spinning=spinning).actual()["spinning"] == spinning
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "switch"), [("onnxruntime", "onnx", "spinning"), ("tflite", "tflite", "xnnpack")]
+)
+def test_a_switch_is_on_or_off(name: str, kind: str, switch: str) -> None:
+    with pytest.raises(Unsupported, match=f"{name}.{switch} is on or off, not yes"):
+        load(name, kind, **{switch: "yes"})
+
+
 @reads_models
 def test_wrong_number_of_inputs_is_unsupported(case: tuple[str, str]) -> None:
     name, kind = case

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import thermal
 from harness.advice import advice
+from harness.agent import telemetry
 from harness.errors import ConnectError
 from harness.fleet import Device
 from harness.protocol import Probe
@@ -59,6 +61,18 @@ def test_a_run_that_stops_waits_no_longer() -> None:
 def test_without_a_limit_nobody_asks() -> None:
     agent: Any = Agent(AssertionError("asked"))
     thermal.cool_down(Device(name="box", transport="local"), agent, lambda _: None, lambda _: False)
+
+
+@pytest.mark.parametrize(
+    ("millidegrees", "told"), [("41000 73000", 73.0), ("73000 41000", 73.0), ("x 41000", 41.0), ("41000 x", 41.0)]
+)
+def test_of_sensors_of_one_type_the_hottest_counts(tmp_path: Path, millidegrees: str, told: float) -> None:
+    for number, value in enumerate(millidegrees.split()):
+        zone = tmp_path / f"sys/class/thermal/thermal_zone{number}"
+        zone.mkdir(parents=True)
+        (zone / "type").write_text("acpitz\n")
+        (zone / "temp").write_text(f"{value}\n")
+    assert telemetry.snapshot(str(tmp_path))["temperature_c"] == {"acpitz": pytest.approx(told)}
 
 
 def test_advice() -> None:
