@@ -91,37 +91,26 @@ class Store:
             return set(session.scalars(select(RunEntry.run).where(RunEntry.finished)))
 
     def rows(self, *, run: str | None = None, device: str | None = None, model: str | None = None) -> list[Row]:
-        """Return result rows, the oldest run first, each run in its own order. `model` may hold `*` wildcards."""
+        """Return result rows, the oldest run first, each run in its own order; `device` and `model` may hold `*`."""
         query = select(ResultEntry.row).join(RunEntry, RunEntry.run == ResultEntry.run)
         if run is not None:
             query = query.where(ResultEntry.run == run)
         if device is not None:
-            query = query.where(ResultEntry.device == device)
+            query = query.where(ResultEntry.device.op("GLOB")(device))
         if model is not None:
             query = query.where(ResultEntry.model.op("GLOB")(model))
         query = query.order_by(RunEntry.started_at, RunEntry.run, ResultEntry.position)
         with self._errors(), Session(self._engine) as session:
             return [Row.model_validate_json(row) for row in session.scalars(query)]
 
-    def latest(self) -> list[Row]:
+    def latest(self, *, device: str | None = None, model: str | None = None) -> list[Row]:
         """Return for every case its newest row, in the order of the runs."""
         newest: dict[tuple[str, str, str], Row] = {}
-        for row in self.rows():
+        for row in self.rows(device=device, model=model):
             key = (row.case_id, row.model, row.backend)
             newest.pop(key, None)
             newest[key] = row
         return list(newest.values())
-
-    def latencies_ms(self) -> dict[str, float]:
-        """Return case_id -> the last known median, for estimates."""
-        query = (
-            select(ResultEntry.case_id, ResultEntry.median_ms)
-            .join(RunEntry, RunEntry.run == ResultEntry.run)
-            .where(ResultEntry.median_ms.is_not(None))
-            .order_by(RunEntry.started_at)
-        )
-        with self._errors(), Session(self._engine) as session:
-            return {case: median for case, median in session.execute(query).tuples() if median is not None}
 
     def close(self) -> None:
         """Close the file."""

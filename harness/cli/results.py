@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ def choice_options(command: click.decorators.FC) -> click.decorators.FC:
     """Add the options that choose among stored results."""
     for option in (
         click.option("--model", default=None, help="Only models of this name; * is a wildcard."),
-        click.option("--device", default=None, help="Only this device."),
+        click.option("--device", default=None, help="Only this device; * is a wildcard."),
         click.option(
             "--run", "run_name", default=None, help="One run (its name, or last); default: the latest of every case."
         ),
@@ -29,17 +30,11 @@ def choice_options(command: click.decorators.FC) -> click.decorators.FC:
 
 def chosen_rows(run_name: str | None, device: str | None, model: str | None) -> list[Row]:
     """Return the rows of a run, or the latest of every case. Raises RunNotFound, ResultsError."""
-    from fnmatch import fnmatchcase
-
     workspace = shared.open_workspace()
-    store = shared.open_store(workspace)
-    if run_name is not None:
-        return store.rows(run=workspace.find_run(run_name), device=device, model=model)
-    return [
-        row
-        for row in store.latest()
-        if (device is None or row.device == device) and (model is None or fnmatchcase(row.model, model))
-    ]
+    with closing(shared.open_store(workspace)) as store:
+        if run_name is not None:
+            return store.rows(run=workspace.find_run(run_name), device=device, model=model)
+        return store.latest(device=device, model=model)
 
 
 @click.group()
@@ -123,5 +118,6 @@ def reindex() -> None:
     workspace = shared.open_workspace()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{workspace.index}{suffix}").unlink(missing_ok=True)
-    count = Store(workspace.index).rebuild(shared.documents(workspace, workspace.run_ids()))
+    with closing(Store(workspace.index)) as store:
+        count = store.rebuild(shared.documents(workspace, workspace.run_ids()))
     click.echo(f"{count} runs indexed in {workspace.index}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -212,7 +212,8 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     from results.summary import rows as summarize
 
     rows = summarize(document)
-    Store(run.workspace.index).add(document)
+    with closing(Store(run.workspace.index)) as store:
+        store.add(document)
     shared.print_rows(rows, as_json=as_json)
     page = run.folder / "report.html"
     write_page(rows, page, profile=document.header.profile.name)
@@ -239,10 +240,8 @@ def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:
 
     cases = plan.build_cases(job.devices, [jobs.planned(request) for request in job.requests], job.choices, job.threads)
     steps = plan.schedule(cases, job.profile, seed=0)
-    known = {
-        (row.device, row.model, row.backend, row.threads): row.median_ms
-        for row in shared.open_store(workspace).latest()
-    }
+    with closing(shared.open_store(workspace)) as store:
+        known = {(row.device, row.model, row.backend, row.threads): row.median_ms for row in store.latest()}
     by_device: dict[str, float] = {}
     for _, case in steps:
         latency = known.get((case.device, case.model, case.backend, case.threads))
