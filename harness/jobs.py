@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -33,7 +33,7 @@ class Job:
     profile: Profile
     threads: Sequence[int] | None = None
     seed: int | None = None
-    command: Sequence[str] = field(default_factory=tuple)
+    command: Sequence[str] = ()
 
 
 # About what one model's export to both formats takes; only for estimates.

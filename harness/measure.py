@@ -45,7 +45,7 @@ class AgentOnDevice:
     transport: Transport
     command: Sequence[str]
     sha256: str
-    patience_s: float = field(default=DEFAULT_PATIENCE_S)
+    patience_s: float = DEFAULT_PATIENCE_S
     cores: Sequence[int] | None = None
     lock: PurePosixPath | None = None
 

@@ -16,7 +16,7 @@ from results.records import Nanoseconds, Samples, Text
 Size = Annotated[int, Field(ge=0, le=2**60)]
 
 MAX_LINES = 64
-MAX_TREE = 256
+MAX_TREE_BYTES = 1 << 16
 
 
 class _Event(BaseModel):
@@ -163,7 +163,7 @@ def parse(line: bytes) -> Event:
 
 def _check_size(tree: Any) -> None:
     """Bound the free-form parts of an event; they are stored with every restart."""
-    if len(json.dumps(tree)) > MAX_TREE * 256:
+    if len(json.dumps(tree)) > MAX_TREE_BYTES:
         raise AgentError("the agent's answer is malformed (more telemetry than can be believed)")
 
 

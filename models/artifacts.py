@@ -165,17 +165,8 @@ class ArtifactStore:
             return None
         return artifact
 
-    def get(self, sha256: str) -> Artifact:
-        """The latest intact record of a model file. Raises ModelError, or DamagedArtifact when it is not intact."""
-        found = [artifact for artifact in self.all() if artifact.sha256 == sha256]
-        if not found:
-            raise ModelError(f"{self.root}: no artifact {sha256[:12]}; run the models again to make it")
-        latest = max(found, key=lambda artifact: artifact.created_at)
-        self._verify(latest)
-        return latest
-
     def all(self) -> list[Artifact]:
-        """Every readable record, oldest first. Files are not verified; `find` and `get` do that."""
+        """Every readable record, oldest first. Files are not verified; `find` does that."""
         found = []
         for path in sorted((self.root / "keys").glob("*.json")):
             try:

@@ -1,8 +1,7 @@
 """Which wheels a device needs, and fetching them on the host into the workspace, by content.
 
 What was chosen once for a kind of device is written down, so that the next set-up takes the same versions and asks no
-registry. Chosen are the newest versions with a wheel for the device's machine, Python and C library, but for
-`KNOWN_GOOD`.
+registry. Chosen are the newest versions with a wheel for the device's machine, Python and C library.
 """
 
 from __future__ import annotations
@@ -43,9 +42,6 @@ UNUSED = frozenset(
         "tqdm",
     )
 )
-
-# (package, machine, Python; "*" for any) -> the version where the newest with a wheel does not work, and why.
-KNOWN_GOOD: dict[tuple[str, str, str], str] = {}
 
 # What a wheel needs and does not say.
 UNSAID = {"tflite-runtime": ("numpy<2",)}
@@ -216,7 +212,7 @@ class _Choosing:
 
     def _add(self, name: str) -> bool:
         """Fetch a package and note what it requires; False when there is no wheel of it."""
-        wheel = self.cache.fetch(self.target, name + self._version(name))
+        wheel = self.cache.fetch(self.target, name + ",".join(sorted(set(self.wanted.get(name, ())))))
         if wheel is None:
             return False
         self.wheels[name] = wheel
@@ -226,13 +222,6 @@ class _Choosing:
             if needed not in UNUSED:
                 self.wanted.setdefault(needed, []).extend(str(part) for part in requirement.specifier)
         return True
-
-    def _version(self, name: str) -> str:
-        machine, python = self.target.machine, self.target.python
-        for key in ((name, machine, python), (name, "*", python), (name, machine, "*"), (name, "*", "*")):
-            if key in KNOWN_GOOD:
-                return KNOWN_GOOD[key]
-        return ",".join(sorted(set(self.wanted.get(name, ()))))
 
 
 def requirements(wheel: Path, target: Interpreter) -> list[Requirement]:
