@@ -37,7 +37,7 @@ def facts(name: str) -> list[Fact]:
     """All figures for a variant at its resolution ("mobilenet_v1_1.0@192": at 192), the preferred one first."""
     variant = catalog.get(name)
     base = variant.name.partition("@")[0]
-    return [fact for fact in _table() if (fact.variant, fact.resolution) == (base, variant.resolution)]
+    return [fact for fact in table() if (fact.variant, fact.resolution) == (base, variant.resolution)]
 
 
 def preferred(name: str) -> Fact | None:
@@ -61,7 +61,8 @@ def accuracy(name: str) -> dict[str, Any] | None:
 
 
 @cache
-def _table() -> tuple[Fact, ...]:
+def table() -> tuple[Fact, ...]:
+    """Every published figure, in the order of `published.csv`."""
     return tuple(_fact(row) for row in _rows("published.csv"))
 
 
@@ -76,9 +77,8 @@ class Cost:
 def cost(name: str) -> Cost | None:
     """The published cost of a variant at its resolution; a resolution of its own changes the multiply-adds alone."""
     variant = catalog.get(name)
-    costs = _costs()
-    found = costs.get(variant.name)
-    base = costs.get(variant.name.partition("@")[0])
+    found = costs().get(variant.name)
+    base = costs().get(variant.name.partition("@")[0])
     if found is None and base is None:
         return None
     parameters = (found and found.parameters_m) or (base and base.parameters_m) or ""
@@ -90,17 +90,19 @@ def differences(name: str) -> list[str]:
     base = catalog.get(name).name.partition("@")[0]
     if base not in catalog.names():
         return []  # nothing is published of a width in between
-    return [note for pattern, note in _differences() if fnmatchcase(base, pattern)]
+    return [note for pattern, note in known_differences() if fnmatchcase(base, pattern)]
 
 
 @cache
-def _costs() -> dict[str, Cost]:
+def costs() -> dict[str, Cost]:
+    """Every published cost, by variant."""
     rows = _rows("published_costs.csv")
     return {row["variant"]: Cost(row["parameters_m"], row["multiply_adds_m"]) for row in rows}
 
 
 @cache
-def _differences() -> tuple[tuple[str, str], ...]:
+def known_differences() -> tuple[tuple[str, str], ...]:
+    """Every pattern of names with why the counts of the variants that match it differ."""
     return tuple((row["variants"], row["note"]) for row in _rows("differences.csv"))
 
 

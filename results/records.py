@@ -88,8 +88,8 @@ class Profile(Record):
 class Case(Record):
     """One artifact under one backend with its options on one device.
 
-    `case_id` is a hash of what was asked for (device, artifact, backend, options): equal in two runs exactly when the
-    two ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is the
+    `case_id` is a hash of what was asked for, of all fields but `unsupported`: equal in two runs exactly when the two
+    ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is the
     reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on, `power_mode`
     the mode that the device must be in, if any.
     """

@@ -56,7 +56,7 @@ def end_with_host() -> None:
 
 
 def read_request() -> Dict[str, Any]:
-    """Read the one line that is the request, byte by byte so that nothing behind it is swallowed by a buffer."""
+    """Read the one line that is the request, from the descriptor: a buffered reader would swallow what comes behind."""
     line = bytearray()
     while not line.endswith(b"\n"):
         chunk = os.read(0, 65536)
