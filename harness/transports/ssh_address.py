@@ -46,7 +46,8 @@ def resolve(
 ) -> Address:
     """Return the address of `host`; what is None comes from ~/.ssh/config. Raises ConnectError."""
     known = _look_up(host)
-    if "proxycommand" in known and "proxyjump" not in known and jump is None:
+    command = str(known.get("proxycommand") or "none")  # paramiko has None for "none", which switches it off
+    if command.lower() != "none" and "proxyjump" not in known and jump is None:
         raise ConnectError(f"~/.ssh/config has a ProxyCommand for {host}, which bench does not run; use ProxyJump")
     name = str(known.get("hostname", host))
     number = port or _port(host, str(known.get("port", PORT)))
@@ -90,7 +91,7 @@ def _look_up(host: str) -> paramiko.config.SSHConfigDict:
     try:
         text = "\n".join(_lines(path, 0)) if path.is_file() else ""
         return paramiko.SSHConfig.from_file(io.StringIO(text)).lookup(host)
-    except (OSError, ValueError, paramiko.SSHException) as exc:
+    except (OSError, RuntimeError, ValueError, paramiko.SSHException) as exc:  # RuntimeError: no such user's home
         raise ConnectError(f"{path} cannot be read: {exc}") from exc
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ DEFAULT_TIMEOUT_S = 20.0
 
 # AES-GCM first: with paramiko it carries half as much again as CTR with a separate MAC.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_MAX_HOPS = 8
+_FIRST_PAUSE_S = 0.2
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 _FOREIGN = (paramiko.SSHException, EOFError, OSError)
 
@@ -30,13 +34,17 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class Login:
-    """How one server is reached. `timeout_s` bounds every silence; `remedy` makes an unknown host key known."""
+    """How one server is reached. `timeout_s` bounds every silence; `remedy` makes an unknown host key known.
+
+    `hop` counts the jump hosts between this server and the device that is to be reached.
+    """
 
     name: str
     address: Address
     own_known_hosts: Path | None
     remedy: str
     timeout_s: float = DEFAULT_TIMEOUT_S
+    hop: int = 0
 
 
 class Connection:
@@ -158,7 +166,8 @@ def _through(login: Login, opened: ExitStack) -> paramiko.Transport:
 def _negotiate(login: Login, opened: ExitStack) -> paramiko.Transport:
     """Connect and agree on keys, directly or through the jump hosts; `opened` closes all of it."""
     address = login.address
-    plug: socket.socket | paramiko.Channel
+    if login.hop > _MAX_HOPS:
+        raise ConnectError(f"~/.ssh/config leads to {address.host} through itself: say ProxyJump none for it there")
     if address.jumps:
         *before, last = address.jumps
         try:
@@ -172,19 +181,23 @@ def _negotiate(login: Login, opened: ExitStack) -> paramiko.Transport:
             login.own_known_hosts,
             f"bench devices add JUMP --ssh {via}",
             login.timeout_s,
+            login.hop + 1,
         )
         transport = _through(hop, opened)
         _log_in(transport, hop)
-        try:
-            plug = transport.open_channel(
-                "direct-tcpip", (address.host, address.port), ("127.0.0.1", 0), timeout=login.timeout_s
-            )
-        except _FOREIGN as exc:
-            raise ConnectError(f"{login.name}: {host} cannot reach {address.host}:{address.port}: {exc}") from exc
-        plug.settimeout(login.timeout_s)
-    else:
-        plug = _socket(login)
-    return _greet(plug, login, opened)
+        return _greet(lambda: _forwarded(transport, host, login), login, opened)
+    return _greet(lambda: _socket(login), login, opened)
+
+
+def _forwarded(jump: paramiko.Transport, name: str, login: Login) -> paramiko.Channel:
+    """Return a TCP connection from the jump host called `name`. Raises ConnectError."""
+    there = (login.address.host, login.address.port)
+    try:
+        plug = jump.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=login.timeout_s)
+    except _FOREIGN as exc:
+        raise ConnectError(f"{login.name}: {name} cannot reach {there[0]}:{there[1]}: {exc}") from exc
+    plug.settimeout(login.timeout_s)
+    return plug
 
 
 def _socket(login: Login) -> socket.socket:
@@ -219,9 +232,41 @@ def _socket(login: Login) -> socket.socket:
     return plug
 
 
-def _greet(plug: socket.socket | paramiko.Channel, login: Login, opened: ExitStack) -> paramiko.Transport:
-    """Agree on keys with whatever listens at the other end of `plug`. Raises ConnectError."""
-    where, limit = f"{login.name} ({login.address})", login.timeout_s
+def _greet(
+    connect: Callable[[], socket.socket | paramiko.Channel], login: Login, opened: ExitStack
+) -> paramiko.Transport:
+    """Connect and agree on keys; for `timeout_s` again and again where a crowded server turns us away (MaxStartups).
+
+    Raises ConnectError.
+    """
+    where = f"{login.name} ({login.address})"
+    deadline = time.monotonic() + login.timeout_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return _agree(connect(), login, opened)
+        except paramiko.ssh_exception.IncompatiblePeer as exc:
+            raise ConnectError(
+                f"{where}: bench (paramiko) and the SSH server there have no encryption in common: {_plain(exc)}; "
+                "allow a current one there (KexAlgorithms, HostKeyAlgorithms, Ciphers, MACs)"
+            ) from exc
+        except _FOREIGN as exc:
+            problem = _plain(exc)
+            if "banner" in problem:  # the other side did not greet
+                problem = "no SSH server answers there (or one with too many log-ins at a time, see its MaxStartups)"
+                if time.monotonic() + pause_s < deadline:
+                    # Not in step with others that were turned away.
+                    time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                    pause_s *= 2
+                    continue
+            raise ConnectError(
+                f"{where}: something accepts the connection, but {problem}; is it the right port?"
+            ) from exc
+
+
+def _agree(plug: socket.socket | paramiko.Channel, login: Login, opened: ExitStack) -> paramiko.Transport:
+    """Agree on keys with whatever listens at the other end of `plug`. Raises what paramiko does, and OSError."""
+    limit = login.timeout_s
     opened.callback(plug.close)
     transport = paramiko.Transport(plug)
     opened.callback(transport.close)
@@ -236,22 +281,18 @@ def _greet(plug: socket.socket | paramiko.Channel, login: Login, opened: ExitSta
     guard.start()
     try:
         transport.start_client(timeout=limit)
-        if transport.initial_kex_done:
-            return transport
-        problem = f"it did not finish the greeting within {limit:g} s"
-    except _FOREIGN as exc:
-        problem = "no SSH server answers there" if "banner" in str(exc) else _plain(exc)
     finally:
         guard.cancel()
-    raise ConnectError(f"{where}: something accepts the connection, but {problem}; is it the right port?")
+    if not transport.initial_kex_done:
+        raise paramiko.SSHException(f"it did not finish the greeting within {limit:g} s")
+    return transport
 
 
 def _log_in(transport: paramiko.Transport, login: Login) -> None:
     """Try the named keys, the agent's, and the user's usual ones. Raises AuthenticationFailed, ConnectError."""
     where = f"{login.name} ({login.address})"
     tried: list[str] = []
-    keys = _keys(login.address, tried)
-    for label, key in keys:
+    for label, key in _keys(login, tried):
         tried.append(label)
         try:
             further = transport.auth_publickey(login.address.user, key)
@@ -267,7 +308,7 @@ def _log_in(transport: paramiko.Transport, login: Login) -> None:
                 break  # it has had enough of our keys
             continue
         except _FOREIGN as exc:
-            raise ConnectError(f"{where}: the log-in was cut off: {_plain(exc)}") from exc
+            raise ConnectError(f"{where}: the log-in with {label} was cut off: {_plain(exc)}") from exc
         if further:
             raise AuthenticationFailed(
                 f"{where}: besides the key it asks for {', '.join(further)}: bench cannot answer"
@@ -280,9 +321,28 @@ def _log_in(transport: paramiko.Transport, login: Login) -> None:
     )
 
 
-def _keys(address: Address, notes: list[str]) -> list[tuple[str, paramiko.PKey]]:
-    """Return (how it is called, key), the ones to try first in front; what cannot be read goes to `notes`."""
-    found: list[tuple[str, paramiko.PKey]] = []
+class _Agent(paramiko.Agent):  # type: ignore[misc]
+    """ssh-agent, which gets as long for an answer as a server: one that is dead or asks its user may never give it."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        super().__init__()
+
+    def _connect(self, conn: socket.socket) -> None:
+        conn.settimeout(self._limit_s)
+        try:
+            super()._connect(conn)
+        except BaseException:
+            conn.close()
+            raise
+
+
+def _keys(login: Login, notes: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
+    """Yield (how it is called, key): those in files, then those of ssh-agent; what cannot be read goes to `notes`.
+
+    Of those in the agent the one that belongs to a file is the first: servers take only so many tries.
+    """
+    address = login.address
     files = address.identity_files or tuple(Path.home() / ".ssh" / name for name in _DEFAULT_KEYS)
     for path in files:
         if not path.exists():
@@ -290,14 +350,32 @@ def _keys(address: Address, notes: list[str]) -> list[tuple[str, paramiko.PKey]]
                 notes.append(f"{path} (no such file)")
             continue
         try:
-            found.append((str(path), paramiko.PKey.from_path(path)))
+            key = paramiko.PKey.from_path(path)
         except Exception as exc:  # noqa: BLE001 - a key file may hold anything, and the kinds of errors differ by it
             locked = "password" in str(exc).lower() or "encrypted" in str(exc).lower()
             why = "has a passphrase: load it into ssh-agent with ssh-add" if locked else f"unreadable: {_plain(exc)}"
             notes.append(f"{path} ({why})")
-    with suppress(Exception):
-        found += [(f"ssh-agent: {key.comment or key.get_name()}", key) for key in paramiko.Agent().get_keys()]
-    return found
+        else:
+            yield str(path), key
+    named = {words[1] for path in files if len(words := _text(Path(f"{path}.pub"), path).split()) > 1}
+    try:
+        agent = _Agent(login.timeout_s)
+    except TimeoutError:
+        notes.append(f"ssh-agent (no answer within {login.timeout_s:g} s)")
+    except Exception as exc:  # noqa: BLE001 - whatever answers there, it is no agent
+        notes.append(f"ssh-agent ({_plain(exc)})")
+    else:
+        with closing(agent):
+            for key in sorted(agent.get_keys(), key=lambda key: key.get_base64() not in named):
+                yield f"ssh-agent: {key.comment or key.get_name()}", key
+
+
+def _text(*paths: Path) -> str:
+    """Return the first of these files that can be read as text."""
+    for path in paths:
+        with suppress(OSError, ValueError):
+            return path.read_text(encoding="ascii")
+    return ""
 
 
 def _plain(exc: BaseException) -> str:

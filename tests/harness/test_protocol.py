@@ -76,6 +76,7 @@ def test_an_end_at_any_point_is_a_failure(cut: int) -> None:
         {"event": "done", "peak_rss_bytes": -5, "telemetry_before": {}, "telemetry_after": {}},
         {"event": "dance"},
         {"event": "loaded", "load_ns": 1, "actual": {"x": "y" * 100_000}},
+        {"event": "loaded", "load_ns": 1, "actual": {"x": [float("nan")]}},
         {},
     ],
 )
@@ -85,8 +86,15 @@ def test_lies_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_a_flood_of_lines_ends() -> None:
-    last = read([encode(HELLO)] * 1000)[-1]
+    last = read([encode(HELLO), *[encode(GOOD[1])] * 1000])[-1]
     assert "more than 64 lines" in last.message
+
+
+@pytest.mark.parametrize("said", [GOOD[:1] * 2, GOOD[:3] + GOOD[4:], GOOD[::-1], [{"event": "held"}]])
+def test_events_twice_or_out_of_order_are_refused(said: list[dict[str, Any]]) -> None:
+    last = read([encode(event) for event in said])[-1]
+    assert isinstance(last, protocol.Failure)
+    assert "was due" in last.message
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))

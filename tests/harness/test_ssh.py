@@ -26,6 +26,7 @@ from harness.errors import (
     HostKeyUnknown,
     TransferError,
 )
+from harness.fleet import Device
 from harness.transports import ssh as ssh_transport
 from harness.transports import ssh_address, ssh_connection, ssh_stream
 from harness.transports.base import MAX_STDERR_BYTES
@@ -124,6 +125,61 @@ def test_a_key_with_a_passphrase_is_named(server: Sshd) -> None:
         SshTransport(server.login())
 
 
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An ssh-agent without keys, by its socket."""
+    socket_path = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_path)], stdout=subprocess.DEVNULL) as process:
+        wait_until(socket_path.exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
+        yield socket_path
+        process.kill()
+
+
+def test_of_the_agent_s_keys_the_named_one_is_tried_first(server: Sshd, agent: Path, tmp_path: Path) -> None:
+    """A server takes six tries."""
+    for number in range(7):
+        make_key(tmp_path / f"key{number}")
+        subprocess.run(["ssh-add", "-q", str(tmp_path / f"key{number}")], check=True, capture_output=True)
+    subprocess.run(["ssh-add", "-q", str(server.identity)], check=True, capture_output=True)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.identity)], check=True)
+    SshTransport(server.login()).close()
+
+
+def test_an_agent_that_does_not_answer_is_not_waited_for(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
+        SshTransport(server.login()).close()
+        server.identity.unlink()
+        with pytest.raises(AuthenticationFailed, match=r"ssh-agent \(no answer within 1 s\)"):
+            SshTransport(server.login(timeout_s=1.0))
+
+
+def test_a_crowded_server_is_tried_again(tmp_path: Path) -> None:
+    with serving(tmp_path / "server", options=["MaxStartups 1"]) as server:
+
+        def greeted() -> socket.socket | None:
+            found = socket.create_connection((server.address, server.port))
+            return found if found.recv(7) == b"SSH-2.0" else found.close()
+
+        stranger = wait_until(greeted)
+        with pytest.raises(ConnectError, match="MaxStartups"):
+            SshTransport(server.login(timeout_s=1.0))
+        threading.Timer(0.5, stranger.close).start()
+        SshTransport(server.login(timeout_s=60.0)).close()
+
+
+def test_no_encryption_in_common(tmp_path: Path) -> None:
+    options = ["Ciphers chacha20-poly1305@openssh.com"]
+    refused = pytest.raises(ConnectError, match=r"no acceptable ciphers.*allow a current one")
+    with serving(tmp_path / "server", options=options) as server, refused:
+        SshTransport(server.login())
+
+
 def test_a_server_without_key_log_in(tmp_path: Path) -> None:
     options = ["PubkeyAuthentication no", "KbdInteractiveAuthentication yes"]
     with serving(tmp_path / "server", options=options) as server, pytest.raises(AuthenticationFailed):
@@ -177,6 +233,25 @@ def test_a_port_in_ssh_config_that_is_none(own_home: Path, port: str) -> None:
     with pytest.raises(ConnectError, match=f"has the Port '{port}' for box"):
         ssh_address.resolve("box")
     assert ssh_address.resolve("box", port=22).port == 22
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Include ~no-such-user/config\n", "cannot be read"),
+        ("Host box\n  ProxyCommand nc %h %p\n", "use ProxyJump"),
+        ("Host *\n  ProxyJump gate\n", "to gate through itself"),
+    ],
+)
+def test_what_is_wrong_in_ssh_config_is_told(own_home: Path, lines: str, said: str) -> None:
+    (own_home / ".ssh" / "config").write_text(lines)
+    with pytest.raises(ConnectError, match=said):
+        Device(name="box", transport="ssh").connect()
+
+
+def test_a_proxy_command_that_is_switched_off(own_home: Path) -> None:
+    (own_home / ".ssh" / "config").write_text("Host box\n  ProxyCommand none\n")
+    assert ssh_address.resolve("box").host == "box"
 
 
 def test_a_jump_host(server: Sshd, tmp_path: Path, own_home: Path) -> None:
