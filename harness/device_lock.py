@@ -14,7 +14,7 @@ from harness import protocol
 from harness.errors import AgentError, CommandTimeout, ConnectError, DeviceBusy, TransportError
 from harness.measure import AgentOnDevice
 from harness.transports import Stream
-from harness.transports.base import with_remedy
+from harness.transports.base import unwritable
 
 # The device gives the lock back when its holder was not heard of for this many of the device's time-outs.
 LEASE_TIMEOUTS = 3
@@ -90,8 +90,9 @@ class DeviceLock:
         event = protocol.parse(line)
         if isinstance(event, protocol.Held | protocol.Busy):
             return event
-        what = event.message if isinstance(event, protocol.Failure) else event.event
-        raise AgentError(f"the device's lock {self._path} cannot be taken: {with_remedy(what)}")
+        said_instead = event.message if isinstance(event, protocol.Failure) else event.event
+        what = f"the device's lock {self._path} cannot be taken"
+        raise unwritable(what, said_instead) or AgentError(f"{what}: {said_instead}")
 
 
 def since(held_s: float | None) -> str:

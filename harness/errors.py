@@ -15,6 +15,7 @@
     │       │   ├── HostKeyUnknown           the server's host key is in no known_hosts file
     │       │   └── HostKeyChanged           the server's host key is not the known one
     │       ├── TransferError                a file did not arrive
+    │       │   └── Unwritable                   the device cannot write it: its disk is full, or read-only
     │       ├── DeviceFull                   a run's models do not fit on the device
     │       ├── CommandTimeout               a command did not answer in time
     │       └── AgentError                   the agent answered what it may not
@@ -90,6 +91,10 @@ class HostKeyChanged(ConnectError):
 
 class TransferError(TransportError):
     """A file could not be pushed or pulled."""
+
+
+class Unwritable(TransferError):
+    """The device cannot write a file: its disk is full or read-only, or the folder another's. Waiting will not help."""
 
 
 class DeviceFull(TransportError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from harness.errors import (
     HostKeyChanged,
     HostKeyUnknown,
     TransportError,
+    Unwritable,
 )
 from harness.fleet import Device
 from harness.measure import DEFAULT_PATIENCE_S, AgentOnDevice
@@ -28,14 +30,14 @@ from results.files import write_file
 
 # How long a device that went away is tried again: a small board starts anew in under a minute.
 RECONNECT_S = 60.0
-# What part of that time comes before each try.
-_PAUSES = (0.05, 0.25, 0.7)
+# After which part of that time the tries begin; one is left out when the next is due already.
+_TRIES = (0.05, 0.3, 1.0)
 
 # How many removed models are named.
 _SHOWN = 5
 
 # No waiting helps against these.
-_FINAL = (AuthenticationFailed, DeviceFull, HostKeyUnknown, HostKeyChanged)
+_FINAL = (AuthenticationFailed, DeviceFull, HostKeyUnknown, HostKeyChanged, Unwritable)
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,16 @@ class Session:
             self._transport = None
 
     def _again(self, lost: TransportError) -> None:
-        for part in _PAUSES:
+        self.close()
+        begun = time.monotonic()
+        for number, part in enumerate(_TRIES, start=1):
             if isinstance(lost, _FINAL):
                 break
-            pause_s = part * self.manners.reconnect_s
-            self.manners.say(f"{self.device.name}: {lost}; trying again in {pause_s:g} s")
-            self.close()
+            passed_s = time.monotonic() - begun
+            if any(later * self.manners.reconnect_s <= passed_s for later in _TRIES[number:]):
+                continue
+            pause_s = max(0.0, part * self.manners.reconnect_s - passed_s)
+            self.manners.say(f"{self.device.name}: {lost}; trying again in {pause_s:.3g} s")
             if self.manners.pause(pause_s):
                 break
             try:
@@ -127,9 +133,9 @@ class Session:
                 self._prepare()
             except TransportError as exc:
                 lost = exc
+                self.close()
             else:
                 return
-        self.close()
         raise lost
 
     def _connect(self) -> None:
@@ -221,12 +227,12 @@ class Reservation:
             self._lock.check()
             return
         for python in pythons:
-            agent = push_agent(self.workspace, self.device, self.transport, (), self.manners.patience_s, python)
-            lock = _lock(self.device, agent, self.manners)
             try:
+                agent = push_agent(self.workspace, self.device, self.transport, (), self.manners.patience_s, python)
+                lock = _lock(self.device, agent, self.manners)
                 lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
-            except (AgentError, CommandTimeout):
-                continue
+            except (AgentError, CommandTimeout, Unwritable):
+                continue  # on a full disk too: cleaning it is what makes room
             self._lock = lock
             return
 

@@ -61,6 +61,7 @@ class AdbTransport(Transport):
         self._running: set[Shell] = set()
         self._guard = threading.Lock()
         self._closed = False
+        self._silent = False  # it did not answer when it was asked, and no command was started since
         self._server.start(adb)
         self.serial = self._server.choose(serial)
         # A phone on a cable is this server's alone.
@@ -111,6 +112,11 @@ class AdbTransport(Transport):
         return self._closed
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the device did not answer: another wait for it would only add up."""
+        return self._silent
+
+    @property
     def _is_network(self) -> bool:
         return re.search(r":\d+$", self.serial) is not None
 
@@ -121,7 +127,7 @@ class AdbTransport(Transport):
         tries = 2 if self._is_network else 0
         while reason := self._server.explain(self.serial):
             state = self._server.devices().get(self.serial)
-            if tries and state in (None, "offline"):
+            if tries and state in (None, "offline") and time.monotonic() < deadline:
                 tries -= 1
                 self._server.connect(self.serial)
             elif state not in _PASSING or time.monotonic() >= deadline:
@@ -148,6 +154,7 @@ class AdbTransport(Transport):
             if shell.ended or not shell.turn(deadline):
                 self.end(shell)
                 raise self.lost("a command was started")
+        self._silent = False
         return shell
 
     @contextlib.contextmanager
@@ -174,7 +181,7 @@ class AdbTransport(Transport):
     def _kill(self, shell: Shell) -> None:
         """Kill the command's process group: the daemon itself would hang up on its first process only."""
         # After a lost connection the number may be another process's by now, on a device that has rebooted.
-        if shell.ended or shell.pid is None:
+        if shell.ended or shell.pid is None or self._silent:
             return
         with contextlib.suppress(ConnectError):
             self._ask(f"kill -s KILL -- -{shell.pid} 2>/dev/null || kill -s KILL {shell.pid}", KILL_S)
@@ -192,11 +199,12 @@ class AdbTransport(Transport):
             shell.close()
 
     def answers(self) -> bool:
-        """Tell whether the device itself answers, not only the adb server for it."""
-        try:
-            return self._ask("true", self.timeout_s)
-        except ConnectError:
-            return False
+        """Tell whether the device itself answers, not only the adb server for it. One that does not is asked once."""
+        answered = False
+        with contextlib.suppress(ConnectError):
+            answered = not self._silent and self._ask("true", self.timeout_s)
+        self._silent = not answered
+        return answered
 
     def late(self, message: str) -> CommandTimeout | ConnectError:
         """Return the error for a command that takes too long: its own fault, or that of a device that is gone."""
@@ -228,7 +236,7 @@ class AdbStream(Stream):
             raise self._transport.lost("a command ran there")
 
     def read_line(self, timeout_s: float) -> bytes | None:
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + (0.0 if self._transport.is_silent else timeout_s)
         buffer = self._shell.stdout
         while (end := buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(buffer)

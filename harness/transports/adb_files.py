@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from harness.errors import ConnectError, TransferError
 from harness.transports.adb_shell import Shell
-from harness.transports.base import with_remedy
+from harness.transports.base import unwritable
 
 if TYPE_CHECKING:
     from harness.transports.adb import AdbTransport
@@ -72,7 +72,7 @@ def push(transport: AdbTransport, source: Path, target: PurePosixPath, sha256: s
     except OSError as exc:
         raise TransferError(f"{source} cannot be read: {exc.strerror}") from exc
     except (ConnectError, TransferError) as exc:
-        raise TransferError(f"{what}: {with_remedy(str(exc))}") from exc
+        raise unwritable(what, str(exc)) or TransferError(f"{what}: {exc}") from exc
     except _Damaged as exc:
         raise TransferError(f"{what}: what arrived is not what was sent ({exc})") from exc
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness.errors import Unwritable
+
 MAX_LINE_BYTES = 32 << 20
 MAX_STDERR_BYTES = 64 << 10
 
@@ -19,12 +21,12 @@ _REMEDIES = {
 }
 
 
-def with_remedy(said: str) -> str:
-    """Return why a file could not be copied to a device, with what to do about it where that is known."""
+def unwritable(what: str, why: str) -> Unwritable | None:
+    """Return the error for a device that cannot write, with what to do about it; None where `why` is something else."""
     for words, remedy in _REMEDIES.items():
-        if re.search(words, said):
-            return f"{said}; {remedy} with root = … in devices.toml"
-    return said
+        if re.search(words, why):
+            return Unwritable(f"{what}: {why}; {remedy} with root = … in devices.toml")
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
-from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, with_remedy
+from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, unwritable
 
 
 class LocalTransport(Transport):
@@ -59,7 +59,8 @@ class LocalTransport(Transport):
                     shutil.copyfile(source, part)
                 part.replace(destination)
         except OSError as exc:
-            raise TransferError(f"{source} cannot be copied to {target}: {with_remedy(str(exc.strerror))}") from exc
+            what, why = f"{source} cannot be copied to {target}", str(exc.strerror)
+            raise unwritable(what, why) or TransferError(f"{what}: {why}") from exc
 
     def room_bytes(self, source: Path, target: PurePosixPath) -> int:
         there = next(folder for folder in Path(target).absolute().parents if folder.exists())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError, TransportError
-from harness.transports.base import Completed, Stream, Transport, with_remedy
+from harness.transports.base import Completed, Stream, Transport, unwritable
 from harness.transports.ssh_connection import Connection, Login
 from harness.transports.ssh_stream import SshStream
 
@@ -107,9 +107,8 @@ class SshTransport(Transport):
         except ConnectError:
             raise
         except TransportError as exc:
-            raise TransferError(
-                f"{source} cannot be copied to {self._connection}:{target}: {with_remedy(str(exc))}"
-            ) from exc
+            what = f"{source} cannot be copied to {self._connection}:{target}"
+            raise unwritable(what, str(exc)) or TransferError(f"{what}: {exc}") from exc
 
     def _send(self, source: Path, arguments: Sequence[str]) -> tuple[bool, bool]:
         """Send what is missing; tell whether some of it was there, and whether it is whole. Raises TransferError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from harness.errors import AgentError, CommandTimeout, ConnectError
 from harness.fleet import Device
+from harness.transports import adb_server as server_side
 from harness.transports import base
 from harness.transports.adb import AdbTransport
 from tests.rigs.adbd import AdbServer, Phone
@@ -150,10 +152,19 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     assert stream.read_line(20) == b"up"
     adb_transport.timeout_s = 0.5
     phone.faults.stalled = True
+    asked: list[str] = []
+    ask = server_side.AdbServer.open
+
+    def noting(server: server_side.AdbServer, serial: str, service: str, timeout_s: float) -> socket.socket:
+        asked.append(service)
+        return ask(server, serial, service, timeout_s)
+
+    monkeypatch.setattr(server_side.AdbServer, "open", noting)
     begun = time.monotonic()
     with pytest.raises(ConnectError, match=r"went away while a command ran there; now: .* does not answer"):
         stream.read_line(0.3)
     stream.close()
+    assert len(asked) == 1, "a device that does not answer is asked once: every further wait would add up"
     assert time.monotonic() - begun < 45
     monkeypatch.setattr("harness.transports.adb.SETTLE_S", 0.2)
     monkeypatch.setattr("harness.transports.adb_server._CONNECT_S", 0.5)

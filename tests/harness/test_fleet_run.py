@@ -21,7 +21,7 @@ import pytest
 from harness import locks
 from harness.errors import ConnectError, DeviceBusy
 from harness.fleet import Device
-from harness.session import Manners, Reservation
+from harness.session import Manners, Reservation, Session
 from harness.transports.ssh import SshTransport
 from harness.workspace import Workspace
 from results import journal
@@ -30,7 +30,7 @@ from tests.rigs.bench import Bench
 from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.clock import Clock
 from tests.rigs.proxy import FaultProxy, between
-from tests.rigs.sshd import Sshd, marked, serving
+from tests.rigs.sshd import Sshd, free_port, marked, serving
 from tests.rigs.waiting import wait_until
 
 FAKE = ("--models", "tiny.onnx", "--backends", "fake")
@@ -156,6 +156,17 @@ def test_a_device_that_stays_away_is_offline_and_resume_finishes(tmp_path: Path,
     assert document(bench).restarts[: len(before)] == before
 
 
+@pytest.mark.parametrize(("reconnect_s", "tries"), [(1000.0, 3), (0.0, 1)])
+def test_how_often_a_device_that_went_away_is_tried(tmp_path: Path, reconnect_s: float, tries: int) -> None:
+    said: list[str] = []
+    manners = Manners("a test", "token", wait_s=0, reconnect_s=reconnect_s, say=said.append)
+    device = Device(name="box", transport="ssh", host="127.0.0.1", port=free_port())
+    with pytest.raises(ConnectError, match="nothing listens"):
+        Session(Workspace(tmp_path), device, (), (), manners).reopen("it went away")
+    assert len(said) == tries
+    assert "it went away; trying again in" in said[0]
+
+
 def test_a_device_that_is_off_from_the_beginning(tmp_path: Path, server: Sshd) -> None:
     bench = host(tmp_path / "host", server, server.port)
     server.stop()
@@ -233,9 +244,12 @@ def test_a_disk_that_is_full_or_read_only(tmp_path: Path, server: Sshd, small_di
     filler = small_disk / "filler"
     with filler.open("wb") as file, suppress(OSError):
         file.write(bytes(65 << 20))
-    (row,) = bench.rows("run", "--device", "box", *FAKE, "--reconnect", "0", expect=2)
+    done = bench("run", "--device", "box", *FAKE, "--json", expect=2)
+    row = rows(done.stdout)["box"]
     assert row["verdict"] == "offline"
     assert "No space left on device; make room there, or name another folder with root = " in row["reason"]
+    assert "trying again" not in done.stderr, "waiting makes no room"
+    assert "removed" in bench("devices", "clean", "box").stdout, "what makes room needs none"
     filler.unlink()
     process = bench.start("run", "--resume", "last", "--json")
     bench.wait_for_restarts(2, process, device="box")  # the first never was
