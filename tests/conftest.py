@@ -64,8 +64,8 @@ def phone() -> Iterator[Phone]:
 
 @pytest.fixture
 def adb_transport(adb_server: AdbServer, phone: Phone) -> Iterator[AdbTransport]:
-    """The phone, reached through the server; it may be silent for five seconds."""
-    transport = AdbTransport(adb_server.connect(phone), port=adb_server.port, timeout_s=5)
+    """The phone, reached through the server; it may be silent for twenty seconds."""
+    transport = AdbTransport(adb_server.connect(phone), port=adb_server.port, timeout_s=20)
     yield transport
     transport.close()
 

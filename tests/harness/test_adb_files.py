@@ -82,7 +82,7 @@ def test_what_is_left_of_a_cut_push_writes_no_more(
     part.parent.mkdir()
     part.write_bytes(large.read_bytes()[:1000])
     left = adb_transport.stream(["sh", "-c", f"echo up; read line; echo junk >> {part}"], stdin=b"")
-    assert left.read_line(20) == b"up"
+    assert left.read_line(60) == b"up"
     adb_transport.push(large, there)
     assert left.close().exit_code is None
     assert Path(there).read_bytes() == large.read_bytes()

@@ -32,7 +32,7 @@ def test_the_only_device_needs_no_name_and_several_do(adb_server: AdbServer, pho
 
 
 def test_a_device_in_the_network_is_connected_to(adb_server: AdbServer, phone: Phone) -> None:
-    assert AdbTransport(phone.serial, port=adb_server.port).run(["true"], timeout_s=5).exit_code == 0
+    assert AdbTransport(phone.serial, port=adb_server.port).run(["true"], timeout_s=60).exit_code == 0
     phone.unplug()
     with pytest.raises(ConnectError, match=r"is it on, in this network"):
         AdbTransport(phone.serial, port=adb_server.port)
@@ -64,7 +64,7 @@ def test_the_server_is_where_adb_itself_looks(
     adb_server: AdbServer, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb_server.port))
-    assert AdbTransport(phone.serial).run(["echo", "hi"], timeout_s=5).stdout == b"hi\n"
+    assert AdbTransport(phone.serial).run(["echo", "hi"], timeout_s=60).stdout == b"hi\n"
 
 
 @pytest.mark.parametrize("state", ["no permissions (missing udev rules?)", "recovery", "sideload", "host"])
@@ -81,7 +81,7 @@ def test_the_server_is_started_when_none_runs(tmp_path: Path, phone: Phone, monk
         monkeypatch.setenv(name, value)
     try:
         transport = AdbTransport(phone.serial, port=private.port)
-        assert transport.run(["echo", "hi"], timeout_s=5).stdout == b"hi\n"
+        assert transport.run(["echo", "hi"], timeout_s=60).stdout == b"hi\n"
     finally:
         private.client("kill-server")
 

@@ -58,7 +58,7 @@ def proxy(server: Sshd) -> Iterator[FaultProxy]:
         yield running
 
 
-def host(folder: Path, server: Sshd, port: int, *, timeout_s: float = 5.0, extra: str = "") -> Bench:
+def host(folder: Path, server: Sshd, port: int, *, timeout_s: float = 20.0, extra: str = "") -> Bench:
     """A host of its own: workspace, temporary folder with its locks, and a devices.toml with `box` and `local`."""
     (folder / "tmp").mkdir(parents=True)
     bench = Bench(folder, {"HOME": str(server.client), "TMPDIR": str(folder / "tmp"), "PYTHONFAULTHANDLER": "1"})

@@ -41,15 +41,15 @@ def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
 
 
 def test_run_gives_back_what_was_printed(transport: Transport) -> None:
-    completed = transport.run(CAT, stdin=b"one\ntwo\n", timeout_s=20)
+    completed = transport.run(CAT, stdin=b"one\ntwo\n", timeout_s=60)
     assert completed.stdout == b"one\ntwo\n"
     assert completed.exit_code == 0
 
 
 def test_stream_gives_lines_then_the_end(transport: Transport) -> None:
     stream = transport.stream(ONE_LINE, stdin=b"a line\n")
-    assert stream.read_line(20) == b"a line"
-    assert stream.read_line(20) is None
+    assert stream.read_line(60) == b"a line"
+    assert stream.read_line(60) is None
     assert stream.close().exit_code == 0
 
 
@@ -101,14 +101,14 @@ def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     flood = [sys.executable, "-c", "import sys\nwhile True: sys.stdout.write('x' * 65536)"]
     stream = LocalTransport().stream(flood, stdin=b"")
     with pytest.raises(AgentError, match="a line longer than"):
-        stream.read_line(20)
+        stream.read_line(60)
     stream.close()
 
 
 def test_stderr_is_kept_to_its_end_and_cannot_block() -> None:
     noisy = [sys.executable, "-c", "import sys; sys.stderr.write('y' * 3_000_000 + 'the end'); print('done')"]
     stream = LocalTransport().stream(noisy, stdin=b"")
-    assert stream.read_line(20) == b"done"
+    assert stream.read_line(60) == b"done"
     completed = stream.close()
     assert completed.stderr.endswith(b"the end")
     assert len(completed.stderr) <= transports_base.MAX_STDERR_BYTES
@@ -119,6 +119,6 @@ def test_closing_ends_grandchildren_too(tmp_path: Path) -> None:
         "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
     )
     stream = LocalTransport().stream([sys.executable, "-c", code], stdin=b"")
-    grandchild = int(stream.read_line(20) or 0)
+    grandchild = int(stream.read_line(60) or 0)
     stream.close()
     wait_until_ended(grandchild)

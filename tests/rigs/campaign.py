@@ -18,7 +18,7 @@ import pytest
 
 from results import journal
 from tests.rigs.bench import Bench
-from tests.rigs.proxy import STALL_S, FaultProxy, Faults
+from tests.rigs.proxy import FaultProxy, Faults
 from tests.rigs.waiting import LIMIT_S, wait_until
 
 _AGAIN = ("--reconnect", "20", "--wait", "30", "--patience", "5")
@@ -29,8 +29,8 @@ _RESTARTS = 2  # of each case, in the quick profile
 class Campaign:
     """Runs of `bench` on one device while faults happen to it, to its link, and to `bench` itself.
 
-    `faults` are name -> what happens (and is over when it returns); `processes` are the device's, by a word in their
-    command line; `locks` are the files that a host holds while it works.
+    `faults` are name -> what happens (and is over when it returns), `cut` among them; `processes` are the device's, by
+    a word in their command line; `locks` are the files that a host holds while it works.
     """
 
     bench: Bench
@@ -140,8 +140,9 @@ class Campaign:
             assert all(row["verdict"] in {"valid", "unstable"} for row in found), found
 
     def _check_locks(self) -> None:
-        # What came over a stalled connection waits for its end, which the proxy brings about.
-        wait_until(lambda: not self.processes("agent-"), limit_s=LIMIT_S + STALL_S)
+        # What came over a stalled connection waits for its end, as a server's keep-alive would bring it about at last.
+        self.faults["cut"]()
+        wait_until(lambda: not self.processes("agent-"))
         for path in self.locks():
             with path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

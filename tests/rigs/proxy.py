@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 # How long a stalled connection lasts; then it is reset, as a server's keep-alive would do at last.
-STALL_S = 120.0
+_STALL_S = 120.0
 
 
 @dataclass
@@ -94,7 +94,7 @@ class FaultProxy:
                 self.sent += len(data) if up else 0
                 stalled = faults.stall_after is not None and self.sent > faults.stall_after
                 if stalled:
-                    time.sleep(STALL_S)  # a daemon thread's sleep
+                    time.sleep(_STALL_S)  # a daemon thread's sleep
                 if stalled or (faults.cut_after is not None and self.sent > faults.cut_after):
                     _reset(source)
                     _reset(sink)

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import ConnectError
 from harness.transports import ssh_address
 from harness.transports.ssh import SshTransport
 from harness.transports.ssh_connection import Login
-from tests.rigs.waiting import wait_for_ssh
+from tests.rigs.waiting import wait_for_ssh, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _MARK = "EDGEBENCH_RIG"
@@ -116,7 +117,7 @@ class Sshd:
             )
         wait_for_ssh(self._process, self.address, self.port, self.folder / "log")
 
-    def login(self, *, port: int | None = None, timeout_s: float = 5.0) -> Login:
+    def login(self, *, port: int | None = None, timeout_s: float = 20.0) -> Login:
         """How the client reaches it; through a proxy at `port`."""
         address = ssh_address.resolve(
             self.address, port=port or self.port, user=self.user, identity_file=str(self.identity)
@@ -124,9 +125,9 @@ class Sshd:
         return Login("box", address, self.client / ".ssh" / "known_hosts", "bench devices add box", timeout_s)
 
     @contextmanager
-    def transport(self, *, port: int | None = None, timeout_s: float = 5.0) -> Iterator[SshTransport]:
-        """A connection for the length of a block."""
-        connected = SshTransport(self.login(port=port, timeout_s=timeout_s), sys.executable)
+    def transport(self, *, port: int | None = None, timeout_s: float = 20.0) -> Iterator[SshTransport]:
+        """A connection for the length of a block; tried again while a busy machine is slower than `timeout_s`."""
+        connected = wait_until(lambda: _reached(self.login(port=port, timeout_s=timeout_s)))
         try:
             yield connected
         finally:
@@ -191,6 +192,12 @@ def _descendants(pid: int) -> list[int]:
 def _kill(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _reached(login: Login) -> SshTransport | None:
+    with suppress(ConnectError):
+        return SshTransport(login, sys.executable)
+    return None
 
 
 @contextmanager
