@@ -19,23 +19,21 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, width: int, stride: int, stride_first: bool, reduction: int | None) -> None:
         super().__init__()
         out = EXPANSION * width
-        layers: list[nn.Module] = [
+        self.layers = nn.Sequential(
             ConvBNAct(in_channels, width, 1, stride if stride_first else 1),
             ConvBNAct(width, width, 3, 1 if stride_first else stride),
             ConvBNAct(width, out, activation=None),
-        ]
-        if reduction is not None:
-            layers.append(SqueezeExcite(out, out // reduction))
-        self.layers = nn.Sequential(*layers)
+        )
         if stride == 1 and in_channels == out:
             self.shortcut: nn.Module = nn.Identity()
         else:
             self.shortcut = ConvBNAct(in_channels, out, 1, stride, activation=None)
+        self.excite = nn.Identity() if reduction is None else SqueezeExcite(out, out // reduction)
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.layers(x)
-        joined: Tensor = self.activation(y + self.shortcut(x))
+        y, shortcut = self.layers(x), self.shortcut(x)
+        joined: Tensor = self.activation(self.excite(y) + shortcut)
         return joined
 
 

@@ -41,10 +41,12 @@ def test_a_bottleneck_is_linear_before_its_sum(stride_first, strides):
 
 
 def test_squeeze_and_excitation_is_before_the_sum_in_resnet():
+    block = Bottleneck(8, 4, 2, stride_first=True, reduction=4).eval()
+    x = image(1, 8, 6, 6)
+    equal(block(x), torch.relu(block.excite(block.layers(x)) + block.shortcut(x)))
     blocks = of_type(build("se_resnet50"), Bottleneck)
-    assert [type(layer) for layer in blocks[0].layers] == [ConvBNAct] * 3 + [SqueezeExcite]
-    assert sorted({block.layers[3].reduce.out_channels for block in blocks}) == [16, 32, 64, 128]
-    assert all(block.layers[3].reduce.bias is not None for block in blocks)
+    assert sorted({block.excite.reduce.out_channels for block in blocks}) == [16, 32, 64, 128]
+    assert all(block.excite.reduce.bias is not None for block in blocks)
 
 
 def test_squeeze_and_excitation_is_after_each_unit_of_mobilenet():
@@ -138,7 +140,7 @@ def test_attention_weighs_the_values():
 
 
 def test_deit_classifies_its_first_token():
-    network = DeiT(dim=12, depth=1, heads=3, num_classes=5).eval()
+    network = DeiT(dim=12, layers=1, heads=3, num_classes=5).eval()
     x = image(1, 3, 224, 224)
     nn.init.normal_(network.positions, generator=torch.Generator().manual_seed(1))
     patches = network.patches(x).flatten(2).transpose(1, 2)
@@ -149,7 +151,7 @@ def test_deit_classifies_its_first_token():
 
 
 def test_deit_interpolates_its_positions():
-    network = DeiT(dim=12, depth=1, heads=3)
+    network = DeiT(dim=12, layers=1, heads=3)
     nn.init.constant_(network.positions, 2.0)
     positions = network._positions(6, 10)
     equal(positions, torch.full((1, 61, 12), 2.0))

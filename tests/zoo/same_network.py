@@ -2,8 +2,9 @@
 
 Reads a JSON list of cases on stdin and answers each with a JSON line. The other implementation gets random weights and
 statistics, the zoo's network the same ones, layer by layer in the order in which the layers run; both see the same
-images, in 64 bits. Equal outputs mean equal strides, padding, activations, shuffles and orders of concatenation. What
-stays out is the eps of normalizations: the other implementation is given the zoo's.
+images, in 64 bits. Equal outputs mean equal strides, padding, activations, shuffles and orders of concatenation; the
+convolutions must also run in the same order. What stays out is the eps of normalizations: the other implementation is
+given the zoo's.
 """
 
 from __future__ import annotations
@@ -72,8 +73,10 @@ def randomize(network):
 
 
 def take(network, other, image):
-    """Give `network` the weights, statistics and indices of `other`. Raises where the layers of a shape differ."""
-    mine, theirs = by_shape(executed(network, image)), by_shape(executed(other, image))
+    """Give `network` the weights, statistics and indices of `other`. Raises where layers or their order differ."""
+    runs = [executed(side, image) for side in (network, other)]
+    assert kernels(runs[0]) == kernels(runs[1])
+    mine, theirs = map(by_shape, runs)
     counts = [{shape: len(layers) for shape, layers in side.items()} for side in (mine, theirs)]
     assert counts[0] == counts[1], set(counts[0].items()) ^ set(counts[1].items())
     with torch.no_grad():
@@ -95,6 +98,14 @@ def executed(network, image):
     for handle in handles:
         handle.remove()
     return list(dict.fromkeys([*found, *holders]))
+
+
+def kernels(layers):
+    return [
+        tuple(side for side in layer.weight.shape if side > 1)
+        for layer in layers
+        if isinstance(layer, (nn.Conv2d, nn.Linear))
+    ]
 
 
 def by_shape(layers):

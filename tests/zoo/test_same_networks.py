@@ -94,6 +94,7 @@ CASES = [
     timm("xception", "legacy_xception", sizes=(97, 150)),
     *(pytorchcv(f"condensenet_74_c{c}", f"condensenet:condensenet74_c{c}_g{c}") for c in (4, 8)),
     timm("se_resnet50", "legacy_seresnet50"),
+    timm("pnasnet5_mobile", "pnasnet5large", sizes=(195,), cells=12, filters=216, stem=96),
     *(timm(f"mnasnet_a1_{w}", f"semnasnet_{percent(w)}") for w in (0.5, 0.75, 1.0, 1.4)),
     *(
         scaled(f"mnasnet_a1_{w}", "efficientnet:_gen_mnasnet_a1", "semnasnet_100", channel_multiplier=w)
