@@ -138,14 +138,18 @@ def _print_report(report: Any, cost: Any) -> None:
     """The table of layers, then the sums."""
     from rich.table import Table
 
-    table = Table("layer", "operator", "input", "output", "kernel", "stride", box=None)
-    for heading in ("groups", "parameters", "multiply-adds", "memory access"):
-        table.add_column(heading, justify="right")
-    for layer in report.layers:
-        shapes = [_by(layer.input), _by(layer.output), _by(layer.kernel), _by(layer.stride)]
-        numbers = [layer.groups or "", layer.parameters, layer.multiply_adds, layer.memory_access]
-        table.add_row(layer.name, layer.operator, *shapes, *(str(number or "") for number in numbers))
     console = shared.console()
+    wide = console.width >= 100  # else without the memory access of each layer, so that no number is cut
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold")
+    for heading in ("operator", "input", "output"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "multiply-\nadds", *(["memory\naccess"] if wide else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for layer in report.layers:
+        numbers = [layer.parameters, layer.multiply_adds, *([layer.memory_access] if wide else [])]
+        shapes = (_by(layer.input), _by(layer.output))
+        table.add_row(layer.name, _operator(layer), *shapes, *(str(number or "") for number in numbers))
     console.print(table)
     totals = Table("", "parameters", "multiply-adds", box=None)
     for share in report.shares:
@@ -165,8 +169,17 @@ def _print_report(report: Any, cost: Any) -> None:
         click.echo(f"{words}: {peak.bytes_32} bytes of 32-bit, {peak.bytes_16} of 16-bit numbers, at {peak.layer}")
 
 
-def _by(shape: tuple[int, ...] | None) -> str:
-    return "x".join(map(str, shape or ()))
+def _operator(layer: Any) -> str:
+    """With kernel, stride and groups where they are not 1: "Conv2d 3x3/2 g32"."""
+    kernel = f" {_by(layer.kernel)}" if layer.kernel else ""
+    strides = layer.stride or (1,)
+    stride = "" if max(strides) == 1 else f"/{strides[0] if len(set(strides)) == 1 else _by(strides)}"
+    groups = f" g{layer.groups}" if (layer.groups or 1) > 1 else ""
+    return f"{layer.operator}{kernel}{stride}{groups}"
+
+
+def _by(sizes: tuple[int, ...] | None) -> str:
+    return "x".join(map(str, sizes or ()))
 
 
 def _print_fields(fields: dict[str, Any], indent: str = "") -> None:
@@ -178,5 +191,7 @@ def _print_fields(fields: dict[str, Any], indent: str = "") -> None:
             for item in value:
                 click.echo(f"{indent}{key}:")
                 _print_fields(item, indent + "  ")
+        elif isinstance(value, list):
+            click.echo(f"{indent}{key}: {'; '.join(map(str, value)) or '-'}")
         else:
             click.echo(f"{indent}{key}: {value}")

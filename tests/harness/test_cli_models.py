@@ -14,8 +14,8 @@ from harness.cli.models import models
 def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        result = CliRunner(env={"COLUMNS": "200"}).invoke(models, arguments, catch_exceptions=False)
+    def run(*arguments, columns=200):
+        result = CliRunner(env={"COLUMNS": str(columns)}).invoke(models, arguments, catch_exceptions=False)
         assert result.exit_code == 0
         return result.stdout
 
@@ -49,3 +49,12 @@ def test_show_prints_the_layers_and_the_sums(bench):
     printed = bench("show", "squeezenet_1.1")
     for words in ("features.0", "Conv2d", "3x224x224", "1x1 convolution", "1235496", "1.24 M", "memory access cost"):
         assert words in printed
+
+
+def test_show_cuts_nothing_of_the_layers_on_a_narrow_terminal(bench):
+    printed = bench("show", "mobilenet_v1_1.0", columns=80)
+    table = printed[printed.index("multiply-") : printed.index("1x1 convolution")].splitlines()
+    assert max(map(len, table)) <= 80
+    assert "…" not in printed
+    cells = [line.split()[1:] for line in table]
+    assert ["Conv2d", "3x3/2", "g64", "64x112x112", "64x56x56", "576", "1806336"] in cells
