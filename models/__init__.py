@@ -19,11 +19,12 @@ def create(name: str, *, num_classes: int = 1000, in_chans: int = 3, **arguments
     """Build a network of the zoo, e.g. "mobilenet_v2_1.0", with PyTorch's default random weights.
 
     `arguments` are those of the family's class or function in `models.zoo`, such as `width`, `depth` or `dropout`, in
-    the place of the variant's own. An unknown name raises `UnknownModel`, whose message has the nearest names, and a
-    number for which there is no such network `ModelError`. `models.weights.initialize` gives weights that behave
-    numerically like trained ones.
+    the place of the variant's own. An unknown name raises `UnknownModel`, whose message has the nearest names; an
+    argument that the family does not take, or a number for which there is no such network, raises `ModelError`.
+    `models.weights.initialize` gives weights that behave numerically like trained ones.
     """
     from importlib import import_module
+    from inspect import signature
 
     variant = catalog.get(name)
     least, greatest = catalog.MULTIPLIERS
@@ -34,6 +35,10 @@ def create(name: str, *, num_classes: int = 1000, in_chans: int = 3, **arguments
         raise ModelError(f"{name}: num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
     module, _, factory = variant.factory.partition(":")
     build = getattr(import_module(module), factory)
+    accepted = signature(build).parameters
+    for argument in arguments:
+        if argument not in accepted:
+            raise ModelError(f"{name} takes {', '.join(accepted)}; not {argument}")
     try:
         network = build(**{**variant.arguments, **arguments}, num_classes=num_classes, in_chans=in_chans)
     except ValueError as exc:

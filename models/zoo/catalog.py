@@ -183,7 +183,8 @@ def _at(variant: Variant, resolution: int | None) -> Variant:
 
 
 def _unknown(name: str) -> UnknownModel:
-    nearest = difflib.get_close_matches(name, _BY_NAME, n=4, cutoff=0.4)
+    longer = [known for known in _BY_NAME if name and known.startswith(name)]
+    nearest = longer[:4] or difflib.get_close_matches(name, _BY_NAME, n=4, cutoff=0.4)
     if any(character in name for character in "*?["):
         found = f"no model of the zoo matches {name!r}"
     else:

@@ -55,7 +55,7 @@ class DeiT(nn.Module):
     def __init__(
         self,
         dim: int = 192,
-        depth: int = 12,
+        layers: int = 12,
         heads: int = 3,
         ratio: int = 4,
         num_classes: int = 1000,
@@ -65,7 +65,7 @@ class DeiT(nn.Module):
         self.patches = nn.Conv2d(in_chans, dim, PATCH, stride=PATCH)
         self.token = nn.Parameter(torch.zeros(1, 1, dim))
         self.positions = nn.Parameter(torch.zeros(1, 1 + GRID * GRID, dim))
-        self.blocks = nn.Sequential(*(Block(dim, heads, ratio) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(Block(dim, heads, ratio) for _ in range(layers)))
         self.norm = nn.LayerNorm(dim, eps=EPS)
         self.classifier = nn.Linear(dim, num_classes)
 

@@ -1,7 +1,8 @@
 """ShuffleNetV1: grouped 1x1 convolutions with a channel shuffle between them.
 
 Zhang et al. 2017, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices",
-arXiv:1707.01083, Table 1 and Figure 2 (b), (c). The shuffle sits before the depthwise layer, as drawn there.
+arXiv:1707.01083, Table 1 and Figure 2 (b), (c). The shuffle sits before the depthwise layer, as drawn there. The
+authors' release (megvii-model/ShuffleNet-Series) has it behind that layer and concatenates the pooled input first.
 """
 
 import torch
@@ -73,6 +74,8 @@ class ShuffleNetV1(nn.Module):
         layers: list[nn.Module] = [ConvBNAct(in_chans, channels, 3, 2), nn.MaxPool2d(3, stride=2, padding=1)]
         for stage, repeats in enumerate(REPEATS):
             out = _scaled(CHANNELS[groups] * 2**stage, width, groups, BOTTLENECK)
+            if out <= channels:
+                raise ValueError(f"a width of {width} leaves {out} channels after the {channels} before")
             for repeat in range(repeats):
                 first_groups = 1 if stage == repeat == 0 else groups
                 layers.append(Unit(channels, out, groups, 2 if repeat == 0 else 1, first_groups, reduction))

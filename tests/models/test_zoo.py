@@ -174,6 +174,9 @@ def test_arguments_take_the_place_of_the_variants_own():
         ("dicenet_1.0", {"width": 0.6}, r"dicenet_1\.0: there is no such network \(.*0\.2, 0\.5, 0\.75"),
         ("espnetv2_0.75", {}, r"espnetv2_0\.75: there is no such network \(a width of 0\.75 leaves 24 channels"),
         ("squeezenext_23_0.1", {}, "a width of 0.1 leaves no channel"),
+        ("shufflenet_v1_g3_1.5", {"width": 0.1}, "a width of 0.1 leaves 24 channels after the 24 before"),
+        ("xception", {"width": 0.5}, "xception takes num_classes, in_chans, dropout; not width"),
+        ("deit_tiny", {"depth": 0.5}, "deit_tiny takes dim, layers, .*; not depth"),
     ],
 )
 def test_numbers_that_make_no_network_are_refused(name, arguments, message):

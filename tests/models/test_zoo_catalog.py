@@ -84,6 +84,11 @@ def test_an_unknown_name_lists_the_nearest(ask):
         ask("mobilnet_v2_1.0")
 
 
+def test_an_architecture_without_its_width_lists_its_variants():
+    with pytest.raises(UnknownModel, match=r"'mobilenet_v1'; nearest: mobilenet_v1_1\.0, mobilenet_v1_0\.75, "):
+        catalog.get("mobilenet_v1@224")
+
+
 def test_a_pattern_is_not_a_name():
     with pytest.raises(UnknownModel):
         catalog.get("mobilenet_v1_*")
