@@ -36,7 +36,8 @@ def advice(device: Device, probe: Probe) -> list[str]:
     if isinstance(free, int) and free < _SCARCE_BYTES:
         found.append(f"only {free / 2**20:.0f} MiB are free there: make room, or name another folder with root = …")
     cpus = probe.system.get("cpus")
-    if isinstance(cpus, int) and device.core_set() and max(device.core_set() or [0]) >= cpus > 0:
+    cores = device.core_set()
+    if isinstance(cpus, int) and cores and cores[-1] >= cpus > 0:
         found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
     governor = probe.telemetry.get("governor")
     problem = power_problem(device, probe.telemetry)

@@ -155,6 +155,8 @@ def parse(path: Path, text: str) -> dict[str, Device]:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path}: {_plain(str(exc))}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{path}: nested too deeply for a devices.toml") from exc
     unknown = sorted(set(tree) - {"devices"})
     if unknown:
         raise ConfigError(

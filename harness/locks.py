@@ -64,7 +64,7 @@ def holder(name: str) -> str | None:
         os.kill(int(json.loads(content)["pid"]), 0)
     except PermissionError:
         pass  # another user's
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     finally:
         os.close(handle)
@@ -114,7 +114,7 @@ def _said(content: bytes) -> str:
     try:
         owner = json.loads(content)
         said = f"{owner['reason']} (pid {owner['pid']}, {owner['user']}, since {owner['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another run"
     return "".join(character for character in said if character.isprintable())[:200]
 

@@ -153,7 +153,7 @@ def _refuse_newer(content: bytes, where: str) -> None:
     try:
         tree = json.loads(content)
         version = tree.get("header", tree).get("schema_version")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ResultsError(f"{where} has schema version {version}, this bench reads up to {SCHEMA_VERSION}: update it")

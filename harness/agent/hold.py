@@ -108,7 +108,7 @@ def _host_is_gone(wait_s: float) -> bool:
 def _read(handle: int) -> Dict[str, Any]:
     try:
         tree = json.loads(os.pread(handle, _MAX_BYTES, 0).decode("utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Tuple
 from backends.base import Aggregate, Session, Unsupported
 from harness.agent import PROTOCOL, VERSION, measure, telemetry, verify
 
-MAX_REQUEST_BYTES = 1 << 20
+MAX_REQUEST_BYTES = 16 << 20
 MAX_MESSAGE = 2000
 
 _NOISE = (

@@ -1,6 +1,7 @@
 """What state the device is in, read from files. What is not there is `unknown`: never invented, never blank."""
 
 import glob
+import math
 import os
 import re
 from typing import Any, Dict
@@ -18,9 +19,10 @@ def _read(path: str, limit: int = 4096) -> str:
 
 def _number(text: str, scale: float = 1.0) -> Any:
     try:
-        return float(text) * scale
+        number = float(text) * scale
     except ValueError:
         return UNKNOWN
+    return number if math.isfinite(number) else UNKNOWN
 
 
 def power_mode(root: str = "/") -> str:

@@ -61,6 +61,7 @@ def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
     if probe.busy is not None and busy is None:
         answer["in_use_by"] = f"{probe.busy.owner}{since(probe.busy.held_s)}"
     usable = any(probe.backends.values())
+    said = probe.model_dump(mode="json", include={"system", "backends", "telemetry"})
     return {
         **answer,
         "usable": usable,
@@ -68,9 +69,7 @@ def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
         "problem": None if usable else "its Python has none of the runtimes",
         "advice": [*_missing(device, probe, setup), *advice(device, probe)],
         "folder": str(workspace.device_root(device)),
-        "system": probe.system,
-        "backends": probe.backends,
-        "telemetry": probe.telemetry,
+        **said,
     }
 
 

@@ -305,7 +305,7 @@ class Provisioner:
             if "error" in answer:
                 raise ProvisionError(str(answer["error"])[:400])
             ok = answer["ok"]
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             how = "it was killed or crashed" if done.exit_code is None else f"it ended with code {done.exit_code}"
             raise ProvisionError(f"{how}: {_last_line(done.stderr)}") from exc
         if not isinstance(ok, dict) or any(not isinstance(ok.get(k), t) for k, t in _ANSWERS.get(request["op"], ())):

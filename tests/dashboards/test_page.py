@@ -17,6 +17,7 @@ from results.pareto import standings
 from results.records import Row, Verdict
 from results.summary import rows
 from tests.results.factory import make_row, make_run
+from tests.rigs.waiting import LIMIT_S
 
 TABLE = rows(make_run(2, 8, 3))
 HOSTILE = (
@@ -168,7 +169,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        instance = playwright.chromium.launch(executable_path=found, args=list(FLAGS), timeout=1000 * LIMIT_S)
         yield instance
         instance.close()
 
@@ -177,14 +178,16 @@ class Opened:
     """A page in the browser, with everything it said and asked for."""
 
     def __init__(self, browser: Any, path: Path, fragment: str = "", width: int = 1200) -> None:
-        self.page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        context.set_default_timeout(1000 * LIMIT_S)
+        self.page = context.new_page()
         self.said: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri() + fragment)
-        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=30_000)
+        self.page.wait_for_selector("html[data-ready]", state="attached")
 
     def frontier(self) -> list[str]:
         """The models of the listed frontier."""

@@ -19,7 +19,7 @@ from models.artifacts import ArtifactStore
 from results.records import Case, Profile, Restart
 from tests.rigs.adbd import Phone
 from tests.rigs.bench import add_tiny
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import LIMIT_S, wait_until
 
 QUICK = Profile(
     name="quick",
@@ -99,7 +99,7 @@ def measure_and(
     wait_until(lambda: len(phone.device.log) > before)
     time.sleep(0.7)
     fault()
-    thread.join(60)
+    thread.join(LIMIT_S)
     assert made, "the restart did not end"
     return made[0]
 

@@ -54,9 +54,10 @@ def test_fields(tmp_path: Path) -> None:
     [
         ("[devices.a]\ntransport = local\n", "line 2, column 13"),
         ("[devices.a\n", "line 1"),
+        ("a = " + "[" * 5000, "nested too deeply"),
         ('[device.a]\ntransport = "local"\n', ":1: unknown field 'device'"),
         ("", "no devices"),
-        ("devices = 3\n", ":1: devices stand in tables like"),
+        ("devices = 3\n", ":1: devices stand in tables of their own"),
         ("[devices]\na = 3\n", ":2: devices.a must be a table"),
         ("[devices.a]\nthreads = [1]\n", ":1: devices.a.transport: this field is missing"),
         (

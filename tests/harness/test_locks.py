@@ -108,7 +108,9 @@ def test_what_stands_in_a_foreign_lock_file_is_only_text() -> None:
         end(other, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"pid": "x"}', '{"pid": 1e999}', f'{{"pid": {10**30}}}'])
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "{}", '{"pid": "x"}', '{"pid": 1e999}', f'{{"pid": {10**30}}}', "[" * 4096]
+)
 def test_a_lock_file_that_names_no_process_is_nobodys(content: str) -> None:
     with locks.hold("pi", "me", wait_s=0):
         (locks.folder() / "pi.lock").write_text(content)

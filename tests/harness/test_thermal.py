@@ -64,7 +64,7 @@ def test_without_a_limit_nobody_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("millidegrees", "told"), [("41000 73000", 73.0), ("73000 41000", 73.0), ("x 41000", 41.0), ("41000 x", 41.0)]
+    ("millidegrees", "told"), [("41000 73000", 73.0), ("73000 41000", 73.0), ("x 41000", 41.0), ("41000 nan", 41.0)]
 )
 def test_of_sensors_of_one_type_the_hottest_counts(tmp_path: Path, millidegrees: str, told: float) -> None:
     for number, value in enumerate(millidegrees.split()):

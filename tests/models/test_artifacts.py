@@ -169,7 +169,7 @@ def test_the_lock_holds_against_another_process(store):
         with store.lock(OTHER):  # another key is free
             assert not taken.wait(0.3)
         other.stdin.close()
-        assert taken.wait(10)
+        assert taken.wait(120)
         waiting.join()
 
 

@@ -18,7 +18,7 @@ from models.own import Settings
 from models.prepare import prepare
 from models.selection import resolve
 from tests.models import onnx_files as files
-from tests.rigs.waiting import wait_until, wait_until_ended
+from tests.rigs.waiting import LIMIT_S, wait_until, wait_until_ended
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -161,8 +161,7 @@ def test_a_full_disk_reported_by_a_worker_is_raised(store, monkeypatch):
 
 def test_a_worker_that_takes_too_long_is_ended_with_its_children(tmp_path, store, monkeypatch):
     pid = tmp_path / "pid"
-    code = f"import os, time; os.system('sleep 60 & echo $! > {pid}'); time.sleep(60)"
-    worker_is(monkeypatch, code)
+    monkeypatch.setattr(process, "_COMMAND", ("sh", "-c", f"sleep 60 & echo $! >{pid}; wait"))
     started = time.monotonic()
     with pytest.raises(UnreadableModel, match="longer than 2 s"):
         prepare(own(files.static(tmp_path / "m.onnx")), store, timeout_s=2)
@@ -184,7 +183,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment) as run:
         wait_until(lambda: pid.exists() and pid.read_text())
         os.kill(run.pid, signal.SIGINT)
-        _, stderr = run.communicate(timeout=60)
+        _, stderr = run.communicate(timeout=LIMIT_S)
     assert "KeyboardInterrupt" in stderr
     wait_until_ended(int(pid.read_text()))
 
@@ -208,7 +207,7 @@ def test_two_runs_at_once_make_an_artifact_once(tmp_path):
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "store")]
     runs = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = [run.communicate(timeout=60)[0].split() for run in runs]
+    answers = [run.communicate(timeout=LIMIT_S)[0].split() for run in runs]
     assert len({created for created, _ in answers}) == 1
     assert sorted(stored for _, stored in answers) == ["False", "False", "True"]
 

@@ -71,9 +71,10 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(tmp_path_factory: pytest.
 def test_a_damaged_line_is_told_with_its_place(tmp_path: Path, run: RunDocument) -> None:
     path = written(tmp_path / "run", run)
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + lines[1] + b'{"case_id": 3}\n' + b"".join(lines[2:]))
-    with pytest.raises(ResultsError, match=r"journal\.jsonl:3 is damaged or no result of bench \(case_id: "):
-        journal.read(tmp_path / "run")
+    for damage, words in ((b'{"case_id": 3}', "case_id: "), (b"[" * 100_000, ": Invalid JSON")):
+        path.write_bytes(lines[0] + lines[1] + damage + b"\n" + b"".join(lines[2:]))
+        with pytest.raises(ResultsError, match=rf"journal\.jsonl:3 is damaged or no result of bench \({words}"):
+            journal.read(tmp_path / "run")
 
 
 def test_a_newer_schema_is_refused_in_words(tmp_path: Path, run: RunDocument) -> None:

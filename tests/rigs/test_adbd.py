@@ -96,7 +96,7 @@ def test_a_reboot_ends_what_runs_and_comes_back(adb_server: AdbServer, phone: Ph
         assert running.stdout
         assert running.stdout.readline() == b"up\n"
         assert adb_server.client("reboot").returncode == 0
-        assert running.wait(10) == 255
+        assert running.wait(120) == 255
     adb_server.connect(phone)
     assert adb_server.client("shell", "echo back").stdout == "back\n"
 
