@@ -13,6 +13,7 @@ _CANNOT = (
     "Could not find an implementation",
     "is not a registered function",
     "Unsupported model IR",
+    "under development",
 )
 
 # What runs what no other provider takes; no accelerator.
@@ -96,7 +97,10 @@ class OnnxRuntimeSession(Session):
         self._session.run_with_iobinding(self._binding)
 
     def outputs(self) -> List[Any]:
-        return list(self._binding.copy_outputs_to_cpu())
+        names = [node.name for node in self._session.get_outputs()]
+        # A model may name an output twice; it is bound once.
+        arrays = dict(zip(dict.fromkeys(names), self._binding.copy_outputs_to_cpu()))
+        return [arrays[name] for name in names]
 
     def actual(self) -> Dict[str, Any]:
         return {

@@ -42,7 +42,8 @@ FORMATS: tuple[Format, ...] = ("onnx", "tflite")
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 1e-1}
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(max_length=4096)]
+MAX_TEXT = 4096
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Count = Annotated[int, Field(ge=0, le=2**60)]
 
 log = logging.getLogger(__name__)

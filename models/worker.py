@@ -1,14 +1,16 @@
-"""`python -m models.worker`: does one job, given as JSON on stdin, and reports events as JSON lines on stdout.
+"""`python -m models.worker`: does one job, a line of JSON on stdin, and reports events as JSON lines on stdout.
 
 A process of its own because converters crash, print, leak memory and change global state; none of that reaches the
-program that started it.
+program that started it. When that program ends, however it does, stdin does, too, and the worker with it.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -24,7 +26,8 @@ from models.export.jobs import JOB, Event, FileJob, FileTarget, Job, NetworkTarg
 def main() -> int:
     """Read the job, do it, report. The exit status is 0 unless the worker itself is at fault."""
     events = _private_stdout()
-    job = JOB.validate_json(sys.stdin.buffer.read())
+    job = JOB.validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_host, daemon=True).start()
     for target, stages in _work(job, ArtifactStore(Path(job.store))):
         _make(job, target, stages, events)
     return 0
@@ -43,6 +46,12 @@ def _work(job: Job, store: ArtifactStore) -> list[tuple[NetworkTarget | FileTarg
     load = partial(zoo.load, job) if isinstance(job, ZooJob) else partial(library.load, job)
     export = NetworkExport(job, store, load)
     return [(target, export.make(target)) for target in job.targets]
+
+
+def _end_with_host() -> None:
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpid(), signal.SIGKILL)  # a group of its own: a converter may have started others
 
 
 def _private_stdout() -> IO[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TOLERANCES, ArtifactStore, Precision, Source, TensorSpec
+from models.artifacts import MAX_TEXT, TOLERANCES, ArtifactStore, Precision, Source, TensorSpec
 from models.errors import UnreadableModel
 from models.export import feeds, recipe
 from models.export.jobs import FileJob, FileTarget
@@ -23,7 +23,12 @@ from models.own import unchanged
 _HOST_ONLY = re.compile(
     r"not a registered function/op|NOT_IMPLEMENTED|Could not find an implementation|No Op registered|No op registered"
     r"|[Uu]nsupported model IR version|under development|unresolved custom op|[Uu]nresolved custom op"
-    r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate"
+    r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate|No corresponding Numpy type"
+)
+# A place in a runtime's sources, with the signature of the function there.
+_PLACE = (
+    r"\S*/\S+\.(?:cc|h|cpp):\d+\s*"
+    r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?"
 )
 
 
@@ -100,6 +105,8 @@ class FileImport:
 
     def _resolve(self, path: Path, declared: list[Declared]) -> Resolved:
         names = [entry.name for entry in declared]
+        if (longest := max((len(name) for name in names), default=0)) > MAX_TEXT:
+            raise UnreadableModel(f"{path}: the name of an input has {longest} characters; {MAX_TEXT} are allowed")
         for name in self.job.settings.inputs:
             if name not in names and self.job.only_file:
                 raise UnreadableModel(
@@ -134,7 +141,8 @@ class FileImport:
             message = plain(str(exc))
             if not _HOST_ONLY.search(str(exc)):
                 raise UnreadableModel(
-                    f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its inputs"
+                    f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its "
+                    "inputs (--input-shape; feed in the TOML beside it)"
                 ) from exc
             ready.no_reference = f"the runtime on this machine cannot run it: {message}"
             return
@@ -154,7 +162,9 @@ class FileImport:
             model=self.job.model,
             precision=precision,
             inputs=tuple(ready.inputs),
-            outputs=tuple(spec(*pair) for pair in zip(ready.output_names, ready.outputs, strict=False)),
+            outputs=tuple(
+                spec(name[:MAX_TEXT], array) for name, array in zip(ready.output_names, ready.outputs, strict=False)
+            ),
             weights="own",
             parameters=ready.parameters if settings.parameters is None else settings.parameters,
             multiply_adds=settings.multiply_adds,
@@ -191,6 +201,6 @@ def plain(message: str, limit: int = 300) -> str:
     """A runtime's message without its codes, source places and paths, in one line."""
     text = re.sub(r"\[ONNXRuntimeError\]\s*:\s*\d+\s*:\s*\w+\s*:\s*", "", message)
     text = re.sub(r"Load model from \S+ failed:\s*", "", text)
-    text = re.sub(r"\S*/\S+\.(?:cc|h|cpp):\d+\s*(?:[\w:~<>]+\([^)]*\)\s*(?:const\s*)?)?", "", text)
+    text = re.sub(_PLACE, "", text)
     text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

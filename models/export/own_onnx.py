@@ -59,7 +59,7 @@ class OwnOnnx:
         kind = value.type.WhichOneof("value")
         if kind != "tensor_type":
             words = str(kind).removesuffix("_type").replace("_", " ") if kind else "unknown type"
-            raise UnreadableModel(f"{self.path}: input {value.name} is a {words}; only plain tensors can be fed")
+            raise UnreadableModel(f"{self.path}: input {value.name} is of type {words}; only plain tensors can be fed")
         tensor = value.type.tensor_type
         if tensor.elem_type not in _DTYPES:
             names = {number: name for name, number in TensorProto.DataType.items()}

@@ -68,6 +68,7 @@ class Workers:
                 timer.cancel()
                 _kill(worker)
                 worker.wait()
+                _close(worker)
                 with self._lock:
                     self._running.discard(worker)
             if timed_out.is_set():
@@ -110,12 +111,19 @@ def _environment() -> dict[str, str]:
 def _converse(worker: subprocess.Popen[str], job: Job, on_event: Callable[[Event], None]) -> None:
     assert worker.stdin is not None  # noqa: S101 - both are pipes
     assert worker.stdout is not None  # noqa: S101
-    with suppress(BrokenPipeError), worker.stdin:
-        worker.stdin.write(job.model_dump_json())
+    with suppress(BrokenPipeError):
+        worker.stdin.write(job.model_dump_json() + "\n")
+        worker.stdin.flush()  # and left open: the worker takes its end for ours
     with worker.stdout:
         while line := worker.stdout.readline(_MAX_LINE):
             with suppress(ValidationError):  # a stray line is no event
                 on_event(Event.model_validate_json(line))
+
+
+def _close(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None  # noqa: S101 - it is a pipe
+    with suppress(BrokenPipeError):
+        worker.stdin.close()
 
 
 def _kill(worker: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -93,12 +94,13 @@ def _filled(declared: Declared, symbols: Mapping[str, int]) -> tuple[Dimension, 
 
 def _example(declared: Declared, symbols: Mapping[str, int]) -> str:
     """The option's value with plausible sizes: 1 for a batch, 224 for the sides of an image, else 128."""
+    name = shlex.quote(declared.name)
     dims = _filled(declared, symbols)
     if dims is None:
-        return f"{declared.name}=SIZE,SIZE,…"
+        return f"{name}=SIZE,SIZE,…"
     side = 224 if len(dims) == 4 and declared.dtype.startswith("float") else 128
     sizes = []
     for place, dim in enumerate(dims):
         is_channel = side == 224 and place == 1
         sizes.append(dim if isinstance(dim, int) else 1 if place == 0 else 3 if is_channel else side)
-    return f"{declared.name}={','.join(map(str, sizes))}"
+    return f"{name}={','.join(map(str, sizes))}"

@@ -10,6 +10,7 @@ import pytest
 
 import backends
 from backends.base import Backend, Session, Unsupported
+from tests.models import onnx_files
 from tests.rigs.bench import DATA, SHAPES, tiny_pair
 
 # One without a package is a tool that the user brings: see test_benchmark_model.py.
@@ -103,6 +104,13 @@ def test_onnxruntime_names_the_providers_there_are() -> None:
         Unsupported, match=r"no MoonExecutionProvider in this onnxruntime; it has: .*CPUExecutionProvider"
     ):
         load("onnxruntime", "onnx", providers="MoonExecutionProvider")
+
+
+def test_onnxruntime_gives_an_output_named_twice_twice(tmp_path: Path) -> None:
+    session = load("onnxruntime", "onnx", onnx_files.output_twice(tmp_path / "m.onnx"))
+    session.bind([("x", np.float32([[-1, 2, -3, 4]]))])
+    session.run()
+    assert [output.tolist() for output in session.outputs()] == [[[0, 2, 0, 4]]] * 2
 
 
 @pytest.mark.parametrize("spinning", ["on", "off"])

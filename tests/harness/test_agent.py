@@ -244,6 +244,11 @@ def test_the_agent_starts_under_other_pythons(agent: Path, version: str) -> None
             "Exception from src/cpp/core.cpp:84:\nCheck 'false' failed at src/a/b.cpp:151:\nNo rule for X\n",
             "No rule for X",
         ),
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : /a/b/graph.h:46 void ort::check(const std::map<std::basic_string<char>, "
+            "f(int)>&, bool) const Opset 99 is new",
+            "Opset 99 is new",
+        ),
         ("plain words", "plain words"),
     ],
 )

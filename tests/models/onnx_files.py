@@ -99,6 +99,29 @@ def sequence_out(path):
     return write(path, nodes, [value("x")], [helper.make_tensor_sequence_value_info("y", FLOAT, (1, 4))])
 
 
+def cast_out(path, kind):
+    """An output of an element type that need not have an array."""
+    nodes = [helper.make_node("Cast", ["x"], ["y"], to=kind)]
+    return write(path, nodes, [value("x")], [value("y", kind)])
+
+
+def output_twice(path):
+    return write(path, [helper.make_node("Relu", ["x"], ["y"])], [value("x")], [value("y"), value("y")])
+
+
+def endless(path):
+    """A loop that no patience outlasts."""
+    body = helper.make_graph(
+        [helper.make_node("Add", ["v", "x"], ["sum"]), helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [value("i", INT64, ()), value("go", BOOL, ()), value("v")],
+        [value("on", BOOL, ()), value("sum")],
+    )
+    constants = [numpy_helper.from_array(np.int64(2**62), "count"), numpy_helper.from_array(np.array(True), "true")]
+    nodes = [helper.make_node("Loop", ["count", "true", "x"], ["y"], body=body)]
+    return write(path, nodes, [value("x")], [value("y")], constants)
+
+
 def random(path):
     nodes = [helper.make_node("RandomNormalLike", ["x"], ["noise"]), helper.make_node("Add", ["x", "noise"], ["y"])]
     return write(path, nodes, [value("x")], [value("y")])

@@ -167,6 +167,20 @@ def test_element_types_that_cannot_be_fed(tmp_path, take, kind):
         take(files.typed(tmp_path / "m.onnx", getattr(TensorProto, kind)))
 
 
+def test_a_name_beyond_all_measure(tmp_path, take):
+    nodes = [onnx.helper.make_node("Relu", ["x" * 5000], ["y" * 5000])]
+    with pytest.raises(UnreadableModel, match="name of an input has 5000 characters; 4096 are allowed"):
+        take(files.write(tmp_path / "m.onnx", nodes, [files.value("x" * 5000)], [files.value("y" * 5000)]))
+    nodes[0].input[0] = "x"
+    artifact, _, _ = take(files.write(tmp_path / "m.onnx", nodes, [files.value("x")], [files.value("y" * 5000)]))
+    assert len(artifact.outputs[0].name) == 4096
+
+
+def test_an_output_named_twice(tmp_path, take):
+    _, _, io = take(files.output_twice(tmp_path / "m.onnx"))
+    assert sorted(io) == ["in0", "out0", "out1"]
+
+
 def test_precisions(tmp_path, take):
     assert take(files.half(tmp_path / "m.onnx"))[0].precision == "fp16"
 
@@ -217,7 +231,7 @@ def test_branches_are_resolved_too(tmp_path, take):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (files.sequence, "input x is a sequence"),
+        (files.sequence, "input x is of type sequence"),
         (files.outputless, "no outputs"),
         (files.contradictory, "cannot be run"),
         (lambda path: path.write_bytes(b"\x08garbage" * 50), "not an ONNX"),
@@ -248,6 +262,8 @@ def test_truncated_files(tmp_path, take, share):
         (files.random, "differs from run to run"),
         (files.custom, "cannot run it"),
         (files.sequence_out, "not a tensor"),
+        (lambda path: files.cast_out(path, files.STRING), "not a tensor of numbers"),
+        (lambda path: files.cast_out(path, TensorProto.BFLOAT16), "bfloat16"),
         (lambda path: files.static(path, ir=99), "cannot run it"),
     ],
 )
@@ -334,6 +350,9 @@ def test_messages_of_runtimes_are_shortened():
     place = "/onnxruntime_src/onnxruntime/core/graph/model.cc:1 onnxruntime::Model::Model(int, const char*)"
     raw = f"[ONNXRuntimeError] : 1 : FAIL : Load model from /a/b.onnx failed:{place} Unknown format version.\nmore"
     assert plain(raw) == "Unknown format version. more"
+    place = "/a/b/graph.h:46 void ort::check(const std::map<std::basic_string<char>, f(int)>&, bool) const "
+    assert plain(f"[ONNXRuntimeError] : 1 : FAIL : {place}Opset 99 is new") == "Opset 99 is new"
+    assert plain("external/tflite/conv.cc:343 input->size != 4 (3 != 4)") == "input->size != 4 (3 != 4)"
     assert len(plain("x" * 1000)) == 300
 
 

@@ -159,6 +159,7 @@ def test_only_a_first_dimension_is_taken_as_one():
         ([X, Y], {}, ["--input-shape x=1,3,224,224 --input-shape y=1,128"]),
         ([X, Y], {"x": (2, 3, 8, 8)}, ["--input-shape y=2,128"]),
         ([Declared("r", "float32", None)], {}, ["r[unknown rank]", "--input-shape r="]),
+        ([Declared("a b", "float32", ("n", "m"))], {}, ["--input-shape 'a b'=1,128"]),
         ([Declared("m", "float32", ("n", "n"))], {}, ["--input-shape m=1,128"]),
         ([X], {"x": (1, 3)}, ["2 dimensions", "give 4"]),
         ([X], {"x": (1, 4, 8, 8)}, ["contradicts"]),

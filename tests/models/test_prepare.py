@@ -133,7 +133,7 @@ def test_a_worker_that_ends_early(tmp_path, store, monkeypatch, code, words):
 
 def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
     code = (
-        "import sys, json, os; job = json.load(sys.stdin)\n"
+        "import sys, json, os; job = json.loads(input())\n"
         "if '1.0' in job['variant']: os.kill(os.getpid(), 11)\n"
         "event = {'event': 'error', 'format': 'onnx', 'error': 'ExportFailed', 'message': 'no such operator'}\n"
         "print(json.dumps(event))"
@@ -186,6 +186,22 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         _, stderr = run.communicate(timeout=LIMIT_S)
     assert "KeyboardInterrupt" in stderr
     wait_until_ended(int(pid.read_text()))
+
+
+def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
+    """However that ends: here a reference output is being computed that would take years."""
+    code = (
+        "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
+        "from models.prepare import prepare; from models.selection import resolve\n"
+        "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])), on_event=lambda event: print(event))"
+    )
+    command = [sys.executable, "-u", "-c", code, str(files.endless(tmp_path / "m.onnx")), str(tmp_path / "store")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        while "reading onnx" not in run.stdout.readline():
+            assert run.poll() is None
+        (worker,) = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()] or [0]
+        run.kill()
+    wait_until_ended(worker)
 
 
 def test_nothing_starts_after_a_stop(tmp_path):
