@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import tomllib
@@ -12,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError, field_validator
 
 import backends
 from harness.errors import ConfigError, UnknownDevice
@@ -38,8 +39,8 @@ OWN_FIELDS = {
     "adb_port": "adb",
 }
 
-Threads = Annotated[int, Field(ge=1, le=1024)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Threads = Annotated[StrictInt, Field(ge=1, le=1024)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Word = Annotated[str, Field(pattern=r"^[^\s,]+$", max_length=255)]
 OptionValue = Annotated[str, Field(max_length=1024)]
 Host = Annotated[str, Field(pattern=r"^[^-\s,@/][^\s,@/]*$", max_length=255)]
@@ -67,9 +68,9 @@ class Device(BaseModel):
     power_mode: Annotated[Word, Field(max_length=64)] | None = None
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
-    max_temperature_c: Annotated[float, Field(gt=0, le=150)] | None = None
-    max_cache_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    max_temperature_c: Annotated[StrictFloat, Field(gt=0, le=150)] | None = None
+    max_cache_gb: Annotated[StrictFloat, Field(gt=0, le=1e6)] | None = None
+    timeout_s: Annotated[StrictFloat, Field(ge=1, le=600)] = 20.0
     backend_options: dict[str, dict[str, OptionValue]] = Field(default_factory=dict)
 
     @field_validator("backend_options")
@@ -131,7 +132,7 @@ LOCAL = Device(name="local", transport="local")
 def find_file(start: Path) -> Path | None:
     """Return the devices.toml in `start` or the nearest folder above it."""
     for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
+        if os.path.lexists(folder / FILE_NAME):  # one that cannot be read is a mistake, too
             return folder / FILE_NAME
     return None
 
@@ -157,6 +158,8 @@ def parse(path: Path, text: str) -> dict[str, Device]:
         raise ConfigError(f"{path}: {_plain(str(exc))}") from exc
     except RecursionError as exc:
         raise ConfigError(f"{path}: nested too deeply for a devices.toml") from exc
+    except ValueError as exc:  # a number with thousands of digits
+        raise ConfigError(f"{path}: {exc}") from exc
     unknown = sorted(set(tree) - {"devices"})
     if unknown:
         raise ConfigError(
@@ -217,6 +220,8 @@ def _unknown(fleet: dict[str, Device], word: str) -> str:
 
 def read(path: Path) -> str:
     """Return the text of a devices.toml. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"{path} cannot be read: not a file")
     try:
         content = path.read_bytes()
     except OSError as exc:
@@ -224,7 +229,7 @@ def read(path: Path) -> str:
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"{path} is larger than {_MAX_BYTES} bytes: that is no devices.toml")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # Windows' editors write a mark at the beginning
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text") from exc
@@ -275,7 +280,11 @@ def _explain(error: Any) -> str:
         return "a device's name is letters, digits, '_', '.' and '-', at most 64"
     if kind == "value_error":
         return str(error["ctx"]["error"])
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"[:300]
+    # As the things are called in TOML.
+    message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    for word, plain in (("valid tuple", "list, like [1, 2]"), ("tuple", "list"), ("valid dictionary", "table")):
+        message = message.replace(word, plain)
+    return f"{message}, got {error['input']!r}"[:300]
 
 
 def _plain(message: str) -> str:

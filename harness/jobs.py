@@ -40,6 +40,12 @@ class Job:
 EXPORT_SECONDS = 10.0
 
 
+def check(job: Job) -> None:
+    """Raise NothingToRun for a job without a case."""
+    if not (job.devices and job.requests and job.choices):
+        raise NothingToRun("nothing to measure: no model, backend or device was chosen")
+
+
 def missing(job: Job, workspace: Workspace) -> list[str]:
     """Return the models of which something would have to be made first. Raises ModelError."""
     return prepare.missing(job.requests, ArtifactStore(workspace.artifacts))
@@ -56,14 +62,12 @@ def start(
 ) -> tuple[Run, dict[str, Artifact]]:
     """Make what artifacts are missing, begin the journal, and return the run with case_id -> artifact.
 
-    Raises ModelError, ResultsError, NothingToRun, ConfigError for an option that names a file that is not there.
+    Raises ModelError, ResultsError, ConfigError for an option that names a file that is not there.
     """
     devices, choices = _with_kept_files(job, workspace)
     prepared = prepare.prepare(job.requests, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
     models = {model.name: _planned(model) for model in prepared}
     cases = plan.build_cases(devices, list(models.values()), choices, job.threads)
-    if not cases:
-        raise NothingToRun("nothing to measure: no model, backend or device was chosen")
     header = RunHeader(
         run_id=new_run_id(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),

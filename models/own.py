@@ -61,12 +61,14 @@ class Settings(Record):
 
 def read_settings(path: Path) -> Settings:
     """Read the TOML beside a model. Raises UnreadableModel that names the file, the key and what to do."""
+    if not path.is_file():
+        raise UnreadableModel(f"{path}: cannot be read (not a file)")
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_TOML_BYTES + 1)
         if len(text) > _MAX_TOML_BYTES:
             raise UnreadableModel(f"{path}: larger than 1 MiB; this file only describes the model beside it")
-        document = tomllib.loads(text.decode("utf-8"))
+        document = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as exc:
         raise UnreadableModel(f"{path}: cannot be read ({exc.strerror})") from exc
     except UnicodeDecodeError as exc:

@@ -263,6 +263,8 @@ def _model_file(path: Path) -> Path:
         raise UnreadableModel(f"{path}: this is a folder; name a model file ({hint})")
     if not path.exists():
         raise UnreadableModel(f"{path}: no such file{_nearest(path)}")
+    if not path.is_file():
+        raise UnreadableModel(f"{path}: a pipe or a device, not a file; copy the model to a file")
     if path.suffix.lower() not in _SUFFIXES:
         raise UnreadableModel(f"{path}: only .onnx and .tflite files can be measured; export the model to one of them")
     try:
@@ -277,13 +279,18 @@ def _model_file(path: Path) -> Path:
         raise UnreadableModel(f"{path}: not a TFLite file (it lacks the mark TFL3); export or copy it again")
     if path.suffix.lower() == ".onnx" and (is_tflite or start[0] not in _ONNX_TAGS):
         raise UnreadableModel(f"{path}: not an ONNX file; export or copy it again")
-    return Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name and the TOML beside it
+    absolute = os.path.abspath(path)  # noqa: PTH100 - a link keeps its own name and the TOML beside it
+    try:
+        absolute.encode()
+    except UnicodeEncodeError as exc:
+        raise UnreadableModel(f"{absolute!r}: the name is not UTF-8; rename it") from exc
+    return Path(absolute)
 
 
 def _nearest(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"; there is no folder {folder}, either"
-    names = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    names = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file())
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:3]
     return f"; in {folder} there is {', '.join(near)}" if near else f"; {folder} holds no .onnx or .tflite file"

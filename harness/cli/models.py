@@ -96,6 +96,8 @@ def export(
     store = ArtifactStore(shared.open_workspace().artifacts)
     with Display() as display:
         requests = resolve(expressions, parse_input_shapes(shapes), weights)
+        if not requests:
+            raise click.UsageError("no model is named")
         prepared = prepare(requests, store, workers=workers, on_event=display.preparing)
     made = [
         {**artifact.model_dump(mode="json"), "path": str(store.model_path(artifact))}

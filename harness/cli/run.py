@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from harness.cli import shared
 
@@ -35,6 +37,34 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
     if not all(1 <= count <= 1024 for count in counts):
         raise click.BadParameter("a number of threads is between 1 and 1024")
     return counts
+
+
+class _Seconds(click.FloatRange):
+    """A duration: FloatRange lets pass what is no number, and an infinite one is no time to wait."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
+
+
+_WEEK = 7 * 86400
+
+# What a run set out to do was written down when it began.
+_FIXED = {
+    "device_names",
+    "expressions",
+    "backend_names",
+    "options",
+    "threads",
+    "profile",
+    "weights",
+    "shapes",
+    "seed",
+    "workers",
+    "dry_run",
+}
 
 
 @click.command()
@@ -67,7 +97,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=_Seconds(min=0, max=_WEEK),
     default=3600.0,
     show_default=True,
     metavar="SECONDS",
@@ -76,7 +106,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--patience",
     "patience_s",
-    type=click.FloatRange(min=1),
+    type=_Seconds(min=1, max=10_800),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -85,7 +115,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--reconnect",
     "reconnect_s",
-    type=click.FloatRange(min=0),
+    type=_Seconds(min=0, max=_WEEK),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -125,8 +155,8 @@ def run(
     from harness.plan import PROFILES
     from models.selection import parse_input_shapes, resolve
 
-    if resumed is not None and dry_run:
-        raise click.UsageError("--dry-run tells the plan of a new run, --resume goes on with one: take one of them")
+    if resumed is not None:
+        _refuse_new_choices(context)
     workspace = shared.open_workspace()
     known = shared.load_fleet()
     with Display() as display:
@@ -143,14 +173,31 @@ def run(
                 profile=PROFILES[profile],
                 threads=threads,
                 seed=seed,
-                command=tuple(sys.argv[1:]),
+                command=tuple(_kept(argument) for argument in sys.argv[1:]),
             )
+            jobs.check(job)
             if dry_run:
                 _print_plan(job, workspace, as_json=as_json)
                 return
             started, artifacts = jobs.start(job, workspace, settings, display.preparing, workers)
         document = _execute(started, devices, artifacts, display)
     context.exit(_conclude(started, document, as_json=as_json))
+
+
+def _refuse_new_choices(context: click.Context) -> None:
+    """Raise UsageError for an option beside --resume that would change what is measured: it would do nothing."""
+    typed = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in _FIXED and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise click.UsageError(f"--resume goes on with what the run set out to measure; leave out {', '.join(typed)}")
+
+
+def _kept(argument: str) -> str:
+    """Return an argument as far as a run's header keeps it."""
+    return argument.encode("utf-8", "replace").decode()[:4096]
 
 
 def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:

@@ -183,11 +183,11 @@ def _at(variant: Variant, resolution: int | None) -> Variant:
 
 
 def _unknown(name: str) -> UnknownModel:
-    longer = [known for known in _BY_NAME if name and known.startswith(name)]
-    nearest = longer[:4] or difflib.get_close_matches(name, _BY_NAME, n=4, cutoff=0.4)
+    longer = [known for known in _BY_NAME if name and known.startswith(name.lower())]
+    nearest = longer[:4] or difflib.get_close_matches(name.lower(), ["quick", "all", *_BY_NAME], n=4, cutoff=0.4)
     if any(character in name for character in "*?["):
         found = f"no model of the zoo matches {name!r}"
     else:
         found = f"no model of the zoo is named {name!r}"
     hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
-    return UnknownModel(f"{found}{hint}. `bench models` lists them all, models.list() does in Python.")
+    return UnknownModel(f"{found}{hint}. `bench models list` lists them all, models.list() does in Python.")

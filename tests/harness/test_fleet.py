@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,6 +73,13 @@ def test_fields(tmp_path: Path) -> None:
         ('[devices.a]\ntransport = "local"\n\nthreads = [0]\n', ":4: devices.a.threads.0: "),
         ('[devices.a]\ntransport = "local"\nthreads = []\n', ":3: devices.a.threads: "),
         ('[devices.a]\ntransport = "local"\nthreads = "two"\n', ":3: devices.a.threads: "),
+        ('[devices.a]\ntransport = "local"\nthreads = 2\n', "threads: input should be a list, like [1, 2], got 2"),
+        ('[devices.a]\ntransport = "local"\nthreads = [true]\n', ":3: devices.a.threads.0: "),
+        ('[devices.a]\ntransport = "local"\ntimeout_s = "9"\n', ":3: devices.a.timeout_s: "),
+        ('[devices.a]\ntransport = "local"\nmax_temperature_c = true\n', ":3: devices.a.max_temperature_c: "),
+        ('[devices.a]\ntransport = "local"\nmax_temperature_c = nan\n', ":3: devices.a.max_temperature_c: "),
+        ('[devices.a]\ntransport = "local"\nbackend_options = 3\n', "backend_options: input should be a table, got 3"),
+        ("a = 1" + "0" * 5000, "integer string"),
         ('[devices.a]\ntransport = "local"\n[devices.b]\ntransport = 1\n', ":4: devices.b.transport: "),
         ('[devices."a b/c"]\ntransport = "local"\n', ":1: devices.a b/c: a device's name is letters"),
         ('[devices.a]\ntransport = "local"\nname = "b"\n', ":3: devices.a.name: unknown field"),
@@ -96,6 +105,18 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, message: 
         fleet.load(write(tmp_path, text))
     assert str(caught.value).startswith(str(tmp_path / "devices.toml"))
     assert message in str(caught.value)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeff[devices.a]\ntransport = "local"\n')
+    assert list(fleet.load(path)) == ["a"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere"), os.mkfifo])
+def test_what_is_no_file_is_not_passed_over(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "devices.toml")
+    with pytest.raises(ConfigError, match=r"devices\.toml cannot be read: not a file"):
+        fleet.load(fleet.find_file(tmp_path))
 
 
 def test_not_text(tmp_path: Path) -> None:

@@ -294,7 +294,11 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
         (("--threads", "0"), "between 1 and 1024"),
         (("--threads", "two"), "not a list of numbers"),
         (("--resume", "yesterday"), "no run is called 'yesterday'"),
-        (("--resume", "last", "--dry-run"), "--dry-run tells the plan of a new run"),
+        (("--resume", "last", "--dry-run", "--threads", "2"), "leave out --threads, --dry-run"),
+        (("--models", "", "--dry-run"), "nothing to measure"),
+        (("--models", "\udcff.onnx"), "not UTF-8"),
+        (("--patience", "nan"), "nan is no number of seconds"),
+        (("--wait", "inf"), "is not in the range"),
         (("--profile", "fast"), "'fast' is not one of"),
         (("--input-shape", "x"), "expected NAME=SIZE"),
     ],
@@ -302,6 +306,7 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
 def test_bad_input_is_told_in_words_with_exit_code_2(bench: Bench, arguments: tuple[str, ...], words: str) -> None:
     (bench.folder / "broken.onnx").write_bytes(b"this is no model")
     (bench.folder / "empty.tflite").write_bytes(b"")
+    bench.copy_model(name="\udcff")
     assert words in bench("run", *arguments, expect=2).stderr
 
 

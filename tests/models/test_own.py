@@ -49,6 +49,10 @@ def test_a_full_description(tmp_path):
     }
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    assert read(tmp_path, "\ufeffname = 'a'").name == "a"
+
+
 def test_an_empty_description_says_nothing(tmp_path):
     assert read(tmp_path, "").model_dump(exclude={"toml", "inputs"}, exclude_none=True) == {}
 

@@ -1,5 +1,6 @@
 """From expressions to requests, and every way to mistype one."""
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -98,6 +99,20 @@ def test_what_is_not_there(tmp_path):
         names(str(tmp_path / "nowhere" / "model.onnx"))
     with pytest.raises(UnreadableModel, match=r"this is a folder.*model\.onnx"):
         names(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["pipe.onnx", "model.toml"])
+def test_what_nobody_writes_into_is_not_waited_for(tmp_path, name):
+    static(tmp_path / "model.onnx")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UnreadableModel, match=r"pipe.onnx: a pipe|model.toml: cannot be read \(not a file\)"):
+        names(str((tmp_path / name).with_suffix(".onnx")))
+
+
+def test_a_link_to_nowhere(tmp_path):
+    (tmp_path / "model.onnx").symlink_to("gone.onnx")
+    with pytest.raises(UnreadableModel, match=r"no such file; .* holds no \.onnx"):
+        names(str(tmp_path / "model.onnx"))
 
 
 def test_input_shapes():

@@ -80,7 +80,7 @@ def test_a_width_where_only_those_of_a_table_are_defined_is_unknown(name):
 
 @pytest.mark.parametrize("ask", [catalog.get, catalog.select, models.create])
 def test_an_unknown_name_lists_the_nearest(ask):
-    with pytest.raises(UnknownModel, match=r"'mobilnet_v2_1\.0'; nearest: mobilenet_v2_1\.0, .*`bench models`"):
+    with pytest.raises(UnknownModel, match=r"'mobilnet_v2_1\.0'; nearest: mobilenet_v2_1\.0, .*`bench models list`"):
         ask("mobilnet_v2_1.0")
 
 
