@@ -93,6 +93,10 @@ def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list
     ]
     if changed:
         found.append(f"not as it was set up ({', '.join(changed)}): bench devices setup {device.name}")
+    if setup["python_changed"]:
+        found.append(
+            f"set up for another python than devices.toml names now, and still used: bench devices setup {device.name}"
+        )
     if setup["newer"]:
         found.append(
             f"set up before {', '.join(setup['newer'])} was chosen for such devices: bench devices setup {device.name}"

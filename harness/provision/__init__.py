@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,7 +29,8 @@ def launcher(workspace: Workspace, device: Device, root: PurePosixPath, agent: P
 def status(workspace: Workspace, device: Device, root: PurePosixPath) -> dict[str, Any] | None:
     """Return what this workspace set a device up with, None when it did not.
 
-    `newer` are wheels that were chosen since for devices of its kind.
+    `newer` are wheels that were chosen since for devices of its kind; `python_changed` says that devices.toml names
+    another Python than it did then, which does not count until the device is set up again.
     """
     record = state.read(_records(workspace), device.name, root)
     if record is None:
@@ -41,6 +43,7 @@ def status(workspace: Workspace, device: Device, root: PurePosixPath) -> dict[st
         "own_python": record.own_python,
         "backends": record.versions,
         "newer": newer,
+        "python_changed": record.asked not in (None, device.python or ""),
     }
 
 
@@ -72,7 +75,7 @@ def setup(
     reserve(worker.find_pythons(own))
     pythons = () if bring_python or archive else own
     outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
-    state.write(_records(workspace), device.name, record)
+    state.write(_records(workspace), device.name, replace(record, asked=device.python or ""))
     return outcome
 
 

@@ -15,7 +15,8 @@ class Record:
     """The device's folder as devices.toml has it, its Python's command, the file that names the unpacked wheels.
 
     The rest is for whoever asks what was done: when (local time), which Python and whether it is the device's own, the
-    runtimes' versions, the wheels' hashes by name, and the note in the cache that chose them.
+    runtimes' versions, the wheels' hashes by name, the note in the cache that chose them, and the `python` that
+    devices.toml named ("" for none, None where it was not noted).
     """
 
     folder: str
@@ -27,6 +28,7 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     wheels: dict[str, str] = field(default_factory=dict)
     chosen: str = ""
+    asked: str | None = None
 
     def launch(self, agent: PurePosixPath) -> list[str]:
         """Return the command that starts the agent."""

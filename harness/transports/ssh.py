@@ -19,9 +19,11 @@ _HASH_S = 600.0
 _DAMAGED = 4
 
 # Says how much of the file is there, takes the rest, and gives it its name when its hash is right: one session a file.
-# A small file gets a part of its own, since two hosts may bring the same agent at once; a large one goes on with the
-# part of an earlier push, and Python, where it is there, hashes it on the way: a moment to start, but then several
-# times as fast as coreutils, and nothing left to do in the end.
+# A small file gets a part of its own, since two hosts may bring the same agent at once. A large one goes on with the
+# part of an earlier push, whose shell may still write to it over a connection that the device believes in: its process
+# group is ended. (A server that starts no groups has one for all, ours too, which is left alone.) Python, where it is
+# there, hashes a large file on the way: a moment to start, but then several times as fast as coreutils, and nothing
+# left to do in the end.
 _PUSH = f"""
 part=$1 target=$2 size=$3 sha256=$4 python=$5
 digest() {{
@@ -47,7 +49,12 @@ if [ -f "$target" ] && [ "$(wc -c <"$target")" -eq "$size" ]; then
   case $(digest "$target") in "$sha256"*) echo all; exit ;; esac
 fi
 mkdir -p "${{target%/*}}" || exit 1
-[ "$size" -gt {256 << 10} ] || part=$part-$$
+if [ "$size" -le {256 << 10} ]; then part=$part-$$; elif [ -s "$part" ]; then
+  read -r _ _ _ _ mine _ </proc/$$/stat
+  for old in $(grep -lF "$part" /proc/[0-9]*/cmdline); do
+    read -r _ _ _ _ group _ <"${{old%/*}}/stat" && [ "$group" != "$mine" ] && kill -9 "-$group"
+  done
+fi 2>/dev/null
 : >>"$part" || exit 1
 [ "$(wc -c <"$part")" -le "$size" ] || : >"$part"
 wc -c <"$part"

@@ -247,6 +247,7 @@ def test_a_set_up_that_others_have_overtaken_is_told(tmp_path: Path) -> None:
     state.write(tmp_path / "setup" / "devices", "board", record)
     assert provision.status(workspace, board, root) == {
         "at": "2026-01-02 03:04", "python": "3.11.2", "own_python": True, "backends": {"tflite": "x 1"}, "newer": [],
+        "python_changed": False,
     }  # fmt: skip
     (tmp_path / "setup" / "chosen").mkdir()
     wheel = {"name": "numpy", "version": "2.9", "sha256": "b", "file": "f"}
@@ -274,6 +275,12 @@ def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:
     assert checked["usable"]
     assert (checked["setup"]["backends"], checked["setup"]["newer"]) == (device["backends"], [])
     assert "bring openvino: bench devices setup board" in checked["advice"]
+    fleet = (bench.folder / "devices.toml").read_text()
+    (bench.folder / "devices.toml").write_text('[devices.board]\ntransport = "local"\n')
+    said = "set up for another python than devices.toml names now"
+    assert said in bench("devices", "check", "board").stdout
+    (bench.folder / "devices.toml").write_text(fleet)
+    assert said not in bench("devices", "check", "board").stdout
     assert "removed" in bench("devices", "clean", "board").stdout
     assert not (bench.workspace / "devices" / "board").exists()
     assert not bench.json("devices", "check", "board", expect=1)["devices"][0]["usable"]

@@ -31,6 +31,7 @@ from harness.transports import ssh as ssh_transport
 from harness.transports import ssh_address, ssh_connection, ssh_stream
 from harness.transports.base import MAX_STDERR_BYTES
 from harness.transports.ssh import SshTransport
+from harness.transports.ssh_stream import SshStream
 from tests.rigs.proxy import FaultProxy, between
 from tests.rigs.sshd import Sshd, free_port, make_key, serving
 from tests.rigs.waiting import wait_until
@@ -491,6 +492,24 @@ def test_a_damaged_part_is_sent_anew(server: Sshd, tmp_path: Path) -> None:
         target.unlink()
         connected.push(source, PurePosixPath(target))
     assert same(source, target)
+
+
+@pytest.mark.parametrize("size", [4 << 20, 12 << 20])
+def test_what_is_left_of_a_cut_push_writes_no_more(server: Sshd, tmp_path: Path, size: int) -> None:
+    """The device still believes in a connection whose host has given it up; what it had sent may yet arrive."""
+    source, target = blob(tmp_path / "large", size), PurePosixPath("there/large")
+    part = f"./there/.part-{ssh_transport._likeness(source, size)}"
+    arguments = [part, f"./{target}", str(size), hashlib.sha256(source.read_bytes()).hexdigest(), sys.executable]
+    with server.transport() as vanished, server.transport() as present:
+        remnant = SshStream(vanished._connection, ["sh", "-c", ssh_transport._PUSH, "sh", *arguments])
+        assert remnant.read_line(60) == b"0"
+        remnant.send(source.read_bytes()[: 1 << 20])
+        wait_until(lambda: (server.home / part).stat().st_size == 1 << 20)
+        present.push(source, target)
+        wait_until(lambda: not server.processes(part))
+        remnant.send(bytes(1 << 20))
+        assert remnant.close().exit_code is None
+        assert same(source, server.home / target)
 
 
 def test_a_stalled_push_ends_in_time(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
