@@ -3,7 +3,8 @@
 Zoph et al. 2017, arXiv:1707.07012, Figure 2 and Appendix A; details the papers leave out (the shifted path of a
 reduction, which states are concatenated, how widths are matched) follow the releases in TF-slim (nets/nasnet) and
 tensorflow/tpu (models/official/amoeba_net). The auxiliary head and drop-path act in training alone and are absent.
-Convolutions have no bias; pooling pads symmetrically, and padding does not count in an average.
+Convolutions have no bias; pooling pads symmetrically, and padding does not count in an average. Normalization has the
+releases' eps of 1e-3.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from models.zoo.layers import PooledClassifier
 
+EPS = 1e-3
 Pair = tuple[str, int, str, int]
 
 
@@ -39,7 +41,7 @@ class ReluConvBN(nn.Sequential):
         super().__init__(
             nn.ReLU(),
             nn.Conv2d(in_channels, channels, kernel, stride, padding, bias=False),
-            nn.BatchNorm2d(channels),
+            nn.BatchNorm2d(channels, eps=EPS),
         )
 
 
@@ -53,7 +55,7 @@ class Separable(nn.Sequential):
                 nn.ReLU(),
                 nn.Conv2d(ins, ins, kernel, step, (kernel - 1) // 2, groups=ins, bias=False),
                 nn.Conv2d(ins, channels, 1, bias=False),
-                nn.BatchNorm2d(channels),
+                nn.BatchNorm2d(channels, eps=EPS),
             )
         super().__init__(*layers)
 
@@ -83,7 +85,7 @@ class FactorizedReduction(nn.Module):
         super().__init__()
         self.even = SubsampledConv(in_channels, channels // 2)
         self.odd = SubsampledConv(in_channels, channels - channels // 2)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = nn.BatchNorm2d(channels, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
@@ -118,7 +120,7 @@ class HalvingAverage(nn.Module):
 
 
 def _conv_bn(in_channels: int, channels: int) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels)]
+    return [nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels, eps=EPS)]
 
 
 def operation(name: str, in_channels: int, channels: int, stride: int) -> nn.Module:
@@ -218,7 +220,7 @@ class CellNetwork(nn.Module):
     ) -> None:
         super().__init__()
         # Unlike everywhere else the stem does not pad: 224 pixels become 111.
-        self.stem = nn.Sequential(nn.Conv2d(in_chans, stem, 3, 2, bias=False), nn.BatchNorm2d(stem))
+        self.stem = nn.Sequential(nn.Conv2d(in_chans, stem, 3, 2, bias=False), nn.BatchNorm2d(stem, eps=EPS))
         plan = [(reduction or normal, filters // 4, 2), (reduction or normal, filters // 2, 2)]
         points = (cells // 3, 2 * cells // 3)
         width = filters

@@ -1,9 +1,11 @@
 """EfficientNetV2: fused inverted residuals in the first stages, searched for training speed.
 
 Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training", arXiv:2104.00298, Table 4 (S); B0 to B3, M, L
-and XL are defined in the authors' release (google/automl, efficientnetv2). Stochastic depth acts in training alone
-and is absent.
+and XL are defined in the authors' release (google/automl, efficientnetv2), whose eps of normalization they have.
+Stochastic depth acts in training alone and is absent.
 """
+
+from torch import nn
 
 from models.zoo.efficientnet import EfficientNet, Row
 
@@ -51,6 +53,7 @@ XL: tuple[Row, ...] = (
     (3, 2, 6, 512, 32),
     (3, 1, 6, 640, 8),
 )
+EPS = 1e-3
 FUSED = 3  # stages without depthwise convolutions, of every size
 
 
@@ -62,9 +65,13 @@ def round_to_eight(value: float) -> int:
 def _v2(
     rows: tuple[Row, ...], stem: int, width: float, depth: float, num_classes: int, in_chans: int, dropout: float
 ) -> EfficientNet:
-    return EfficientNet(
+    network = EfficientNet(
         width, depth, num_classes, in_chans, dropout, rows=rows, fused=FUSED, stem=stem, rounded=round_to_eight
     )
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = EPS
+    return network
 
 
 def efficientnet_v2_b(

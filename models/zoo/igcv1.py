@@ -1,7 +1,8 @@
 """IGCV1: interleaved group convolutions.
 
 Zhang et al. 2017, "Interleaved Group Convolutions for Deep Neural Networks", arXiv:1707.02725, the ImageNet networks
-of its Table 5, in the layers of the authors' release (hellozting/InterleavedGroupConvolutions).
+of its Table 5, in the layers of the authors' release (hellozting/InterleavedGroupConvolutions), whose eps of
+normalization they have.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 
 from models.zoo.layers import ConvBNAct, PooledClassifier, channel_shuffle
 
-UNITS_PER_BLOCK = 2
 BLOCKS_PER_STAGE = 2
+EPS = 2e-5
 
 
 class InterleavedUnit(nn.Module):
@@ -46,10 +47,7 @@ class Block(nn.Module):
             self.shortcut = ConvBNAct(in_channels, channels, 1, stride, groups=primary, activation=None)
         self.units = nn.Sequential(
             InterleavedUnit(in_channels, channels, primary, stride, activation=True),
-            *(
-                InterleavedUnit(channels, channels, primary, 1, activation=repeat < UNITS_PER_BLOCK - 1)
-                for repeat in range(1, UNITS_PER_BLOCK)
-            ),
+            InterleavedUnit(channels, channels, primary, 1, activation=False),
         )
         self.activation = nn.ReLU()
 
@@ -80,6 +78,9 @@ class IGCV1(nn.Module):
                 current = out
         self.features = nn.Sequential(*layers)
         self.classifier = PooledClassifier(current, num_classes, dropout)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = EPS
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))

@@ -87,7 +87,19 @@ def test_max_pools(name, pools):
     assert [(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode) for pool in found] == pools
 
 
-@pytest.mark.parametrize(("name", "eps"), [("googlenet", 1e-3), ("inception_v3", 1e-3), ("xception", 1e-5)])
+@pytest.mark.parametrize(
+    ("name", "eps"),
+    [
+        ("googlenet", 1e-3),
+        ("inception_v3", 1e-3),
+        ("efficientnet_v2_b0", 1e-3),
+        ("nasnet_a_mobile", 1e-3),
+        ("amoebanet_c_n4_f44", 1e-3),
+        ("igcv1_l100m2", 2e-5),
+        ("efficientnet_b0", 1e-5),
+        ("xception", 1e-5),
+    ],
+)
 def test_normalization_eps(name, eps):
     assert {norm.eps for norm in of_type(build(name), nn.BatchNorm2d)} == {eps}
 
