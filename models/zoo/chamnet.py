@@ -2,9 +2,9 @@
 
 Dai et al. 2018, "ChamNet: Towards Efficient Network Design through Platform-Aware Model Adaptation",
 arXiv:1812.08934. The layer tables of ChamNet-A to -F were not published. Public are two trunks of the same search
-space, cham_v1a and cham_v2, in the authors' detection code (facebookresearch/maskrcnn-benchmark and d2go). With a head
-added here, a 1x1 convolution to 1280 channels and a linear layer, they are labeled reconstructions of classifiers;
-no published accuracy belongs to them.
+space, cham_v1a and cham_v2, in the authors' detection code (facebookresearch/maskrcnn-benchmark; the later d2go has 5x5
+kernels where these are 7x7). With a head added here, a 1x1 convolution to 1280 channels and a linear layer, they are
+labeled reconstructions of classifiers; no published accuracy belongs to them.
 """
 
 from torch import Tensor, nn

@@ -1,7 +1,8 @@
 """SENet: squeeze-and-excitation in networks made without it.
 
-Hu et al. 2017, "Squeeze-and-Excitation Networks", arXiv:1709.01507, Tables 2 and 3. SE-ResNet-50 follows the authors'
-Caffe release. The paper gives no layers for SE-MobileNet and SE-ShuffleNet: these two are reconstructions.
+Hu et al. 2017, "Squeeze-and-Excitation Networks", arXiv:1709.01507, Table 1 (SE-ResNet-50) and Table 3 (the figures of
+the mobile networks). SE-ResNet-50 follows the authors' Caffe release. The paper gives no layers for SE-MobileNet and
+SE-ShuffleNet: these two are reconstructions.
 """
 
 from torch import nn
