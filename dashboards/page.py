@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from html import escape
@@ -26,7 +26,6 @@ import vl_convert
 
 from dashboards import wording
 from dashboards.cells import COLUMNS, Line, lines
-from dashboards.charts import configured, frontier_chart, latency_chart
 from dashboards.points import ANY, LEFT_SHARE, Chartable, chartable, options, point, selections
 from results.errors import ResultsError
 from results.files import write_file
@@ -146,14 +145,7 @@ def _data(shown: Chartable) -> dict[str, Any]:
     """What page.js reads."""
     values = options(shown)
     classes = values["accuracy"]
-    if shown.with_accuracy:
-        metric = f"{classes[0][1]} ({classes[0][0]})" if len(classes) == 1 else "accuracy"
-        chart = frontier_chart(None, values["backend"], metric)
-    else:
-        chart = latency_chart(None, values["backend"])
-    specification = vl_convert.vegalite_to_vega(configured(chart))
-    specification["autosize"] = {"type": "fit-x", "contains": "padding"}
-    specification["description"] = "The figures of this chart are in the table of all rows."
+    metric = f"{classes[0][1]} ({classes[0][0]})" if len(classes) == 1 else "accuracy"
     return {
         "points": [point(row) for row in shown.rows],
         "options": values | {"accuracy": [wording.class_text(kind) for kind in classes]},
@@ -162,8 +154,30 @@ def _data(shown: Chartable) -> dict[str, Any]:
         "statements": [_statement(shown, kind) for kind in classes],
         "frontiers": shown.with_accuracy,
         "left_share": LEFT_SHARE,
-        "chart": specification,
+        "chart": _chart(values["backend"], metric if shown.with_accuracy else None),
     }
+
+
+def _chart(backends: list[str], metric: str | None) -> dict[str, Any]:
+    """The chart's Vega specification without data: the frontier over `metric`, without one the latencies."""
+
+    def make() -> str:
+        from dashboards.charts import configured, frontier_chart, latency_chart
+
+        chart = latency_chart(None, backends) if metric is None else frontier_chart(None, backends, metric)
+        specification = vl_convert.vegalite_to_vega(configured(chart))
+        specification["autosize"] = {"type": "fit-x", "contains": "padding"}
+        specification["description"] = "The figures of this chart are in the table of all rows."
+        return json.dumps(specification)
+
+    versions = [metadata.version(name) for name in ("altair", "vl-convert-python")]
+    sources = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
+    digest = hashlib.sha256(json.dumps([backends, metric, versions, sources]).encode()).hexdigest()
+    try:
+        found: dict[str, Any] = json.loads(_kept(f"chart-{digest[:16]}.json", make))
+    except ValueError:  # the kept file is damaged
+        found = json.loads(make())
+    return found
 
 
 def _header(name: str, number: bool) -> str:
@@ -215,16 +229,25 @@ def _asset(name: str) -> str:
 
 @cache
 def _vega_script() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, as the installed vl-convert bundles them.
+    """Vega, Vega-Lite and Vega-Embed in one script, as the installed vl-convert bundles them."""
 
-    Bundling takes seconds and depends on nothing but the version, so it is kept in the user's cache folder.
+    def make() -> str:
+        bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        return re.sub(r"<(?=/script|!--)", r"\\x3c", bundle, flags=re.IGNORECASE)
+
+    return _kept(f"vega-{metadata.version('vl-convert-python')}.js", make)
+
+
+def _kept(name: str, make: Callable[[], str]) -> str:
+    """What `make` returns, which takes seconds, from the user's cache folder where it is there.
+
+    `name` carries all that it depends on.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = home / "edgebench" / f"vega-{metadata.version('vl-convert-python')}.js"
+    kept = home / "edgebench" / name
     with suppress(OSError, UnicodeDecodeError):
         return kept.read_text(encoding="utf-8")
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    script = re.sub(r"<(?=/script|!--)", r"\\x3c", bundle, flags=re.IGNORECASE)
+    made = make()
     with suppress(ResultsError):  # a home that cannot be written costs the seconds again, no more
-        write_file(kept, script.encode("utf-8"))
-    return script
+        write_file(kept, made.encode("utf-8"))
+    return made

@@ -78,6 +78,17 @@ def test_the_same_rows_give_the_same_page() -> None:
     assert render(TABLE, "t") == render(TABLE, "t")
 
 
+def test_what_is_kept_of_a_page_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = render(TABLE, "t")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert render(TABLE, "t") == expected
+    (kept,) = (tmp_path / "edgebench").glob("chart-*.json")
+    assert render(TABLE, "t") == expected  # from what is kept
+    kept.write_text("{")
+    assert render(TABLE, "t") == expected
+    assert embedded(render([make_row(top1=None)], "t"))["chart"] != embedded(expected)["chart"]
+
+
 def test_every_row_is_in_the_table_with_its_reason() -> None:
     page = render(TABLE, "t")
     assert page.count('<th scope="row"') == len(TABLE)

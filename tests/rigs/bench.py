@@ -17,6 +17,8 @@ from tests.rigs.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "data"
 ROOT = DATA.parent.parent
+# What is kept of pages takes seconds to make, whatever home a test has.
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
 SHAPES = {"onnx": (1, 3, 64, 64), "tflite": (1, 64, 64, 3)}
 
@@ -66,7 +68,7 @@ class Bench:
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": CACHE, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
