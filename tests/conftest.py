@@ -17,7 +17,8 @@ from harness.transports.ssh import SshTransport
 from models.artifacts import ArtifactStore
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
-from tests.rigs.sshd import serving
+from tests.rigs.proxy import FaultProxy, between
+from tests.rigs.sshd import Sshd, serving
 
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,7 +72,22 @@ def adb_transport(adb_server: AdbServer, phone: Phone) -> Iterator[AdbTransport]
 
 
 @pytest.fixture
-def ssh_transport(tmp_path: Path) -> Iterator[SshTransport]:
-    """A connection to a real SSH server."""
-    with serving(tmp_path / "server") as server, server.transport() as connected:
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    """A real SSH server on the loopback."""
+    with serving(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Sshd) -> Iterator[FaultProxy]:
+    """A way to the SSH server that can be cut, stalled and slowed down."""
+    with between(server.port) as running:
+        server.trust(running.port)
+        yield running
+
+
+@pytest.fixture
+def ssh_transport(server: Sshd) -> Iterator[SshTransport]:
+    """A connection to the SSH server."""
+    with server.transport() as connected:
         yield connected

@@ -147,8 +147,8 @@ def forget(name: str) -> None:
     device = fleet.find(fleet.load(path), name)
     if path is None:
         raise click.UsageError("there is no devices.toml; this machine is always there")
+    key_name = device.login(None).address.key_name if device.transport == "ssh" else None
     fleet_file.forget(path, device.name)
-    if device.transport == "ssh":
-        address = device.login(None).address
-        known_hosts.remove(shared.open_workspace().known_hosts, address.key_name)
+    if key_name is not None:
+        known_hosts.remove(shared.open_workspace().known_hosts, key_name)
     click.echo(f"{device.name} is forgotten")

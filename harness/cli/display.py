@@ -53,7 +53,7 @@ class Display:
             say=self.say,
             on_restart=self._restart,
             on_result=self._result,
-            on_step=lambda: self._advance(),
+            on_step=self._advance,
         )
 
     def preparing(self, event: Preparing) -> None:

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from harness.errors import ConnectError, TransferError
 from harness.transports.adb_shell import Shell
-from harness.transports.base import unwritable
+from harness.transports.base import MAX_PULL_BYTES, unwritable
 
 if TYPE_CHECKING:
     from harness.transports.adb import AdbTransport
-
-MAX_PULL_BYTES = 16 << 30
 
 _BLOCK = 1 << 20
 _HASH_BYTES_PER_S = 10e6  # slower than any device that was seen: bounds the wait for its checksum

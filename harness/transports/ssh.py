@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError, TransportError
-from harness.transports.base import Completed, Stream, Transport, unwritable
+from harness.transports.base import MAX_PULL_BYTES, Completed, Stream, Transport, unwritable
 from harness.transports.ssh_connection import Connection, Login
 from harness.transports.ssh_stream import SshStream
 
-MAX_PULL_BYTES = 1 << 30
 _CHUNK_BYTES = 1 << 20
 # How long the device may take to check the hash of a pushed file; that it lives at all is watched elsewhere.
 _HASH_S = 600.0

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from harness.protocol import Cache
 from harness.transports.local import LocalTransport
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
-from tests.rigs.sshd import Sshd, serving
+from tests.rigs.sshd import Sshd
 
 MB = 1_000_000
 DAY_S = 24 * 3600
@@ -159,12 +158,6 @@ def test_a_small_disk(root: Root) -> None:
 
 
 # Through `bench`
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    with serving(tmp_path / "server") as running:
-        yield running
 
 
 @pytest.fixture(params=["local", "ssh", "adb"])

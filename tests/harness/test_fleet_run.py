@@ -29,8 +29,8 @@ from results.records import RunDocument
 from tests.rigs.bench import Bench
 from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.clock import Clock
-from tests.rigs.proxy import FaultProxy, between
-from tests.rigs.sshd import Sshd, free_port, marked, serving
+from tests.rigs.proxy import FaultProxy
+from tests.rigs.sshd import Sshd, free_port, marked
 from tests.rigs.waiting import wait_until
 
 FAKE = ("--models", "tiny.onnx", "--backends", "fake")
@@ -43,19 +43,6 @@ def no_host_left(tmp_path: Path) -> Iterator[None]:
     yield
     for pid in marked(f"TMPDIR={tmp_path}"):
         os.kill(pid, signal.SIGKILL)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    with serving(tmp_path / "server") as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server: Sshd) -> Iterator[FaultProxy]:
-    with between(server.port) as running:
-        server.trust(running.port)
-        yield running
 
 
 def host(folder: Path, server: Sshd, port: int, *, timeout_s: float = 20.0, extra: str = "") -> Bench:

@@ -32,7 +32,7 @@ from harness.transports import ssh_address, ssh_connection, ssh_stream
 from harness.transports.base import MAX_STDERR_BYTES
 from harness.transports.ssh import SshTransport
 from harness.transports.ssh_stream import SshStream
-from tests.rigs.proxy import FaultProxy, between
+from tests.rigs.proxy import FaultProxy
 from tests.rigs.sshd import Sshd, free_port, make_key, serving
 from tests.rigs.waiting import wait_until
 
@@ -45,19 +45,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return home
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    with serving(tmp_path / "server") as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server: Sshd) -> Iterator[FaultProxy]:
-    with between(server.port) as running:
-        server.trust(running.port)
-        yield running
 
 
 def blob(path: Path, size: int = 4 << 20) -> Path:
