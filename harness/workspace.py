@@ -18,7 +18,9 @@ class Workspace:
 
     artifacts/    exported models, by hash
     runs/<run>/   journal.jsonl, run.json, report.html
-    devices/      what is pushed to the device `local`
+    devices/      what is pushed to devices on this machine
+    agent/        the agents that devices are given, by hash
+    setup/        wheels and interpreters for devices, and what each was set up with
     tools/        files of the user's that backends have pushed
     known_hosts   host keys of devices over SSH
     index.sqlite  the index over runs
