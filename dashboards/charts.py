@@ -45,7 +45,11 @@ def frontier_chart(points: Sequence[Point] | None, backends: Sequence[str], metr
     frontier = alt.Chart(stairs).mark_line(interpolate="step-after", strokeWidth=1.5, stroke="currentColor", aria=False)
     names = base.mark_text(align="right", baseline="bottom", dx=-7, dy=-5, fill="currentColor", aria=False)
     chart = alt.layer(
-        frontier.encode(x=x, y=y), _bars(base, backends), _marks(base, backends), names.encode(text="label:N")
+        frontier.encode(x=x, y=y),
+        _bars(base, backends),
+        _marks(base, backends),
+        _flags(base),
+        names.encode(text="label:N"),
     )
     chart = chart.properties(width=PLOT_WIDTH, height=PLOT_HEIGHT)
     return chart.add_params(start) if points is None else chart
@@ -54,10 +58,12 @@ def frontier_chart(points: Sequence[Point] | None, backends: Sequence[str], metr
 def latency_chart(points: Sequence[Point] | None, backends: Sequence[str]) -> Any:
     """One line per model, a mark per configuration at its median latency in ms with its interval."""
     order = alt.EncodingSortField("median", op="min")
-    y = alt.Y("model:N", sort=order, title=None, axis=_axis(labelLimit=170))
+    # Of a long name the end, which tells it from others: paths begin alike.
+    short = "length(datum.value) > 24 ? '…' + slice(datum.value, -23) : datum.value"
+    y = alt.Y("model:N", sort=order, title=None, axis=_axis(labelLimit=170, labelExpr=short))
     x = alt.X("median:Q", title=X_TITLE, axis=_axis()).scale(type="log", nice=False, padding=12)
     base = alt.Chart(_data("points", points)).encode(x=x, y=y)
-    chart = alt.layer(_bars(base, backends), _marks(base, backends))
+    chart = alt.layer(_bars(base, backends), _marks(base, backends), _flags(base))
     return chart.properties(width=PLOT_WIDTH, height=alt.Step(20))
 
 
@@ -129,6 +135,12 @@ def _marks(base: alt.Chart, backends: Sequence[str]) -> Any:
         tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIP.items()],
         description="name:N",
     )
+
+
+def _flags(base: alt.Chart) -> Any:
+    """What must be known of a latency, at the lower right of its mark: no name stands there."""
+    text = base.mark_text(align="left", baseline="top", dx=5, dy=1, fontSize=11, fontWeight="bold", fill="currentColor", aria=False)
+    return text.encode(text="flags:N")
 
 
 def _stairs(points: Sequence[Point]) -> list[dict[str, float]]:

@@ -64,8 +64,8 @@
   function label(found, index) {
     const number = String(found.frontier.indexOf(index) + 1);
     if (found.named.includes(index) && get("chart").clientWidth >= NARROW) {
-      const { model, mark, flags } = data.points[index];
-      return `${number} ${model}${mark}${flags}`;
+      const { model, mark } = data.points[index];
+      return `${number} ${model}${mark}`;
     }
     return [...found.named, ...found.numbered].includes(index) ? number : "";
   }

@@ -51,25 +51,27 @@ _MOST_SOURCES = 12
 _LONG = 40
 
 
-def write_page(
-    rows: Sequence[Row], path: Path | str, *, title: str = "Accuracy versus latency", profile: str | None = None
-) -> None:
-    """Write the page; the same rows give the same bytes. `profile` names how much was measured, for the header."""
+def write_page(rows: Sequence[Row], path: Path | str, *, title: str | None = None, profile: str | None = None) -> None:
+    """Write the page; the same rows give the same bytes. `profile` names how much was measured, for the header.
+
+    Without a title it is that of the chart.
+    """
     write_file(Path(path), render(rows, title, profile).encode("utf-8"))
 
 
-def render(rows: Sequence[Row], title: str, profile: str | None = None) -> str:
+def render(rows: Sequence[Row], title: str | None = None, profile: str | None = None) -> str:
     """The page as text."""
     shown = chartable(rows)
+    heading = "Accuracy versus latency" if shown.with_accuracy else "Latency"
     css, js, vega = _asset("page.css"), _asset("page.js"), _vega_script()
     table = lines(rows)
     points = {id(row): index for index, row in enumerate(shown.rows)}
     parts = {
         "policy": escape(_policy(css, [vega, js])),
-        "title": escape(title),
+        "title": escape(title or heading),
         "facts": _facts(rows, profile),
         "chart_hidden": "" if shown.rows else " hidden",
-        "chart_heading": "Accuracy versus latency" if shown.with_accuracy else "Latency",
+        "chart_heading": heading,
         "selectors": _selectors(shown),
         "key": escape(_KEY if shown.with_accuracy else _LATENCY_KEY),
         "notices": "\n".join(f'<p class="notice">{escape(notice)}</p>' for notice in _notices(rows, shown)),
@@ -122,6 +124,8 @@ def _selectors(shown: Chartable) -> str:
 
 def _notices(rows: Sequence[Row], shown: Chartable) -> list[str]:
     notices = wording.notices(rows)
+    if rows and not shown.rows:
+        notices.append("No row has a latency, so there is nothing to draw. The column Reason says why.")
     without = sum(row.accuracy is None for row in rows)
     if shown.with_accuracy and without:
         notices.append(f"{without} of {len(rows)} rows have no accuracy: they are in the table only.")

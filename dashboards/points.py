@@ -48,7 +48,7 @@ def point(row: Row) -> Point:
         "name": wording.name(row),
         "model": row.model,
         "mark": wording.RECALLED_MARK if row.accuracy is not None and row.accuracy.recalled else "",
-        "flags": f" {flags}" if (flags := wording.flags(row)) else "",
+        "flags": wording.flags(row),
         "device": row.device,
         "backend": row.backend,
         "precision": row.precision,
@@ -76,7 +76,7 @@ def with_standings(rows: Sequence[Row]) -> list[Point]:
     frontier = frontier_order(rows, result)
     named, numbered = labels_that_fit(rows, frontier)
     for number, index in enumerate(frontier, 1):
-        full = f"{number} {points[index]['model']}{points[index]['mark']}{points[index]['flags']}"
+        full = f"{number} {points[index]['model']}{points[index]['mark']}"
         points[index]["label"] = full if index in named else str(number) if index in numbered else ""
     return points
 
