@@ -139,7 +139,7 @@ def _marks(base: alt.Chart, backends: Sequence[str]) -> Any:
 
 def _flags(base: alt.Chart) -> Any:
     """What must be known of a latency, at the lower right of its mark: no name stands there."""
-    text = base.mark_text(align="left", baseline="top", dx=5, dy=1, fontSize=11, fontWeight="bold", fill="currentColor", aria=False)
+    text = base.mark_text(align="left", baseline="top", dx=5, dy=1, fontWeight="bold", fill="currentColor", aria=False)
     return text.encode(text="flags:N")
 
 

@@ -14,8 +14,17 @@ from results.errors import ResultsError
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by the content in one step: a neighboring file, flushed to the disk, then renamed over it.
 
-    A file that is replaced leaves its permissions. Raises ResultsError.
+    A file that is replaced leaves its permissions; behind a link it is the file that the link names. What is no file,
+    like /dev/stdout in a pipe, is written to. Raises ResultsError.
     """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -41,22 +42,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="bench", standalone_mode=False)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) has seen enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit) as exc:
+        # The reader of a pipe (`| head`) has seen enough. Click and Rich make that an exit with 1: a failed case.
+        if isinstance(exc, SystemExit) and not isinstance(exc.__context__, BrokenPipeError):
+            raise
+        _drop_output()
         return 0
     except Exception as exc:
-        from harness.errors import USER_ERRORS
+        from harness.errors import USER_ERRORS, BenchError
 
+        if isinstance(exc, OSError) and exc.errno in _DISK:
+            _drop_output()
+            say(f"bench: {exc.filename or 'standard output'} cannot be written: {exc.strerror}", err=True)
+            return BenchError.exit_code
         if not isinstance(exc, USER_ERRORS):
             raise
         say(f"bench: {exc}", err=True)
         return exc.exit_code
     return result if isinstance(result, int) else 0
+
+
+# What a disk says that takes no more.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from trying once more, and complaining, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -261,9 +261,9 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     rows = summarize(document)
     with closing(Store(run.workspace.index)) as store:
         store.add(document)
-    shared.print_rows(rows, as_json=as_json)
     page = run.folder / "report.html"
     write_page(rows, page, profile=document.header.profile.name)
+    shared.print_rows(rows, as_json=as_json)  # last: nobody may be reading any more
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
     away = [device for device in dict.fromkeys(case.device for case in run.header.cases) if run.todo(device)]
     has_measured = any(restart.outcome != "offline" for restart in document.restarts)

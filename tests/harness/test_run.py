@@ -310,6 +310,26 @@ def test_bad_input_is_told_in_words_with_exit_code_2(bench: Bench, arguments: tu
     assert words in bench("run", *arguments, expect=2).stderr
 
 
+def test_a_reader_who_has_left_is_no_failed_case(bench: Bench) -> None:
+    bench.copy_model()
+    with bench.start("run", *FAKE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert (only_run(bench) / "report.html").exists()
+
+
+def test_output_that_finds_no_room(bench: Bench) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            bench.command("models", "list"), stdout=full, stderr=-1, text=True, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "bench: standard output cannot be written: No space left on device\n")
+
+
 def test_a_broken_devices_toml(bench: Bench) -> None:
     (bench.folder / "devices.toml").write_text('[devices.local]\ntransport = "local"\nthreads = "all"\n')
     assert "devices.toml:3: devices.local.threads" in bench("run", expect=2).stderr
