@@ -85,8 +85,7 @@ class DeviceLock:
     def _next(self, stream: Stream, timeout_s: float) -> protocol.Held | protocol.Busy:
         line = stream.read_line(timeout_s)
         if line is None:
-            said = stream.close().stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise AgentError(f"the agent does not work there: {said[0][:300] if said else 'it ended without a word'}")
+            raise self._agent.unusable(stream.close())
         event = protocol.parse(line)
         if isinstance(event, protocol.Held | protocol.Busy):
             return event

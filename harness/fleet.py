@@ -61,7 +61,7 @@ class Device(BaseModel):
     serial: Word | None = None
     adb_host: Host | None = None
     adb_port: Port | None = None
-    root: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    root: Annotated[str, Field(pattern=r"^[^-\x00][^\x00]*$", max_length=1024)] | None = None
     python: Annotated[str, Field(min_length=1)] | None = None
     threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=64)] = (1,)
     cores: Annotated[str, Field(pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$")] | None = None

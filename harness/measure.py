@@ -13,7 +13,7 @@ from typing import Any
 
 import backends
 from harness import protocol
-from harness.errors import TransportError
+from harness.errors import AgentError, TransportError
 from harness.transports import Completed, Transport
 from results.records import Case, Profile, Restart
 
@@ -72,13 +72,16 @@ class AgentOnDevice:
             ended = stream.close()
         if isinstance(last, protocol.Probe):
             return last
-        said = last.message if isinstance(last, protocol.Failure) and last.message else _how_it_ended(ended)
+        raise self.unusable(ended, last.message if isinstance(last, protocol.Failure) else "")
+
+    def unusable(self, ended: Completed, said: str = "") -> AgentError:
+        """Return the error for an agent that did not do what it was asked; without its own words by how it ended."""
         if ended.exit_code in {126, 127}:
             said = (
                 f"{self.command[0]} is not there or cannot be run; `bench devices setup` brings a Python with the "
                 "runtimes, or name another with python = … in devices.toml"
             )
-        raise TransportError(f"the agent does not work there: {said}")
+        return AgentError(f"the agent does not work there: {said or _how_it_ended(ended)}")
 
     def restart(self, target: Target, profile: Profile, round_: int, attempt: int) -> Restart:
         """Run one restart. Never raises for what the device does: that is in the record."""

@@ -156,6 +156,8 @@ def parse(line: bytes) -> Event:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "json_invalid":  # a Python that prints something by itself?
+            where = f"it said {line[:80].decode('ascii', 'replace')!r}"
         raise AgentError(f"the agent's answer is malformed ({where}: {first['msg']})"[:500]) from exc
     for field in ("actual", "system", "telemetry", "telemetry_before", "telemetry_after"):
         _check_size(getattr(event, field, {}))

@@ -204,7 +204,7 @@ def _request(connection: socket.socket, name: str) -> None:
     if answer == b"FAIL":
         raise ConnectError(_read_text(connection).strip())
     if answer != b"OKAY":
-        raise ConnectError("what answers there is no adb server")
+        raise _no_server(connection)
 
 
 def _read_text(connection: socket.socket) -> str:
@@ -212,7 +212,12 @@ def _read_text(connection: socket.socket) -> str:
     try:
         return _read(connection, int(length, 16)).decode("utf-8", "replace")
     except ValueError:
-        raise ConnectError("what answers there is no adb server") from None
+        raise _no_server(connection) from None
+
+
+def _no_server(connection: socket.socket) -> ConnectError:
+    host, port = connection.getpeername()[:2]
+    return ConnectError(f"what answers on {host}:{port} is no adb server: is the port right?")
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

@@ -124,7 +124,10 @@ class SshStream(Stream):
             except CommandTimeout as exc:
                 if deadline < begun_by:
                     raise
-                raise ConnectError(f"{self._connection}: no command begins there within {limit_s:g} s") from exc
+                raise ConnectError(
+                    f"{self._connection}: no command begins there within {limit_s:g} s; does its shell's profile wait for "
+                    "input? A slow device wants a longer timeout_s"
+                ) from exc
             if line is None:
                 raise self._never_began()
             words = line.split()

@@ -12,6 +12,7 @@ from tests.rigs.adbd import AdbServer, Device, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.proxy import between
+from tests.rigs.waiting import wait_until
 
 FAKE = ("--device", "phone", "--models", "tiny.onnx", "--backends", "fake")
 
@@ -44,10 +45,15 @@ def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, t
     assert phone.device.bytes_in - received < agent.stat().st_size / 2
 
 
-def test_a_phone_that_reboots_in_mid_run_is_measured_on(host: Bench, phone: Phone, tmp_path: Path) -> None:
+def test_after_a_reboot_and_a_new_adb_server_in_mid_run_a_phone_is_measured_on(
+    host: Bench, phone: Phone, adb_server: AdbServer
+) -> None:
     process = host.start("run", *FAKE, "--threads", "1,2", "--json")
     host.wait_for_restarts(1, process)
     phone.reboot()
+    host.wait_for_restarts(2, process)
+    adb_server.stop()  # by somebody else: bench never ends one
+    adb_server.start()
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stdout + stderr
     assert stdout.count('"n_restarts": 2') == 2
@@ -61,6 +67,43 @@ def test_a_phone_that_is_not_there_is_offline_until_the_run_is_resumed(host: Ben
     phone.plug_in()
     (row,) = host.rows("run", "--resume", "last")
     assert row["n_restarts"] == 2
+
+
+def test_a_phone_whose_disk_is_full_is_offline_until_there_is_room(host: Bench, phone: Phone) -> None:
+    phone.faults.disk_bytes = 4096
+    done = host("run", *FAKE, "--json", expect=2)
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["verdict"] == "offline"
+    assert "make room there, or name another folder with root = " in row["reason"]
+    assert "trying again" not in done.stderr, "waiting makes no room"
+    phone.faults.disk_bytes = None
+    (row,) = host.rows("run", "--resume", "last")
+    assert row["n_restarts"] == 2
+
+
+def test_two_hosts_take_turns_at_a_phone_in_the_network(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
+    there = tmp_path / "there"
+    hosts = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        hosts.append(make_host(tmp_path / name, adb_server, phone.serial))
+        devices = tmp_path / name / "devices.toml"
+        devices.write_text(devices.read_text().replace(f"{tmp_path / name}/there", str(there)))
+    one, other = hosts
+    first = one.start("run", *FAKE, "--backend-option", "fake.fault=hang")
+    wait_until(lambda: (there / "lock.running").exists() and (there / "lock.running").read_text(), first)
+    (gap,) = other.rows("run", *FAKE, "--wait", "0", expect=2)
+    assert gap["verdict"] == "offline"
+    assert "device phone is in use by bench run" in gap["reason"]
+    second = other.start("run", "--resume", "last", "--json")
+    assert second.stderr
+    assert second.stderr.readline().startswith("device phone is in use by bench run")
+    first.kill()
+    first.communicate()
+    stdout, stderr = second.communicate(timeout=120)
+    assert second.returncode == 0, stdout + stderr
+    assert json.loads(stdout)["rows"][0]["n_restarts"] == 2
+    assert (there / "lock").read_text() == ""
 
 
 TOOL = """INFO: Explicitly applied GPU delegate, and the model graph will be partially executed by the delegate.

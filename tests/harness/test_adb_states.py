@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,20 @@ def test_a_server_elsewhere_is_not_started_from_here(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("socket.create_connection", refuse)
     with pytest.raises(ConnectError, match=r"no adb server answers on lab:5037: start one there"):
         AdbTransport(host="lab")
+
+
+def test_nonsense_from_the_port() -> None:
+    def serve() -> None:
+        with listener.accept()[0] as accepted, contextlib.suppress(OSError):
+            accepted.recv(100)
+            accepted.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for _ in range(2):  # the first only looks whether a server runs
+            threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(ConnectError, match=f"what answers on 127.0.0.1:{port} is no adb server"):
+            AdbTransport("PIXEL", port=port)
 
 
 def test_something_else_on_the_port(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:

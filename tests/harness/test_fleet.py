@@ -87,6 +87,7 @@ def test_fields(tmp_path: Path) -> None:
         ('[devices.a]\ntransport = "ssh"\nserial = "b"\n', ":3: devices.a.serial: only a device with transport 'adb'"),
         ('[devices.a]\ntransport = "ssh"\nport = 0\n', ":3: devices.a.port: "),
         ('[devices.a]\ntransport = "ssh"\nhost = "-oX"\n', ":3: devices.a.host: "),
+        ('[devices.a]\ntransport = "ssh"\nroot = "-rf"\n', ":3: devices.a.root: "),
         ('[devices.a]\ntransport = "ssh"\ncores = "4-"\n', ":3: devices.a.cores: "),
         ('[devices.a]\ntransport = "ssh"\nclass = 3\n', ":3: devices.a.class: "),
         ('[devices.a]\ntransport = "local"\ntransport = "local"\n', "line 3"),

@@ -85,6 +85,11 @@ def test_lies_are_refused(change: dict[str, Any]) -> None:
         protocol.parse(encode(change))
 
 
+def test_what_is_no_event_at_all_is_quoted() -> None:
+    with pytest.raises(AgentError, match="it said 'Welcome"):
+        protocol.parse(b"Welcome to Python\x1b[2J\xff" + bytes(1000))
+
+
 def test_a_flood_of_lines_ends() -> None:
     last = read([encode(HELLO), *[encode(GOOD[1])] * 1000])[-1]
     assert "more than 64 lines" in last.message

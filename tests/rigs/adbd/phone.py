@@ -156,6 +156,11 @@ class AdbServer:
         return {**kept, **switches, "HOME": str(self.home), "ANDROID_ADB_SERVER_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
         self.home.mkdir(parents=True, exist_ok=True)
         # It ends with the process that started it, however that ends.
         command = ["setpriv", "--pdeathsig", "KILL", self.adb, "-L", f"tcp:localhost:{self.port}", "nodaemon", "server"]
@@ -165,7 +170,6 @@ class AdbServer:
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         wait_until(self._listens)
-        return self
 
     def _listens(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -175,6 +179,10 @@ class AdbServer:
     def __exit__(
         self, _kind: type[BaseException] | None, _exc: BaseException | None, _tb: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Kill it."""
         if self._process:
             self._process.kill()
             self._process.wait()
