@@ -125,8 +125,8 @@ class SshStream(Stream):
                 if deadline < begun_by:
                     raise
                 raise ConnectError(
-                    f"{self._connection}: no command begins there within {limit_s:g} s; does its shell's profile wait for "
-                    "input? A slow device wants a longer timeout_s"
+                    f"{self._connection}: no command begins there within {limit_s:g} s; does its shell's profile wait "
+                    "for input? A slow device wants a longer timeout_s"
                 ) from exc
             if line is None:
                 raise self._never_began()
