@@ -119,7 +119,7 @@ class Session:
         self.close()
         begun = time.monotonic()
         for number, part in enumerate(_TRIES, start=1):
-            if isinstance(lost, _FINAL):
+            if isinstance(lost, _FINAL) or self.manners.pause(0.0):
                 break
             passed_s = time.monotonic() - begun
             if any(later * self.manners.reconnect_s <= passed_s for later in _TRIES[number:]):

@@ -6,6 +6,7 @@ import secrets
 import selectors
 import shlex
 import signal
+import string
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,9 @@ START_TIMEOUTS = 3
 _CHUNK_BYTES = 1 << 20
 # What paramiko puts into a packet; of more it copies the rest again for every packet.
 _PACKET_BYTES = (1 << 15) - 64
+
+# What no shell takes for anything else between quotes.
+_PLAIN = frozenset(string.ascii_letters + string.digits + " %+,-./:=@_")
 
 _FOREIGN = (paramiko.SSHException, EOFError, OSError)
 
@@ -215,7 +219,7 @@ class SshStream(Stream):
         with suppress(TransportError, *_FOREIGN):
             _, channel = self._first.open_channel()
             channel.settimeout(2)
-            channel.exec_command(f"kill -9 {self._group}")
+            channel.exec_command(f"exec sh -c 'kill -9 {self._group}'")
             channel.status_event.wait(2)
             channel.close()
             self._channel.status_event.wait(1)
@@ -224,10 +228,14 @@ class SshStream(Stream):
 def _wrapped(command: Sequence[str], marker: str) -> str:
     """Return the command as the log-in shell gets it: `sh` prints the marker, its number and its group, then runs it.
 
-    The command is a child of that shell, because a server says of a killed session only that it was killed.
+    The command is a child of that shell, because a server says of a killed session only that it was killed. The log-in
+    shell may be any: csh takes no line break between quotes, and has a use of its own for an exclamation mark.
     """
     script = (
         f"{{ read -r _ _ _ _ G _ </proc/$$/stat; }} 2>/dev/null; "
         f"printf '\\n%s %s %s\\n' {marker} $$ \"${{G:-0}}\"; {shlex.join(command)}; exit $?"
     )
-    return f"exec sh -c {shlex.quote(script)}"
+    plain = "".join(
+        chr(byte) if chr(byte) in _PLAIN else f"\\0{byte:03o}" for byte in script.encode("utf-8", "surrogateescape")
+    )
+    return f'exec sh -c \'eval "$(printf %b "{plain}")"\''

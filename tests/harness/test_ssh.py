@@ -289,6 +289,19 @@ def test_arguments_arrive_as_they_are(server: Sshd) -> None:
     assert answered.stdout.decode() == repr(odd)
 
 
+def test_what_the_log_in_shell_gets_means_the_same_to_every_shell() -> None:
+    """Also to csh, which takes neither a line break nor an exclamation mark between quotes."""
+    odd = 'it\'s "$1"! `x` \xfc%b\\n\n\nline'
+    wrapped = ssh_stream._wrapped(["printf", "<%s>", odd], "marker")
+    before, script, after = wrapped.split("'")
+    assert (before, after) == ("exec sh -c ", "")
+    assert not set(script) & set("\n!`#&;<>*?[]{}~^"), script
+    for shell in (["sh"], ["bash"], ["busybox", "sh"]):
+        if shutil.which(shell[0]):
+            done = subprocess.run([*shell, "-c", wrapped], capture_output=True, text=True, check=True)
+            assert done.stdout.split("\n", 2)[2] == f"<{odd}>", done
+
+
 def test_exit_code_stderr_and_signals_are_told_apart(server: Sshd) -> None:
     with server.transport() as connected:
         answered = connected.run(["sh", "-c", "echo out; echo err >&2; exit 7"], timeout_s=60)
