@@ -114,8 +114,9 @@ def _with_kept_files(job: Job, workspace: Workspace) -> tuple[list[Device], list
 def resume(run_id: str, workspace: Workspace, settings: Settings) -> tuple[Run, dict[str, Artifact]]:
     """Take up a run where its journal ends. Raises ResultsError, ModelError when an artifact is gone or damaged."""
     folder = workspace.run_folder(run_id)
+    opened = journal.Journal.reopen(folder)  # before it is read: nobody else may add to it any more
     document = journal.read(folder)
-    run = Run(workspace, document, journal.Journal.reopen(folder), settings)
+    run = Run(workspace, document, opened, settings)
     todo = {
         case.case_id: case for device in {case.device for case in document.header.cases} for _, case in run.todo(device)
     }

@@ -8,6 +8,7 @@ A `kill -9` can cut the last line of the journal short; reading passes over such
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -27,11 +28,19 @@ T = TypeVar("T", RunHeader, Restart, RunDocument)
 
 
 class Journal:
-    """The journal of one run, open for appending."""
+    """The journal of one run, open for appending, by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises OSError, and ResultsError while another process has it open."""
         self._path = folder / JOURNAL
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(self._file)
+            if isinstance(exc, BlockingIOError):
+                raise ResultsError(f"{self._path} is being written: another bench is at work on this run") from exc
+            raise
 
     @classmethod
     def create(cls, folder: Path, header: RunHeader) -> Journal:
@@ -50,13 +59,15 @@ class Journal:
 
     @classmethod
     def reopen(cls, folder: Path) -> Journal:
-        """Open an existing journal, cutting off a last line that was not finished. Raises ResultsError."""
+        """Open an existing journal, cutting off a last line that was not finished.
+
+        Raises ResultsError, also while another process writes it.
+        """
         try:
-            with (folder / JOURNAL).open("r+b") as file:
-                content = file.read()
-                file.truncate(content.rfind(b"\n") + 1)
-                os.fsync(file.fileno())
-            return cls(folder)
+            journal = cls(folder)
+            os.truncate(journal._file, journal._path.read_bytes().rfind(b"\n") + 1)
+            os.fsync(journal._file)
+            return journal
         except OSError as exc:
             raise ResultsError(f"the journal in {folder} cannot be opened: {exc.strerror}") from exc
 

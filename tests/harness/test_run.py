@@ -152,6 +152,15 @@ def test_resuming_a_finished_run_measures_nothing(bench: Bench) -> None:
     assert rows[0]["n_restarts"] == 2
 
 
+def test_a_run_is_resumed_by_one_bench_at_a_time(bench: Bench) -> None:
+    bench.copy_model("onnx")
+    bench("run", *FAKE)
+    opened = journal.Journal.reopen(only_run(bench))
+    assert "another bench is at work on this run" in bench("run", "--resume", "last", expect=2).stderr
+    opened.close()
+    assert bench.rows("run", "--resume", "last")[0]["n_restarts"] == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_says_how_to_go_on(bench: Bench, number: int) -> None:
     bench.copy_model("onnx")
