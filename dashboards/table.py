@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +27,7 @@ _STYLES = {
     Verdict.FAILED: "red",
     Verdict.OFFLINE: "red",
 }
+_FOLDED = 8
 _MARKS = {"frontier": "F", "tie": "=", "dominated": "", "none": ""}
 
 
@@ -38,7 +40,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
     if not console.is_terminal:  # what is piped has no width, and nothing that reads it is served by 80 columns
         console = Console(file=console.file, width=max(console.width, _PLAIN_WIDTH), no_color=True)
     for table in make_tables(rows, console.width):
-        console.print(table, highlight=False)
+        console.print(table, highlight=False, crop=False)
         console.print()
     for line in reasons(rows) + fallbacks(rows):
         console.print(line, soft_wrap=True, highlight=False)
@@ -66,7 +68,18 @@ def _table(device: str, found: Sequence[tuple[Row, Standing]], width: int) -> Ta
     for row, standing in found:
         cells = _cells(row, standing)
         table.add_row(*(cells[head] for head, _ in heads))
+    if (least := _least_width(table)) > width:
+        table.width = least  # the terminal breaks the lines; a figure that lost its last digits would be another
     return table
+
+
+def _least_width(table: Table) -> int:
+    """The width in which no figure is cut, and names are folded into what can still be read."""
+    widths = [max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in table.columns]
+    return sum(
+        (length if column.no_wrap else min(length, _FOLDED)) + 1
+        for length, column in zip(widths, table.columns, strict=True)
+    )
 
 
 def reasons(rows: Sequence[Row]) -> list[Text]:

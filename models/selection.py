@@ -283,7 +283,7 @@ def _model_file(path: Path) -> Path:
     try:
         absolute.encode()
     except UnicodeEncodeError as exc:
-        raise UnreadableModel(f"{absolute!r}: the name is not UTF-8; rename it") from exc
+        raise UnreadableModel(f"{absolute!r}: the name is not UTF-8, or the locale is not; change one") from exc
     return Path(absolute)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -35,6 +36,8 @@ for command in (check.check, provisioning.setup, provisioning.clean):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit; docs/cli.md lists the codes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal has no letters for
     logging.basicConfig(level=logging.WARNING, format="bench: %(message)s")
     sys.exit(_exit_code(arguments))
 

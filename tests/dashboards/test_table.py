@@ -28,6 +28,16 @@ def test_every_row_has_its_line_within_the_width(width: int) -> None:
     assert len([line for line in tables if line.startswith(tuple(row.model for row in table))]) == len(table)
 
 
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_no_figure_loses_a_digit_on_a_narrow_terminal(width: int) -> None:
+    row = make_row(
+        "mobilenet_v3", 0.0384625, 67.92, ci95_ms=(0.0308, 0.0464), verdict=Verdict.NOT_COMPARABLE, reason="r"
+    )
+    words = printed([row], width).split()
+    assert {"not-comparable", "0.0385", "0.0308-0.0464", "67.92", "onnxrunt"} <= set(words)
+    assert words.index("mobilene") < words.index("0.0385")
+
+
 def test_a_pipe_gets_wide_lines_without_escapes() -> None:
     text = printed(rows(make_run(1, 8, 3)), terminal=False)
     assert "\x1b" not in text

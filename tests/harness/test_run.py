@@ -330,6 +330,12 @@ def test_a_reader_who_has_left_is_no_failed_case(bench: Bench) -> None:
     assert (only_run(bench) / "report.html").exists()
 
 
+def test_a_name_that_the_terminal_has_no_letters_for(bench: Bench) -> None:
+    bench.environment["PYTHONIOENCODING"] = "ascii"
+    bench.copy_model(name="ネット")
+    assert "\\u30cd\\u30c3\\u30c8" in bench("run", "--backends", "fake", "--models", "ネット.onnx").stdout
+
+
 def test_output_that_finds_no_room(bench: Bench) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with Path("/dev/full").open("w") as full:
