@@ -122,10 +122,10 @@ class Store:
             yield
         except SQLAlchemyError as exc:
             said = str(getattr(exc, "orig", None) or exc).splitlines()[0]
-            raise ResultsError(
-                f"the index {self._path} cannot be used: {said}. It holds nothing of its own: delete it, "
-                "then type: bench results reindex"
-            ) from exc
+            remedy = "It holds nothing of its own: delete it, then type: bench results reindex"
+            if "full" in said or "I/O" in said or "readonly" in said:
+                remedy = "Make room there, or choose a place that can be written with BENCH_HOME"
+            raise ResultsError(f"the index {self._path} cannot be used: {said}. {remedy}") from exc
 
 
 def _use_wal(connection: object, _record: object) -> None:

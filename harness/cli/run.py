@@ -252,18 +252,27 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
-    """Index the run, print its table, write its page; return the exit code."""
+    """Index the run, write its page, print its table, that always; return the exit code."""
     from dashboards.page import write_page
+    from results.errors import ResultsError
     from results.records import Verdict
     from results.store import Store
     from results.summary import rows as summarize
 
     rows = summarize(document)
-    with closing(Store(run.workspace.index)) as store:
-        store.add(document)
     page = run.folder / "report.html"
-    write_page(rows, page, profile=document.header.profile.name)
+    problem = None
+    try:
+        with closing(Store(run.workspace.index)) as store:
+            store.add(document)
+        write_page(rows, page, profile=document.header.profile.name)
+    except ResultsError as exc:
+        problem = exc
     shared.print_rows(rows, as_json=as_json)  # last: nobody may be reading any more
+    if problem is not None:
+        raise ResultsError(
+            f"{problem}. What was measured is kept; once that is mended: bench report --run {run.header.run_id}"
+        ) from problem
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
     away = [device for device in dict.fromkeys(case.device for case in run.header.cases) if run.todo(device)]
     has_measured = any(restart.outcome != "offline" for restart in document.restarts)

@@ -274,6 +274,19 @@ def test_a_full_disk_loses_nothing_and_says_what_to_do(bench: Bench, small_disk:
     assert len(resumed.restarts) == 5
 
 
+def test_what_was_measured_is_told_although_the_index_is_garbage(bench: Bench) -> None:
+    bench.copy_model("onnx")
+    bench.workspace.mkdir()
+    (bench.workspace / "index.sqlite").write_bytes(b"no database" * 1000)
+    done = bench("run", *FAKE, expect=2)
+    assert "tiny" in done.stdout
+    assert "bench results reindex" in done.stderr
+    assert f"bench report --run {only_run(bench).name}" in done.stderr
+    (bench.workspace / "index.sqlite").unlink()
+    (bench.workspace / "index.sqlite").mkdir()
+    assert "index.sqlite cannot be removed" in bench("results", "reindex", expect=2).stderr
+
+
 def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> None:
     bench.copy_model("onnx")
     bench("run", *FAKE)
