@@ -219,7 +219,9 @@ class SshStream(Stream):
         with suppress(TransportError, *_FOREIGN):
             _, channel = self._first.open_channel()
             channel.settimeout(2)
-            channel.exec_command(f"exec sh -c 'kill -9 {self._group}'")
+            # Where the shell leads no group, what it started: the command is its only child.
+            child = f'$(grep -ls "^PPid:.{self._group}$" /proc/[0-9]*/status | tr -dc "0-9\\n")'
+            channel.exec_command(f"exec sh -c 'kill -9 {self._group} {child}'")
             channel.status_event.wait(2)
             channel.close()
             self._channel.status_event.wait(1)

@@ -324,6 +324,17 @@ def test_time_outs_end_what_runs(server: Sshd) -> None:
         wait_until(lambda: not server.processes("1234"))
 
 
+def test_a_time_out_ends_what_runs_below_a_log_in_shell_that_stays(tmp_path: Path) -> None:
+    """There the command's shell does not lead its process group."""
+    login_shell = '/bin/sh -c "$SSH_ORIGINAL_COMMAND"; exit $?'
+    with serving(tmp_path / "server", login_shell=login_shell) as server, server.transport() as connected:
+        stream = connected.stream(["sh", "-c", "echo up; exec sleep 987"], stdin=b"")
+        assert stream.read_line(60) == b"up"
+        assert server.processes("987")
+        stream.close()
+        wait_until(lambda: not server.processes("987"))
+
+
 def test_floods_are_bounded(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_stream, "MAX_LINE_BYTES", 1 << 20)
     with server.transport() as connected:
