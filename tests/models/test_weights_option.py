@@ -70,15 +70,11 @@ def test_a_package_that_is_not_installed_is_told_before_anything_is_made(tmp_pat
             ask([ZooRequest(catalog.get(NAME), "imagenet")], store)
 
 
-@pytest.mark.pretrained
+@pytest.mark.export
 @pytest.mark.timeout(600)
 def test_both_formats_recognize_a_cat(store):
     from models.export.parity import OnnxRunner, TfliteRunner
 
-    try:
-        pretrained.require(NAME)
-    except ModelError as error:
-        pytest.skip(str(error))
     (made,) = prepare(resolve([NAME], {}, "imagenet"), store)
     assert made.failures == {}
     assert made.weights == f"imagenet ({PACKAGE} 0.1.0)"
