@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Packages of the system that the tests drive for real
-TEST_PACKAGES := chromium openssh-server openssh-client busybox iptables iproute2
-TEST_TOOLS := sshd ssh busybox iptables ip
+TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables iproute2
+TEST_TOOLS := sshd ssh busybox tcsh iptables ip
 
 .DEFAULT_GOAL := help
 .PHONY: help run measure-only test test-zoo test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages

@@ -366,7 +366,7 @@ def test_closing_from_another_thread_ends_a_read(server: Sshd) -> None:
 # Odd servers
 
 
-@pytest.mark.parametrize("shell", ["dash", "busybox ash", "bash"])
+@pytest.mark.parametrize("shell", ["dash", "busybox ash", "bash", "tcsh"])
 def test_log_in_shells_and_profiles_that_print(tmp_path: Path, shell: str) -> None:
     if shutil.which(shell.split()[0]) is None:
         pytest.skip(f"{shell} is not installed")
