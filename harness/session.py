@@ -18,6 +18,7 @@ from harness.errors import (
     DeviceFull,
     HostKeyChanged,
     HostKeyUnknown,
+    TransferError,
     TransportError,
     Unwritable,
 )
@@ -154,14 +155,17 @@ class Session:
 
     def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
         """Ask for all files at once, have room made for those that are missing, and push these."""
-        wanted = [
-            {
-                "path": str(file.path),
-                "size_bytes": file.source.stat().st_size,
-                "room_bytes": transport.room_bytes(file.source, file.path),
-            }
-            for file in self.files
-        ]
+        try:
+            wanted = [
+                {
+                    "path": str(file.path),
+                    "size_bytes": file.source.stat().st_size,
+                    "room_bytes": transport.room_bytes(file.source, file.path),
+                }
+                for file in self.files
+            ]
+        except OSError as exc:
+            raise TransferError(f"{exc.filename} of this machine cannot be read: {exc.strerror}") from exc
         max_gb = self.device.max_cache_gb
         root = str(self.workspace.device_root(self.device))
         cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}

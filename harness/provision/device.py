@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.errors import ProvisionError, TransportError
+from harness.errors import CommandTimeout, ProvisionError, TransportError
 from harness.provision import interpreter, state, wheels
 from harness.provision.interpreter import Runtime
 from harness.transports import Transport
@@ -192,7 +192,7 @@ class Provisioner:
         for found in self._look(pythons).get("python", []):
             try:
                 told = self._serve((found,), _QUICK_S, op="describe")
-            except ProvisionError as exc:
+            except (ProvisionError, CommandTimeout) as exc:
                 outcome.problems.append(f"{found} does not work there: {exc}")
                 continue
             fits, reason = _fits(told)

@@ -146,8 +146,17 @@ class Cache:
         return self.folder / "wheels" / sha256 / name
 
     def fetch(self, target: Interpreter, requirement: str) -> Wheel | None:
-        """Return the newest wheel that fits, None when there is none. Raises ProvisionError when pip does not work."""
+        """Return the newest wheel that fits, None when there is none.
+
+        Raises ProvisionError when pip does not work, or the wheel cannot be kept.
+        """
         self.say(f"fetching {requirement} for Python {target.python} on {target.machine}")
+        try:
+            return self._fetch(target, requirement)
+        except OSError as exc:
+            raise ProvisionError(f"{self.folder} on this machine cannot be written: {exc.strerror or exc}") from exc
+
+    def _fetch(self, target: Interpreter, requirement: str) -> Wheel | None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".fetch-") as scratch:
             done = _pip(target, requirement, scratch)

@@ -13,15 +13,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from harness import locks
-from harness.errors import ConnectError, DeviceBusy
-from harness.fleet import Device
-from harness.session import Manners, Reservation, Session
+from harness.errors import ConnectError, DeviceBusy, TransferError
+from harness.fleet import LOCAL, Device
+from harness.session import File, Manners, Reservation, Session
 from harness.transports.ssh import SshTransport
 from harness.workspace import Workspace
 from results import journal
@@ -152,6 +152,13 @@ def test_how_often_a_device_that_went_away_is_tried(tmp_path: Path, reconnect_s:
         Session(Workspace(tmp_path), device, (), (), manners).reopen("it went away")
     assert len(said) == tries
     assert "it went away; trying again in" in said[0]
+
+
+def test_a_model_that_was_removed_from_this_machine_is_told(tmp_path: Path) -> None:
+    gone = File(PurePosixPath("model.onnx"), tmp_path / "gone", "0" * 64)
+    session = Session(Workspace(tmp_path), LOCAL, ("fake",), (gone,), Manners("a test", "token", 0, reconnect_s=0))
+    with pytest.raises(TransferError, match="gone of this machine cannot be read: No such file"):
+        session.open()
 
 
 def test_a_device_that_is_off_from_the_beginning(tmp_path: Path, server: Sshd) -> None:

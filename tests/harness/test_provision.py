@@ -116,13 +116,19 @@ def test_a_root_that_is_too_high_is_refused(root: str) -> None:
         Provisioner(OfflineTransport(), PurePosixPath(root), CACHE)
 
 
-def test_an_unusable_python_is_passed_over_and_told(tmp_path: Path) -> None:
-    broken = tmp_path / "python-broken"
+def test_an_unusable_python_is_passed_over_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.provision.device._QUICK_S", 10.0)
+    broken, hanging = tmp_path / "python-broken", tmp_path / "python-hanging"
     broken.write_text("#!/bin/sh\necho nonsense; exit 3\n")
-    broken.chmod(0o755)
-    _, outcome, _ = setup(tmp_path / "device", (str(broken), "no-such-python", python_of("3.12")), ("tflite",))
+    hanging.write_text("#!/bin/sh\nexec sleep 1234\n")
+    for path in (broken, hanging):
+        path.chmod(0o755)
+    pythons = (str(broken), str(hanging), "no-such-python", python_of("3.12"))
+    _, outcome, _ = setup(tmp_path / "device", pythons, ("tflite",))
     assert outcome.python == "3.12"
-    assert outcome.problems == [f"{broken} does not work there: it ended with code 3: it said nothing"]
+    said, silent = outcome.problems
+    assert said == f"{broken} does not work there: it ended with code 3: it said nothing"
+    assert silent.startswith(f"{hanging} does not work there: ")
 
 
 def test_too_little_space_is_told_before_anything_is_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +136,13 @@ def test_too_little_space_is_told_before_anything_is_pushed(tmp_path: Path, monk
     with pytest.raises(ProvisionError, match=r"has \d+ MB left, \d+ MB are needed"):
         setup(tmp_path / "device", (python_of("3.12"),))
     assert not list((tmp_path / "device").glob("packs/*"))
+
+
+def test_wheels_that_cannot_be_kept_here_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = wheels.Interpreter("x86_64", "3.12", 39)
+    with pytest.raises(ProvisionError, match="file on this machine cannot be written: File exists"):
+        wheels.Cache(tmp_path / "file").fetch(target, "numpy")
 
 
 def test_what_has_no_wheel_is_told_and_the_others_go_on(tmp_path: Path) -> None:
