@@ -6,8 +6,10 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
@@ -39,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal has no letters for
     logging.basicConfig(level=logging.WARNING, format="bench: %(message)s")
+    signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(_exit_code(arguments))
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,20 +49,8 @@ class _Seconds(click.FloatRange):
 
 _WEEK = 7 * 86400
 
-# What a run set out to do was written down when it began.
-_FIXED = {
-    "device_names",
-    "expressions",
-    "backend_names",
-    "options",
-    "threads",
-    "profile",
-    "weights",
-    "shapes",
-    "seed",
-    "workers",
-    "dry_run",
-}
+# What may be said anew of a run that goes on; the rest was written down when it began.
+_BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 
 
 @click.command()
@@ -189,7 +175,8 @@ def _refuse_new_choices(context: click.Context) -> None:
     typed = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name in _FIXED and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        if parameter.name not in _BESIDE_RESUME
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
     if typed:
         raise click.UsageError(f"--resume goes on with what the run set out to measure; leave out {', '.join(typed)}")
@@ -230,7 +217,6 @@ def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact]
     from results.errors import ResultsError
 
     display.measuring(run)
-    previous = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         run.execute(devices, artifacts, LocalExecutor())
     except KeyboardInterrupt:
@@ -242,13 +228,7 @@ def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact]
         with suppress(ResultsError):
             run.finish()
         raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     return run.finish()
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:

@@ -21,7 +21,7 @@ from harness.workspace import Workspace
 from results import journal
 from results.records import RunDocument
 from tests.rigs.bench import ROOT, Bench
-from tests.rigs.waiting import LIMIT_S, wait_until
+from tests.rigs.waiting import LIMIT_S, wait_until, wait_until_ended
 
 FAKE = ("--backends", "fake", "--models", "tiny.onnx")
 ROW_FIELDS = {
@@ -150,6 +150,17 @@ def test_resuming_a_finished_run_measures_nothing(bench: Bench) -> None:
     rows = bench.rows("run", "--resume", only_run(bench).name)
     assert document(bench).restarts == before
     assert rows[0]["n_restarts"] == 2
+
+
+@pytest.mark.export
+def test_an_interrupt_while_models_are_prepared(bench: Bench) -> None:
+    process = bench.start("run", "--models", "squeezenet_1.1")
+    workers = ["pgrep", "-P", str(process.pid)]
+    worker = wait_until(lambda: subprocess.run(workers, capture_output=True, text=True).stdout, process)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr.strip()) == (130, "bench: interrupted")
+    wait_until_ended(int(worker))
 
 
 def test_a_run_is_resumed_by_one_bench_at_a_time(bench: Bench) -> None:
