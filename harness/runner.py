@@ -286,9 +286,12 @@ class DeviceWork:
     def _restart(self, session: Session, target: Target, round_: int, attempt: int) -> Restart:
         try:
             session.check()
+            restart = session.agent.restart(target, self.run.header.profile, round_, attempt)
+            if restart.outcome == "ok":
+                session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
         except TransportError as exc:
             return _lost(target.case, round_, str(exc))
-        return session.agent.restart(target, self.run.header.profile, round_, attempt)
+        return restart
 
     def _offline(self, todo: Sequence[tuple[int, Case]], reason: str) -> None:
         first = {case.case_id: round_ for round_, case in reversed(todo)}

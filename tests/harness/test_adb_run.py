@@ -103,7 +103,7 @@ def test_two_hosts_take_turns_at_a_phone_in_the_network(tmp_path: Path, adb_serv
     stdout, stderr = second.communicate(timeout=120)
     assert second.returncode == 0, stdout + stderr
     assert json.loads(stdout)["rows"][0]["n_restarts"] == 2
-    assert (there / "lock").read_text() == ""
+    wait_until(lambda: (there / "lock").read_text() == "")
 
 
 TOOL = """INFO: Explicitly applied GPU delegate, and the model graph will be partially executed by the delegate.
@@ -140,7 +140,7 @@ def test_a_bad_link(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None
     with between(phone.port) as proxy:
         bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
         run_over_a_bad_link(bench, FAKE, proxy)
-    assert (tmp_path / "there/lock").read_text() == ""
+    wait_until(lambda: (tmp_path / "there/lock").read_text() == "")  # a stalled holder's lease may have to end
 
 
 def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: AdbServer) -> None:
