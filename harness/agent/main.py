@@ -23,7 +23,7 @@ _NOISE = (
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ",
     r"Load model from \S+ failed:\s*",
     # A place in ONNX Runtime's sources, with the signature of the function there.
-    r"\S*/\S+\.(?:cc|h|cpp):\d+\s*"
+    r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
     r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?",
 )
 

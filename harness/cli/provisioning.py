@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from harness.transports import Transport
     from harness.workspace import Workspace
 
-wait_option = click.option(
-    "--wait", default=3600.0, show_default=True, help="Seconds to wait for a device that another run holds."
-)
-
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
@@ -33,7 +29,7 @@ wait_option = click.option(
     help="Bring the Python of this cpython install_only archive instead of the distribution's.",
 )
 @click.option("--upgrade", is_flag=True, help="Look for newer versions than those chosen before.")
-@wait_option
+@shared.wait_option
 @shared.json_option
 @click.pass_context
 def setup(
@@ -43,7 +39,7 @@ def setup(
     bring_python: bool,
     interpreter: Path | None,
     upgrade: bool,
-    wait: float,
+    wait_s: float,
     as_json: bool,
 ) -> None:
     """Bring the runtimes to devices, and Python to those that have none; nothing is fetched by the device.
@@ -81,7 +77,7 @@ def setup(
             "pushed_bytes": outcome.pushed_bytes,
         }
 
-    answers = _on_each(names, "bench devices setup", wait, one)
+    answers = _on_each(names, "bench devices setup", wait_s, one)
     if as_json:
         shared.print_json(devices=answers)
     else:
@@ -92,10 +88,10 @@ def setup(
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
-@wait_option
+@shared.wait_option
 @shared.json_option
 @click.pass_context
-def clean(context: click.Context, names: tuple[str, ...], wait: float, as_json: bool) -> None:
+def clean(context: click.Context, names: tuple[str, ...], wait_s: float, as_json: bool) -> None:
     """Remove everything that was put on devices: runtimes, Python, models, the agent. Results are kept."""
     from harness import provision
 
@@ -104,7 +100,7 @@ def clean(context: click.Context, names: tuple[str, ...], wait: float, as_json: 
         provision.clean(workspace, device, reservation.transport, root, reserve=reservation.take)
         return {"done": True, "removed": str(root), "problems": []}
 
-    answers = _on_each(names, "bench devices clean", wait, one)
+    answers = _on_each(names, "bench devices clean", wait_s, one)
     if as_json:
         shared.print_json(devices=answers)
     else:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -36,18 +35,6 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
         raise click.BadParameter("a number of threads is between 1 and 1024")
     return counts
 
-
-class _Seconds(click.FloatRange):
-    """A duration: FloatRange lets pass what is no number, and an infinite one is no time to wait."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        seconds = float(super().convert(value, param, ctx))
-        if math.isnan(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
-        return seconds
-
-
-_WEEK = 7 * 86400
 
 # What may be said anew of a run that goes on; the rest was written down when it began.
 _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
@@ -80,19 +67,11 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 @shared.weights_option
 @click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of a dynamic input.")
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
-@click.option(
-    "--wait",
-    "wait_s",
-    type=_Seconds(min=0, max=_WEEK),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a device that another run holds.",
-)
+@shared.wait_option
 @click.option(
     "--patience",
     "patience_s",
-    type=_Seconds(min=1, max=10_800),
+    type=shared.Seconds(min=1, max=10_800),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -101,7 +80,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 @click.option(
     "--reconnect",
     "reconnect_s",
-    type=_Seconds(min=0, max=_WEEK),
+    type=shared.Seconds(min=0, max=shared.WEEK_S),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

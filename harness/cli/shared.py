@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,29 @@ LISTING_SCHEMA_VERSION = 1
 # Exit codes of `bench run`, besides 0 and those of errors; docs/cli.md says why gaps have one of their own.
 FAILED, NOTHING_MEASURED, GAPS = 1, 2, 3
 INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
+
+
+class Seconds(click.FloatRange):
+    """A duration: FloatRange lets pass what is no number, and an infinite one is no time to wait."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
+
+
+WEEK_S = 7 * 86400
+
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=Seconds(min=0, max=WEEK_S),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a device that another run holds.",
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output (docs/cli.md).")
 

@@ -27,7 +27,7 @@ _HOST_ONLY = re.compile(
 )
 # A place in a runtime's sources, with the signature of the function there.
 _PLACE = (
-    r"\S*/\S+\.(?:cc|h|cpp):\d+\s*"
+    r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
     r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?"
 )
 

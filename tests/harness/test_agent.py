@@ -254,3 +254,8 @@ def test_the_agent_starts_under_other_pythons(agent: Path, version: str) -> None
 )
 def test_a_runtime_s_message_is_told_without_its_noise(said: str, told: str) -> None:
     assert main.plain(said) == told
+
+
+def test_a_message_with_a_long_name_takes_no_time() -> None:
+    name = "/" * 20_000
+    assert main.plain(name) == name

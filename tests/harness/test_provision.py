@@ -268,6 +268,11 @@ def test_a_set_up_that_others_have_overtaken_is_told(tmp_path: Path) -> None:
     assert (provision.status(workspace, board, root) or {})["newer"] == ["numpy 2.9"]
 
 
+def test_how_long_to_wait_is_a_number(bench: Bench) -> None:
+    for command in ("setup", "clean"):
+        assert "nan is no number" in bench("devices", command, "local", "--wait", "nan", expect=2).stderr
+
+
 def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:
     python = python_of("3.12")
     (bench.folder / "devices.toml").write_text(f'[devices.board]\ntransport = "local"\npython = "{python}"\n')

@@ -354,6 +354,7 @@ def test_messages_of_runtimes_are_shortened():
     assert plain(f"[ONNXRuntimeError] : 1 : FAIL : {place}Opset 99 is new") == "Opset 99 is new"
     assert plain("external/tflite/conv.cc:343 input->size != 4 (3 != 4)") == "input->size != 4 (3 != 4)"
     assert len(plain("x" * 1000)) == 300
+    assert len(plain("/" * 20_000)) == 300  # a name may be anything, and long
 
 
 def test_no_stray_file_is_left(tmp_path, take):
