@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboards import wording
-from results.pareto import Standing, standings
+from results.judge.pareto import Standing, standings
 from results.records import Row, Verdict
 
 COLUMNS: dict[str, bool] = {

@@ -13,7 +13,7 @@ from dashboards import wording
 from dashboards.points import PLOT_HEIGHT, PLOT_WIDTH, Point, chartable, lowest, options, with_standings
 from results.errors import ResultsError
 from results.files import write_file
-from results.pareto import accuracy_class
+from results.judge.pareto import accuracy_class
 from results.records import Row
 
 # Okabe and Ito's palette without its yellow, which no light background carries; shapes repeat what color says.

@@ -29,7 +29,7 @@ from dashboards.cells import COLUMNS, Line, lines
 from dashboards.points import ANY, LEFT_SHARE, Chartable, chartable, options, point, selections
 from results.errors import ResultsError
 from results.files import write_file
-from results.pareto import AccuracyClass, accuracy_class
+from results.judge.pareto import AccuracyClass, accuracy_class
 from results.records import Row, Verdict
 
 _SELECTORS = {

@@ -1,6 +1,6 @@
 """Rows as points of a chart, and the frontier of every selection a reader can make.
 
-The page's script only looks frontiers up here: results.pareto stays the one definition.
+The page's script only looks frontiers up here: results.judge.pareto stays the one definition.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 from dashboards import wording
-from results.pareto import AccuracyClass, Standing, accuracy_class, has_place, standings
+from results.judge.pareto import AccuracyClass, Standing, accuracy_class, has_place, standings
 from results.records import Row
 
 Point = dict[str, Any]

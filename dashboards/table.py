@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dashboards import wording
 from dashboards.wording import clean
-from results.pareto import Standing, standings
+from results.judge.pareto import Standing, standings
 from results.records import Row, Verdict
 
 WIDE = 120

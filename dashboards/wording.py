@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from results.pareto import AccuracyClass, Standing
+from results.judge.pareto import AccuracyClass, Standing
 from results.records import Accuracy, Row
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
 AGGREGATE_MARK = "a"
 FEW_RESTARTS = 5
-"""Below this many restarts a 95 % interval covers clearly less (see results.statistics.interval)."""
+"""Below this many restarts a 95 % interval covers clearly less (see results.judge.statistics.interval)."""
 
 
 def clean(text: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from harness import fleet
 from harness.errors import RunNotFound, WorkspaceError
+from harness.fleet import devices as fleet
 from results import journal
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results import journal
+from results.judge.summary import rows as summarize
 from results.records import Row
-from results.summary import rows as summarize
 
 if TYPE_CHECKING:
     import pandas as pd

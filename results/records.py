@@ -168,7 +168,7 @@ class Row(Record):
     `median_ms` is the median of the restarts' medians, `ci95_ms` its 95 % interval [low, high], `spread_ms` the median
     absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
     there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
-    `environment` is what was read of the device's state before and after the restarts (`results.environment.NAMES`).
+    `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought

@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from results.errors import ResultsError
+from results.judge.summary import rows as summarize
 from results.records import Row, RunDocument
-from results.summary import rows as summarize
 
 
 class Base(DeclarativeBase):

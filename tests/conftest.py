@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from harness.transports.adb import AdbTransport
-from harness.transports.adb_server import find_adb
-from harness.transports.ssh import SshTransport
+from harness.transports.adb.server import find_adb
+from harness.transports.adb.transport import AdbTransport
+from harness.transports.ssh.transport import SshTransport
 from models.artifacts import ArtifactStore
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench

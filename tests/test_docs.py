@@ -14,9 +14,10 @@ import pytest
 import backends
 import models.errors
 import results.errors
-from harness import errors, fleet
+from harness import errors
 from harness.cli import cli
-from harness.plan import PROFILES
+from harness.fleet import devices as fleet
+from harness.run.plan import PROFILES
 from results.records import Row, Verdict
 from tests.rigs.bench import ROOT
 

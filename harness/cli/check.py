@@ -9,8 +9,8 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from harness.fleet import Device
-    from harness.protocol import Probe
+    from harness.fleet.devices import Device
+    from harness.link.protocol import Probe
     from harness.workspace import Workspace
 
 
@@ -23,7 +23,7 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
 
     Exits with 1 when a device does not answer or has no runtime.
     """
-    from harness.fleet import choose
+    from harness.fleet.devices import choose
 
     workspace = shared.open_workspace()
     answers = [_check(workspace, device) for device in choose(shared.load_fleet(), names or ("all",))]
@@ -38,11 +38,12 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
 def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
     """Start the agent there and return what it says."""
     import backends
-    from harness import locks, provision
-    from harness.advice import advice
-    from harness.device_lock import since
+    from harness import provision
     from harness.errors import TransportError
-    from harness.session import push_agent
+    from harness.fleet import locks
+    from harness.link.advice import advice
+    from harness.link.device_lock import since
+    from harness.link.session import push_agent
 
     setup = provision.status(workspace, device, workspace.device_root(device))
     busy = locks.holder(device.name)
@@ -135,8 +136,8 @@ def _facts(answer: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _state(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
-    from harness import thermal
-    from results import environment
+    from harness.link import thermal
+    from results.judge import environment
 
     hottest = thermal.hottest(telemetry)
     found = environment.of([telemetry])

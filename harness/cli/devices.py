@@ -11,8 +11,8 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from harness.fleet import Device
-    from harness.transports.ssh_connection import Login
+    from harness.fleet.devices import Device
+    from harness.transports.ssh.connection import Login
 
 Fields = dict[str, str | int]
 
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> None:
 @shared.json_option
 def show(name: str, as_json: bool) -> None:
     """Show one device as devices.toml describes it."""
-    from harness.fleet import find
+    from harness.fleet.devices import find
 
     device = find(shared.load_fleet(), name)
     if as_json:
@@ -67,7 +67,8 @@ def add(name: str, ssh: str | None, adb: str | None, accept_new_host_key: bool) 
     Over SSH: show its host key's fingerprint, and ask. With the name of a device over SSH that is in devices.toml
     already, only the host key.
     """
-    from harness import fleet, fleet_file
+    from harness.fleet import devices as fleet
+    from harness.fleet import file as fleet_file
 
     path = shared.devices_file()
     known = fleet.load(path)
@@ -87,8 +88,8 @@ def add(name: str, ssh: str | None, adb: str | None, accept_new_host_key: bool) 
 
 def _add_adb(name: str, serial: str) -> tuple[Fields, str]:
     """Return the fields of a phone that is there and trusts this computer. Raises ConnectError, ConfigError."""
-    from harness import fleet
-    from harness.transports.adb import AdbTransport
+    from harness.fleet import devices as fleet
+    from harness.transports.adb.transport import AdbTransport
 
     fleet.make(name, {"transport": "adb", "serial": serial})
     transport = AdbTransport(None if serial == "any" else serial)
@@ -98,8 +99,10 @@ def _add_adb(name: str, serial: str) -> tuple[Fields, str]:
 
 def _add_ssh(device: Device | None, name: str, target: str | None, accept_new_host_key: bool) -> tuple[Fields, str]:
     """Write down the host key when it is trusted; return the fields of the device. Raises ConnectError, ConfigError."""
-    from harness import fleet
-    from harness.transports import known_hosts, ssh_address, ssh_connection
+    from harness.fleet import devices as fleet
+    from harness.transports.ssh import address as ssh_address
+    from harness.transports.ssh import connection as ssh_connection
+    from harness.transports.ssh import known_hosts
 
     fields: Fields = {}
     if device is None:
@@ -122,7 +125,7 @@ def _add_ssh(device: Device | None, name: str, target: str | None, accept_new_ho
 def _trust(login: Login, key: Any, accept: bool) -> None:
     """Return when the host key is known or the user trusts it. Raises HostKeyChanged, HostKeyUnknown."""
     from harness.errors import HostKeyUnknown
-    from harness.transports.known_hosts import KnownHosts, fingerprint
+    from harness.transports.ssh.known_hosts import KnownHosts, fingerprint
 
     try:
         KnownHosts(login.own_known_hosts).check(login.address.key_name, key, login.remedy)
@@ -140,8 +143,9 @@ def _trust(login: Login, key: Any, accept: bool) -> None:
 @click.argument("name")
 def forget(name: str) -> None:
     """Take a device out of devices.toml, and its host key out of the workspace. Results stay."""
-    from harness import fleet, fleet_file
-    from harness.transports import known_hosts
+    from harness.fleet import devices as fleet
+    from harness.fleet import file as fleet_file
+    from harness.transports.ssh import known_hosts
 
     path = shared.devices_file()
     device = fleet.find(fleet.load(path), name)

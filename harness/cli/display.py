@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dashboards.wording import clean
 from harness.cli import shared
-from harness.runner import Run, Settings
+from harness.run.runner import Run, Settings
 
 if TYPE_CHECKING:
     from models.prepare import Progress as Preparing

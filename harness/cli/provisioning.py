@@ -13,8 +13,8 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from harness.fleet import Device
-    from harness.session import Reservation
+    from harness.fleet.devices import Device
+    from harness.link.session import Reservation
     from harness.transports import Transport
     from harness.workspace import Workspace
 
@@ -116,10 +116,10 @@ def _on_each(
     work: Callable[[Workspace, Device, Reservation], dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Do `work` on one device after the other, each held against other runs; what goes wrong on one is its answer."""
-    from harness import locks
     from harness.errors import BenchError
-    from harness.fleet import choose
-    from harness.session import Manners, Reservation
+    from harness.fleet import locks
+    from harness.fleet.devices import choose
+    from harness.link.session import Manners, Reservation
 
     workspace = shared.open_workspace()
     answers = []

@@ -80,7 +80,7 @@ def runs(as_json: bool) -> None:
 def show(run_name: str, as_json: bool) -> None:
     """Show one run (its name, or last): its table, and every restart with `--json`."""
     from results import journal
-    from results.summary import rows as summarize
+    from results.judge.summary import rows as summarize
 
     workspace = shared.open_workspace()
     document = journal.read(workspace.run_folder(workspace.find_run(run_name)))

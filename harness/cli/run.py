@@ -14,10 +14,10 @@ from harness.cli import shared
 
 if TYPE_CHECKING:
     from harness.cli.display import Display
-    from harness.fleet import Device
-    from harness.jobs import Job
-    from harness.plan import Choice
-    from harness.runner import Run
+    from harness.fleet.devices import Device
+    from harness.run.plan import Choice
+    from harness.run.runner import Run
+    from harness.run.start import Job
     from harness.workspace import Workspace
     from models.artifacts import Artifact
     from models.selection import Weights
@@ -115,9 +115,10 @@ def run(
     Each case is measured in several restarts (fresh processes), interleaved in random order. Everything finished is on
     disk at once: after an interruption, go on with --resume.
     """
-    from harness import fleet, jobs
     from harness.cli.display import Display
-    from harness.plan import PROFILES
+    from harness.fleet import devices as fleet
+    from harness.run import start as jobs
+    from harness.run.plan import PROFILES
     from models.selection import parse_input_shapes, resolve
 
     if resumed is not None:
@@ -169,7 +170,7 @@ def _kept(argument: str) -> str:
 def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:
     """Return the backends with their options. Raises UnknownBackend, BadParameter."""
     import backends
-    from harness.plan import Choice
+    from harness.run.plan import Choice
 
     chosen = (
         list(dict.fromkeys(part.strip() for part in names.split(",") if part.strip())) if names else backends.DEFAULT
@@ -214,9 +215,9 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     """Index the run, write its page, print its table, that always; return the exit code."""
     from dashboards.page import write_page
     from results.errors import ResultsError
+    from results.judge.summary import rows as summarize
     from results.records import Verdict
     from results.store import Store
-    from results.summary import rows as summarize
 
     rows = summarize(document)
     page = run.folder / "report.html"
@@ -250,8 +251,9 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
 
 def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:
     """Print cases, restarts and the expected time."""
-    from harness import jobs, plan
-    from harness.measure import expected_seconds
+    from harness.link.agent import expected_seconds
+    from harness.run import plan
+    from harness.run import start as jobs
 
     cases = plan.build_cases(job.devices, [jobs.planned(request) for request in job.requests], job.choices, job.threads)
     steps = plan.schedule(cases, job.profile, seed=0)

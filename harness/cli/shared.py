@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.fleet import Device
+    from harness.fleet.devices import Device
     from harness.workspace import Workspace
     from results.records import Row, RunDocument
     from results.store import Store
@@ -60,8 +60,8 @@ weights_option = click.option(
 
 def devices_file() -> Path | None:
     """Return the devices.toml that counts. Raises ConfigError when the one named is not there."""
-    from harness import fleet
     from harness.errors import ConfigError
+    from harness.fleet import devices as fleet
 
     named: str | None = click.get_current_context().find_root().obj
     if named is None:
@@ -74,7 +74,7 @@ def devices_file() -> Path | None:
 
 def load_fleet() -> dict[str, Device]:
     """Return the fleet. Raises ConfigError."""
-    from harness import fleet
+    from harness.fleet import devices as fleet
 
     return fleet.load(devices_file())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.fleet import Device
+from harness.fleet.devices import Device
 from harness.provision import state, wheels
 from harness.provision.device import CANDIDATES, Outcome, Provisioner, Reserve
 from harness.transports import Transport

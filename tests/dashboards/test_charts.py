@@ -8,8 +8,8 @@ import pytest
 
 from dashboards.charts import COLORS, SHAPES, write_image
 from results.errors import ResultsError
+from results.judge.summary import rows
 from results.records import Row
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 
 TABLE = rows(make_run(2, 8, 3))

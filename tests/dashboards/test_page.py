@@ -13,9 +13,9 @@ import pytest
 
 from dashboards.charts import write_image
 from dashboards.page import render, write_page
-from results.pareto import standings
+from results.judge.pareto import standings
+from results.judge.summary import rows
 from results.records import Row, Verdict
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 from tests.rigs.waiting import LIMIT_S
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from dashboards.points import ANY, chartable, labels_that_fit, lowest, options, point, selections, with_standings
-from results.pareto import standings
+from results.judge.pareto import standings
+from results.judge.summary import rows
 from results.records import Row, Verdict
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from dashboards.table import print_table
 from dashboards.wording import clean, milliseconds
+from results.judge.summary import rows
 from results.records import Row, Verdict
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan
-from harness.fleet import LOCAL
-from harness.measure import Target
-from harness.plan import Choice, Files, PlannedModel
-from harness.session import push_agent
+from harness.fleet.devices import LOCAL
+from harness.link.agent import Target
+from harness.link.session import push_agent
+from harness.run import plan
+from harness.run.plan import Choice, Files, PlannedModel
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
 from models.prepare import prepare

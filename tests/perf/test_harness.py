@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from results import journal, statistics
+from results import journal
+from results.judge import statistics
 from tests.rigs.bench import ROOT, Bench
 
 pytestmark = pytest.mark.perf

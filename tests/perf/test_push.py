@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from harness import bundle, protocol
-from harness.fleet import make
-from harness.session import File, Manners, Session
-from harness.transports.adb import AdbTransport
+from harness.fleet.devices import make
+from harness.link import bundle, protocol
+from harness.link.session import File, Manners, Session
+from harness.transports.adb.transport import AdbTransport
 from harness.workspace import Workspace
 from models.artifacts import file_sha256
 from tests.rigs.adbd import AdbServer, Phone

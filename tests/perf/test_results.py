@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import statistics
-from results.pareto import standings
+from results.judge import statistics
+from results.judge.pareto import standings
 from tests.results.factory import make_row
 
 pytestmark = pytest.mark.perf

@@ -12,8 +12,8 @@ from results.errors import ResultsError
 from results.export import FORMATS, write
 from results.files import write_file
 from results.frame import COLUMNS, to_frame
+from results.judge.summary import rows
 from results.records import Row
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 
 ROWS = [*rows(make_run(1, 7, 3)), make_row('näme, "quoted"\nover two lines', reason="a;b")]

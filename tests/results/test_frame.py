@@ -9,8 +9,8 @@ import pytest
 from results import journal
 from results.errors import ResultsError
 from results.frame import COLUMNS, read, to_frame
+from results.judge.summary import rows
 from results.records import Row, Verdict
-from results.summary import rows
 from tests.results.factory import make_row, make_run
 
 

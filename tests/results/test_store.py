@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from results.errors import ResultsError
+from results.judge.summary import rows
 from results.records import RunDocument
 from results.store import Store
-from results.summary import rows
 from tests.results.factory import make_run
 
 

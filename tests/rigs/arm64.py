@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.transports import ssh_address
-from harness.transports.adb import AdbTransport
-from harness.transports.ssh import SshTransport
-from harness.transports.ssh_connection import Login
+from harness.transports.adb.transport import AdbTransport
+from harness.transports.ssh import address as ssh_address
+from harness.transports.ssh.connection import Login
+from harness.transports.ssh.transport import SshTransport
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.adbd.device import Device
 from tests.rigs.bench import ROOT

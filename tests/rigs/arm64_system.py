@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.transports import ssh_address
-from harness.transports.ssh import SshTransport
-from harness.transports.ssh_connection import Login
+from harness.transports.ssh import address as ssh_address
+from harness.transports.ssh.connection import Login
+from harness.transports.ssh.transport import SshTransport
 from tests.rigs import arm64
 from tests.rigs.sshd import free_port, make_key
 from tests.rigs.waiting import wait_for_ssh

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 import backends
-from harness import bundle
-from harness.measure import AgentOnDevice, Target
+from harness.link import bundle
+from harness.link.agent import AgentOnDevice, Target
 from harness.provision.state import Record
 from harness.transports import Completed, Stream, Transport
 from harness.transports.local import LocalTransport

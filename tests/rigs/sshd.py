@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConnectError
-from harness.transports import ssh_address
-from harness.transports.ssh import SshTransport
-from harness.transports.ssh_connection import Login
+from harness.transports.ssh import address as ssh_address
+from harness.transports.ssh.connection import Login
+from harness.transports.ssh.transport import SshTransport
 from tests.rigs.waiting import wait_for_ssh, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")

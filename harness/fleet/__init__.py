@@ -1,0 +1,1 @@
+"""Which devices there are: devices.toml, and who on this machine has one."""

@@ -1,0 +1,56 @@
+"""What to do about a device that works, but not as well as it could."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.fleet.devices import Device
+from harness.link import thermal
+from harness.link.protocol import Probe
+from results.judge import environment
+
+_SCARCE_BYTES = 1 << 30
+_GOVERNORS = ("performance", "powersave", "userspace", "ondemand", "conservative", "schedutil")
+
+
+def power_problem(device: Device, telemetry: dict[str, Any]) -> str | None:
+    """Return what to do when a device is not in the mode that devices.toml asks for, None when it is or none is."""
+    asked, found = device.power_mode, environment.of([telemetry])
+    if asked is None or environment.is_in(asked, found):
+        return None
+    if not any(found.values()):
+        remedy = "take power_mode out of devices.toml"
+    elif device.transport == "adb":
+        remedy = "on Android only root can set it; else take power_mode out of devices.toml"
+    elif asked in _GOVERNORS:
+        remedy = f"set it there: sudo cpupower frequency-set -g {asked}"
+    else:
+        remedy = "set it there, on a Jetson: sudo nvpmodel -m and its number in /etc/nvpmodel.conf"
+    return f"{environment.mismatch(asked, found)}; its rows will be not-comparable; {remedy}"
+
+
+def advice(device: Device, probe: Probe) -> list[str]:
+    """Return sentences about a device's disk, cores, governor and sensors; none when all is well."""
+    found = []
+    free = probe.system.get("free_bytes")
+    if isinstance(free, int) and free < _SCARCE_BYTES:
+        found.append(f"only {free / 2**20:.0f} MiB are free there: make room, or name another folder with root = …")
+    cpus = probe.system.get("cpus")
+    cores = device.core_set()
+    if isinstance(cpus, int) and cores and cores[-1] >= cpus > 0:
+        found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
+    governor = probe.telemetry.get("governor")
+    problem = power_problem(device, probe.telemetry)
+    if problem:
+        found.append(problem)
+    elif _may_choose_governor(device) and isinstance(governor, list) and governor != ["performance"]:
+        named = ", ".join(map(str, governor))
+        found.append(f"the governor is {named}: latencies swing less with performance (cpupower frequency-set)")
+    if thermal.hottest(probe.telemetry) is None and device.max_temperature_c is not None:
+        found.append("no temperature can be read, so max_temperature_c changes nothing")
+    return found
+
+
+def _may_choose_governor(device: Device) -> bool:
+    """On a phone only root can set it, and a power mode in devices.toml is a choice already."""
+    return device.transport != "adb" and device.power_mode is None

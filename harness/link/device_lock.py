@@ -1,0 +1,109 @@
+"""One host at a time on a device that several can reach: an flock'ed file there, held by a process of the agent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from getpass import getuser
+from pathlib import PurePosixPath
+
+from harness.errors import AgentError, CommandTimeout, ConnectError, DeviceBusy, TransportError
+from harness.link import protocol
+from harness.link.agent import AgentOnDevice
+from harness.transports import Stream
+from harness.transports.base import unwritable
+
+# The device gives the lock back when its holder was not heard of for this many of the device's time-outs.
+LEASE_TIMEOUTS = 3
+
+
+class DeviceLock:
+    """Held from `acquire` to `release`. A host that dies or is cut off holds it no longer than the lease."""
+
+    def __init__(self, agent: AgentOnDevice, path: PurePosixPath, reason: str, token: str, timeout_s: float) -> None:
+        self._agent = agent
+        self._path = path
+        self._reason = reason
+        self._token = token
+        self._timeout_s = timeout_s
+        self._lease_s = LEASE_TIMEOUTS * timeout_s
+        self._stream: Stream | None = None
+        self._released = threading.Event()
+
+    def acquire(self, name: str, wait_s: float, say: Callable[[str], None]) -> None:
+        """Wait for the device at most `wait_s`; `say` is told once who has it. Raises DeviceBusy, TransportError."""
+        line = protocol.request_line(
+            op="hold",
+            path=str(self._path),
+            owner=f"{self._reason} ({_me()})",
+            token=self._token,
+            wait_s=wait_s,
+            lease_s=self._lease_s,
+        )
+        stream = self._agent.transport.stream(self._agent.command, stdin=line)
+        try:
+            while True:
+                said = self._next(stream, wait_s + self._agent.patience_s)
+                if isinstance(said, protocol.Held):
+                    break
+                busy = f"device {name} is in use by {said.owner}{since(said.held_s)}"
+                if said.over:
+                    raise DeviceBusy(f"{busy}; gave up after {wait_s:g} s, see --wait")
+                say(busy)
+        except BaseException:
+            stream.close()
+            raise
+        self._stream = stream
+        threading.Thread(target=self._renew, args=(stream,), name=f"lease-{name}", daemon=True).start()
+
+    def check(self) -> None:
+        """Raise ConnectError when the device has given the lock back."""
+        if self._stream is None:
+            return
+        with suppress(CommandTimeout):  # silence is how a held lock sounds
+            if self._stream.read_line(0.0) is None:
+                raise ConnectError("the device's lock was lost: this host was not heard of for too long")
+
+    def release(self) -> None:
+        """Give the device back and wait until its holder has let it go, which `close` would kill. Idempotent."""
+        self._released.set()
+        if self._stream is not None:
+            with suppress(TransportError):
+                self._stream.write(b"end\n")
+                self._stream.read_line(self._timeout_s)  # it says nothing more, and ends
+            self._stream.close()
+            self._stream = None
+
+    def _renew(self, stream: Stream) -> None:
+        with suppress(TransportError):
+            while not self._released.wait(self._lease_s / 4):
+                stream.write(b"\n")
+
+    def _next(self, stream: Stream, timeout_s: float) -> protocol.Held | protocol.Busy:
+        line = stream.read_line(timeout_s)
+        if line is None:
+            raise self._agent.unusable(stream.close())
+        event = protocol.parse(line)
+        if isinstance(event, protocol.Held | protocol.Busy):
+            return event
+        said_instead = event.message if isinstance(event, protocol.Failure) else event.event
+        what = f"the device's lock {self._path} cannot be taken"
+        raise unwritable(what, said_instead) or AgentError(f"{what}: {said_instead}")
+
+
+def since(held_s: float | None) -> str:
+    """Say since when by this host's clock, however long the holder is said to have it already."""
+    if held_s is None:
+        return ""
+    return time.strftime(" since %Y-%m-%d %H:%M:%S", time.localtime(max(0.0, time.time() - held_s)))
+
+
+def _me() -> str:
+    try:
+        user = getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user} at {socket.gethostname()}"

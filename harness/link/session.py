@@ -1,0 +1,279 @@
+"""A device made ready for a run: connected, held, with the agent and its files there; made so again after a loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from harness import provision
+from harness.errors import (
+    AgentError,
+    AuthenticationFailed,
+    CommandTimeout,
+    DeviceFull,
+    HostKeyChanged,
+    HostKeyUnknown,
+    TransferError,
+    TransportError,
+    Unwritable,
+)
+from harness.fleet.devices import Device
+from harness.link import bundle, protocol
+from harness.link.advice import power_problem
+from harness.link.agent import DEFAULT_PATIENCE_S, AgentOnDevice
+from harness.link.device_lock import DeviceLock
+from harness.transports import Transport
+from harness.workspace import Workspace
+from models.artifacts import ArtifactStore
+from results.files import write_file
+
+# How long a device that went away is tried again: a small board starts anew in under a minute.
+RECONNECT_S = 60.0
+# After which part of that time the tries begin; one is left out when the next is due already.
+_TRIES = (0.05, 0.3, 1.0)
+
+# How many removed models are named.
+_SHOWN = 5
+
+# No waiting helps against these.
+_FINAL = (AuthenticationFailed, DeviceFull, HostKeyUnknown, HostKeyChanged, Unwritable)
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a session treats its device and its user.
+
+    `reason` is what other hosts are told, `token` makes a later session of the same run inherit the device's lock.
+    `opened` gets every new transport; `pause` waits and tells whether the run ends meanwhile.
+    """
+
+    reason: str
+    token: str
+    wait_s: float
+    patience_s: float = DEFAULT_PATIENCE_S
+    reconnect_s: float = RECONNECT_S
+    say: Callable[[str], None] = lambda _: None
+    opened: Callable[[Transport], None] = lambda _: None
+    pause: Callable[[float], bool] = lambda _: False
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a run needs on its device: where it lies there and here, and its hash."""
+
+    path: PurePosixPath
+    source: Path
+    sha256: str
+
+
+@dataclass
+class Session:
+    """One device while a run works on it, with the files that the run needs there."""
+
+    workspace: Workspace
+    device: Device
+    backend_names: tuple[str, ...]
+    files: Collection[File]
+    manners: Manners
+    _transport: Transport | None = field(default=None, init=False)
+    _lock: DeviceLock | None = field(default=None, init=False)
+    _agent: AgentOnDevice | None = field(default=None, init=False)
+
+    @property
+    def agent(self) -> AgentOnDevice:
+        """The agent of an open session."""
+        assert self._agent is not None  # noqa: S101 - open() sets it or raises
+        return self._agent
+
+    def open(self) -> None:
+        """Make the device ready. One that answers at first and is lost then gets further tries.
+
+        Raises TransportError, DeviceBusy.
+        """
+        self._connect()
+        try:
+            self._prepare()
+        except TransportError as exc:
+            self._again(exc)
+
+    def reopen(self, reason: str) -> None:
+        """Make the device ready again after it was lost. Raises TransportError when it stays away, DeviceBusy."""
+        self._again(TransportError(reason))
+
+    def check(self) -> None:
+        """Raise ConnectError when the device is no longer ours."""
+        if self._lock is not None:
+            self._lock.check()
+
+    def close(self) -> None:
+        """Let the device go."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def _again(self, lost: TransportError) -> None:
+        self.close()
+        begun = time.monotonic()
+        for number, part in enumerate(_TRIES, start=1):
+            if isinstance(lost, _FINAL) or self.manners.pause(0.0):
+                break
+            passed_s = time.monotonic() - begun
+            if any(later * self.manners.reconnect_s <= passed_s for later in _TRIES[number:]):
+                continue
+            pause_s = max(0.0, part * self.manners.reconnect_s - passed_s)
+            self.manners.say(f"{self.device.name}: {lost}; trying again in {pause_s:.3g} s")
+            if self.manners.pause(pause_s):
+                break
+            try:
+                self._connect()
+                self._prepare()
+            except TransportError as exc:
+                lost = exc
+                self.close()
+            else:
+                return
+        raise lost
+
+    def _connect(self) -> None:
+        self._transport = self.device.connect(self.workspace.known_hosts)
+        self.manners.opened(self._transport)
+
+    def _prepare(self) -> None:
+        assert self._transport is not None  # noqa: S101 - called after _connect
+        self._agent = push_agent(
+            self.workspace, self.device, self._transport, self.backend_names, self.manners.patience_s
+        )
+        if self._agent.lock is not None:
+            self._lock = _lock(self.device, self._agent, self.manners)
+            self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
+        self._push_missing(self._agent, self._transport)
+
+    def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
+        """Ask for all files at once, have room made for those that are missing, and push these."""
+        try:
+            wanted = [
+                {
+                    "path": str(file.path),
+                    "size_bytes": file.source.stat().st_size,
+                    "room_bytes": transport.room_bytes(file.source, file.path),
+                }
+                for file in self.files
+            ]
+        except OSError as exc:
+            raise TransferError(f"{exc.filename} of this machine cannot be read: {exc.strerror}") from exc
+        max_gb = self.device.max_cache_gb
+        root = str(self.workspace.device_root(self.device))
+        cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}
+        probe = agent.probe(self.backend_names, wanted, cache)
+        if problem := power_problem(self.device, probe.telemetry):
+            self.manners.say(f"{self.device.name}: {problem}")
+        if probe.cache is not None:
+            self._judge(probe.cache)
+        missing = set(probe.missing)
+        for file in self.files:
+            if str(file.path) in missing:
+                transport.push(file.source, file.path, file.sha256)
+
+    def _judge(self, cache: protocol.Cache) -> None:
+        """Say what was removed. Raises DeviceFull."""
+        name = self.device.name
+        if not cache.fits:
+            raise DeviceFull(
+                f"the models of this run do not fit on {name}: {_mb(cache.needed_bytes)} are to be pushed to the "
+                f"{_mb(cache.kept_bytes)} of them that are there; {_mb(cache.free_bytes)} are free, "
+                f"{_mb(cache.used_bytes - cache.kept_bytes)} could be removed, and its cache may take "
+                f"{_mb(cache.bound_bytes)} (max_cache_gb). Choose fewer models, make room, or raise max_cache_gb"
+            )
+        if cache.removed:
+            store = ArtifactStore(self.workspace.artifacts)
+            names = {artifact.sha256: artifact.model for artifact in store.all()}
+            shown = [names.get(sha256, sha256[:12]) for sha256 in cache.removed[:_SHOWN]]
+            more = [f"{len(cache.removed) - _SHOWN} more"] if len(cache.removed) > _SHOWN else []
+            self.manners.say(
+                f"{name}: its cache was full; removed what was not used for the longest time, "
+                f"{_mb(cache.removed_bytes)}: {', '.join(shown + more)}"
+            )
+
+
+@dataclass
+class Reservation:
+    """A device's lock for work on it that is no measurement: setting it up, cleaning it. A context manager.
+
+    Only a Python there can hold the lock, and the device may have none yet: whoever uses this offers what it finds.
+    """
+
+    workspace: Workspace
+    device: Device
+    transport: Transport
+    manners: Manners
+    _lock: DeviceLock | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def take(self, pythons: Iterable[Sequence[str]]) -> None:
+        """Take the lock by the first of these commands that starts the agent; where it is taken, see that it still is.
+
+        Without a command that does, nobody is kept away. Raises DeviceBusy, ConnectError, TransferError.
+        """
+        if not self.transport.shared:
+            return
+        if self._lock is not None:
+            self._lock.check()
+            return
+        for python in pythons:
+            try:
+                agent = push_agent(self.workspace, self.device, self.transport, (), self.manners.patience_s, python)
+                lock = _lock(self.device, agent, self.manners)
+                lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
+            except (AgentError, CommandTimeout, Unwritable):
+                continue  # on a full disk too: cleaning it is what makes room
+            self._lock = lock
+            return
+
+
+def _lock(device: Device, agent: AgentOnDevice, manners: Manners) -> DeviceLock:
+    assert agent.lock is not None  # noqa: S101 - asked only of devices that several hosts reach
+    return DeviceLock(agent, agent.lock, manners.reason, manners.token, device.timeout_s)
+
+
+def push_agent(
+    workspace: Workspace,
+    device: Device,
+    transport: Transport,
+    backend_names: Sequence[str],
+    patience_s: float,
+    python: Sequence[str] = (),
+) -> AgentOnDevice:
+    """Put the agent with these backends on a device and return how to start it, by another Python if need be.
+
+    Raises TransportError.
+    """
+    packed = bundle.build(tuple(backend_names))
+    local = workspace.root / "agent" / packed.name
+    write_file(local, packed.content)
+    root = workspace.device_root(device)
+    path = root / "agent" / packed.name
+    transport.push(local, path, packed.sha256)
+    return AgentOnDevice(
+        transport,
+        [*python, "-I", str(path)] if python else provision.launcher(workspace, device, root, path),
+        packed.sha256,
+        patience_s,
+        cores=device.core_set(),
+        lock=root / "lock" if transport.shared else None,
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"

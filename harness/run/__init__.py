@@ -1,0 +1,1 @@
+"""One `bench run`: planned, prepared, carried out, resumed."""

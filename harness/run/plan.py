@@ -1,0 +1,153 @@
+"""What will be measured and in which order: pure functions of models, backends, devices and a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import backends
+from harness.fleet.devices import Device
+from results.records import Case, Profile
+
+PROFILES = {
+    "quick": Profile(
+        name="quick",
+        restarts=2,
+        min_iterations=20,
+        min_seconds=0.3,
+        max_seconds=10.0,
+        warmup_min_iterations=5,
+        warmup_min_seconds=0.3,
+        warmup_max_seconds=3.0,
+    ),
+    "standard": Profile(
+        name="standard",
+        restarts=5,
+        min_iterations=50,
+        min_seconds=1.0,
+        max_seconds=60.0,
+        warmup_min_iterations=10,
+        warmup_min_seconds=0.5,
+        warmup_max_seconds=10.0,
+    ),
+    "mlperf": Profile(
+        name="mlperf",
+        restarts=1,
+        min_iterations=1024,
+        min_seconds=60.0,
+        max_seconds=600.0,
+        warmup_min_iterations=10,
+        warmup_min_seconds=1.0,
+        warmup_max_seconds=30.0,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """An artifact as the plan sees it: the hashes of its model file and of its reference pair."""
+
+    sha256: str
+    io_sha256: str
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model as the plan sees it: format -> its artifact, or None while that is not made yet.
+
+    `failures` are formats that could not be made, with the reason.
+    """
+
+    name: str
+    precision: str
+    formats: Mapping[str, Files | None]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one backend is asked to run: its name and its own options."""
+
+    backend: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_cases(
+    devices: Sequence[Device], models: Sequence[PlannedModel], choices: Sequence[Choice], threads: Sequence[int] | None
+) -> list[Case]:
+    """Return the cases of every device, model, backend and number of threads, in that order.
+
+    `threads` and each option of a choice override what the devices say. Raises UnknownBackend.
+    """
+    return [
+        _case(device, model, choice, count)
+        for device in devices
+        for model in models
+        for choice in choices
+        for count in dict.fromkeys(threads or device.threads)
+    ]
+
+
+def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> Case:
+    readable = backends.find(choice.backend).formats
+    format_ = next((name for name in readable if name in model.formats), None)
+    unsupported = None
+    if format_ is None and not any(name in model.failures for name in readable):
+        has = " and ".join([*model.formats, *model.failures]) or "nothing"
+        unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {has}"
+    files = model.formats[format_] if format_ else None
+    options = {**device.backend_options.get(choice.backend, {}), **choice.options}
+    asked = {
+        "device": device.name,
+        "model": model.name,
+        "artifact": files and files.sha256,
+        "io": files and files.io_sha256,
+        "backend": choice.backend,
+        "options": options,
+        "precision": model.precision,
+        "threads": threads,
+        **({"cores": device.cores} if device.cores else {}),
+        **({"power_mode": device.power_mode} if device.power_mode else {}),
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return Case(
+        case_id=digest[:16],
+        device=device.name,
+        model=model.name,
+        backend=choice.backend,
+        precision=model.precision,
+        threads=threads,
+        options=options,
+        artifact_sha256=files.sha256 if files else None,
+        artifact_format=format_,
+        io_sha256=files.io_sha256 if files else None,
+        unsupported=unsupported,
+        cores=device.cores,
+        power_mode=device.power_mode,
+    )
+
+
+def export_failure(case: Case, model: PlannedModel) -> str | None:
+    """Return why the artifact that the case needs could not be made, None if it was."""
+    if case.artifact_format is not None or case.unsupported is not None:
+        return None
+    readable = backends.find(case.backend).formats
+    return next((model.failures[name] for name in readable if name in model.failures), None)
+
+
+def schedule(cases: Iterable[Case], profile: Profile, seed: int) -> list[tuple[int, Case]]:
+    """Return (round, case) in the order they run: every case once a round, each round in a random order of its own.
+
+    Interleaving spreads a slow drift of the device over all cases instead of over one; see docs/measurement.md.
+    """
+    runnable = [case for case in cases if case.artifact_format is not None]
+    order = []
+    for round_ in range(profile.restarts):
+        shuffled = list(runnable)
+        # Seeded per round, so that a resumed run goes on in the order of the one that was cut off.
+        random.Random(f"{seed}/{round_}").shuffle(shuffled)  # noqa: S311 - an order, no secret
+        order += [(round_, case) for case in shuffled]
+    return order

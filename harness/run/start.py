@@ -1,0 +1,172 @@
+"""From what the user asked for to a `Run` that is ready: models prepared, cases planned, journal begun."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+
+from harness.errors import NothingToRun
+from harness.fleet.devices import Device
+from harness.run import plan, tools
+from harness.run.plan import Choice, Files, PlannedModel
+from harness.run.runner import ATTEMPTS, Run, Settings
+from harness.workspace import Workspace, new_run_id
+from models import prepare
+from models.artifacts import Artifact, ArtifactStore
+from models.prepare import Prepared, Progress
+from models.selection import FileRequest, Request
+from results import journal
+from results.records import Accuracy, Case, ModelFacts, Profile, Restart, RunDocument, RunHeader
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one `bench run` asks for."""
+
+    devices: Sequence[Device]
+    requests: Sequence[Request]
+    choices: Sequence[Choice]
+    profile: Profile
+    threads: Sequence[int] | None = None
+    seed: int | None = None
+    command: Sequence[str] = ()
+
+
+# About what one model's export to both formats takes; only for estimates.
+EXPORT_SECONDS = 10.0
+
+
+def check(job: Job) -> None:
+    """Raise NothingToRun for a job without a case."""
+    if not (job.devices and job.requests and job.choices):
+        raise NothingToRun("nothing to measure: no model, backend or device was chosen")
+
+
+def missing(job: Job, workspace: Workspace) -> list[str]:
+    """Return the models of which something would have to be made first. Raises ModelError."""
+    return prepare.missing(job.requests, ArtifactStore(workspace.artifacts))
+
+
+def planned(request: Request) -> PlannedModel:
+    """Return a request as the plan sees it before anything is made."""
+    formats = request.files if isinstance(request, FileRequest) else ("onnx", "tflite")
+    return PlannedModel(request.name, "fp32", dict.fromkeys(formats))
+
+
+def start(
+    job: Job, workspace: Workspace, settings: Settings, on_event: Callable[[Progress], None], workers: int
+) -> tuple[Run, dict[str, Artifact]]:
+    """Make what artifacts are missing, begin the journal, and return the run with case_id -> artifact.
+
+    Raises ModelError, ResultsError, ConfigError for an option that names a file that is not there.
+    """
+    devices, choices = _with_kept_files(job, workspace)
+    prepared = prepare.prepare(job.requests, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
+    models = {model.name: _planned(model) for model in prepared}
+    cases = plan.build_cases(devices, list(models.values()), choices, job.threads)
+    header = RunHeader(
+        run_id=new_run_id(),
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        bench_version=metadata.version("edgebench"),
+        command=tuple(job.command),
+        seed=secrets.randbelow(2**31) if job.seed is None else job.seed,
+        profile=job.profile,
+        host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
+        models=tuple(_facts(model) for model in prepared),
+        cases=tuple(cases),
+    )
+    opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
+    run = Run(workspace, RunDocument(header=header, restarts=()), opened, settings)
+    for case in cases:
+        failure = plan.export_failure(case, models[case.model])
+        if failure is not None:
+            run.record(_export_failed(case, failure))
+    by_name = {model.name: model for model in prepared}
+    return run, {
+        case.case_id: by_name[case.model].artifacts[case.artifact_format]  # type: ignore[index]
+        for case in cases
+        if case.artifact_format is not None
+    }
+
+
+def _with_kept_files(job: Job, workspace: Workspace) -> tuple[list[Device], list[Choice]]:
+    """Return the devices and choices of a job with the files that their options name kept, see `harness.run.tools`."""
+    names = {choice.backend for choice in job.choices}
+    devices = [
+        device.model_copy(
+            update={
+                "backend_options": {
+                    name: tools.keep(workspace, name, options)
+                    for name, options in device.backend_options.items()
+                    if name in names
+                }
+            }
+        )
+        for device in job.devices
+    ]
+    return devices, [Choice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in job.choices]
+
+
+def resume(run_id: str, workspace: Workspace, settings: Settings) -> tuple[Run, dict[str, Artifact]]:
+    """Take up a run where its journal ends. Raises ResultsError, ModelError when an artifact is gone or damaged."""
+    folder = workspace.run_folder(run_id)
+    opened = journal.Journal.reopen(folder)  # before it is read: nobody else may add to it any more
+    document = journal.read(folder)
+    run = Run(workspace, document, opened, settings)
+    todo = {
+        case.case_id: case for device in {case.device for case in document.header.cases} for _, case in run.todo(device)
+    }
+    return run, _stored(todo, ArtifactStore(workspace.artifacts))
+
+
+def _stored(cases: Mapping[str, Case], store: ArtifactStore) -> dict[str, Artifact]:
+    """Return case_id -> the intact artifact with the very bytes the run began with."""
+    known = {(artifact.sha256, artifact.io_sha256): artifact for artifact in store.all()} if cases else {}
+    found = {}
+    for case in cases.values():
+        artifact = known.get((case.artifact_sha256 or "", case.io_sha256 or ""))
+        if artifact is None or store.find(artifact.key) is None:
+            sha = (case.artifact_sha256 or "")[:12]
+            raise NothingToRun(
+                f"the artifact {sha} of {case.model} that this run began with is gone or damaged; "
+                "measure it anew with bench run"
+            )
+        found[case.case_id] = artifact
+    return found
+
+
+def _planned(model: Prepared) -> PlannedModel:
+    formats: dict[str, Files | None] = {
+        kind: Files(artifact.sha256, artifact.io_sha256) for kind, artifact in model.artifacts.items()
+    }
+    precision = next((artifact.precision for artifact in model.artifacts.values()), "fp32")
+    return PlannedModel(model.name, precision, formats, {str(kind): reason for kind, reason in model.failures.items()})
+
+
+def _facts(model: Prepared) -> ModelFacts:
+    return ModelFacts(
+        name=model.name,
+        family=model.family,
+        weights=model.weights,
+        resolution=model.resolution,
+        parameters=model.parameters,
+        multiply_adds=model.multiply_adds,
+        accuracy=Accuracy(**model.accuracy) if model.accuracy else None,
+    )
+
+
+def _export_failed(case: Case, reason: str) -> Restart:
+    """A case whose artifact could not be made is a failed row like any other."""
+    return Restart(
+        case_id=case.case_id,
+        round=0,
+        attempt=ATTEMPTS - 1,
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        wall_ns=0,
+        outcome="failed",
+        reason=f"export: {reason}"[:4000],
+    )

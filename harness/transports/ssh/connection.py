@@ -1,0 +1,386 @@
+"""A logged-in SSH connection: its socket, its jump hosts, the check of host keys, the log-in, and the watch over it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from harness.errors import AuthenticationFailed, ConnectError
+from harness.transports.ssh import address as ssh_address
+from harness.transports.ssh.address import Address
+from harness.transports.ssh.known_hosts import KnownHosts
+
+DEFAULT_TIMEOUT_S = 20.0
+
+# AES-GCM first: with paramiko it carries half as much again as CTR with a separate MAC.
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_MAX_HOPS = 8
+_FIRST_PAUSE_S = 0.2
+_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+_FOREIGN = (paramiko.SSHException, EOFError, OSError)
+
+# paramiko prints tracebacks of its own thread; what went wrong is told by our errors.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Login:
+    """How one server is reached. `timeout_s` bounds every silence; `remedy` makes an unknown host key known.
+
+    `hop` counts the jump hosts between this server and the device that is to be reached.
+    """
+
+    name: str
+    address: Address
+    own_known_hosts: Path | None
+    remedy: str
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    hop: int = 0
+
+
+class Connection:
+    """A server and the jump hosts before it, logged in; ended by `close` or when it has been silent too long.
+
+    A peer that is gone is noticed three ways: by TCP when sent data stays unacknowledged (TCP_USER_TIMEOUT), by the
+    watch when the server no longer answers a request (a jump host or a proxy may acknowledge on its behalf), and by
+    whoever waits for an answer.
+    """
+
+    def __init__(self, login: Login) -> None:
+        """Connect and log in. Raises ConnectError, AuthenticationFailed, HostKeyUnknown, HostKeyChanged."""
+        self.login = login
+        self.lost = ""  # why the connection ended, when it did not end by `close`
+        self._heard = time.monotonic()
+        self._closed = threading.Event()
+        self._others: list[Connection] = []
+        with ExitStack() as opened:
+            transport = _through(login, opened)
+            _log_in(transport, login)
+            self._stack = opened.pop_all()
+        self.transport = transport
+        threading.Thread(target=self._watch, name=f"watch-{login.name}", daemon=True).start()
+
+    def __str__(self) -> str:
+        return f"{self.login.name} ({self.login.address})"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether commands can be run."""
+        return not self._closed.is_set() and self.transport.is_active()
+
+    def open_channel(self) -> tuple[Connection, paramiko.Channel]:
+        """Return a new session and the connection that carries it. Raises ConnectError.
+
+        That is another one where the server allows no more sessions on this one (MaxSessions).
+        """
+        for connection in (self, *self._others):
+            if channel := connection._open_session():
+                return connection, channel
+        other = Connection(self.login)
+        self._others.append(other)
+        if self._closed.is_set():
+            other.close()
+        if channel := other._open_session():
+            return other, channel
+        raise ConnectError(
+            f"{self}: the server allows no sessions (MaxSessions 0?), so that no command can be run there"
+        )
+
+    def _open_session(self) -> paramiko.Channel | None:
+        """Return a new session, None when the server refuses it. Raises ConnectError."""
+        try:
+            channel = self.transport.open_session(timeout=self.login.timeout_s)
+        except paramiko.ChannelException:
+            return None
+        except _FOREIGN as exc:
+            raise self.error(exc) from exc
+        channel.settimeout(self.login.timeout_s)
+        return channel
+
+    def heard(self) -> None:
+        """Note that the device has just been heard of, which puts off the end of the watch's patience."""
+        self._heard = time.monotonic()
+
+    def error(self, exc: BaseException | None = None) -> ConnectError:
+        """Return what to raise when something failed here."""
+        if self._closed.is_set() and not self.lost:
+            return ConnectError(f"{self}: the connection is closed")
+        said = self.lost or (_plain(exc) if exc is not None and self.is_alive else "the other side ended it")
+        return ConnectError(f"{self}: the connection was lost: {said}")
+
+    def close(self) -> None:
+        """Let the server go. Idempotent, from any thread; whoever reads sees the end."""
+        self._closed.set()
+        for other in self._others:
+            other.close()
+        self._stack.close()
+
+    def _watch(self) -> None:
+        limit = self.login.timeout_s
+        while not self._closed.wait(limit / 2) and self.transport.is_active():
+            timer = threading.Timer(limit, self._judge, (time.monotonic(),))
+            timer.daemon = True
+            self._timer = timer
+            timer.start()
+            with suppress(*_FOREIGN):
+                self.transport.global_request("keepalive@openssh.com", wait=True)
+            self._timer.cancel()
+
+    def _judge(self, asked: float) -> None:
+        """The watch's request is unanswered: the connection is dead unless something else was heard meanwhile."""
+        if self._heard > asked:
+            self._timer = threading.Timer(self.login.timeout_s, self._judge, (time.monotonic(),))
+            self._timer.daemon = True
+            self._timer.start()
+            return
+        self.lost = f"no sign of life for {self.login.timeout_s:g} s"
+        self.close()
+
+
+def host_key(login: Login) -> paramiko.PKey:
+    """Return the key that the server shows, unchecked; jump hosts are checked. Raises ConnectError."""
+    with ExitStack() as opened:
+        return _negotiate(login, opened).get_remote_server_key()
+
+
+def _through(login: Login, opened: ExitStack) -> paramiko.Transport:
+    """Return a connection whose host key is right, not logged in yet."""
+    transport = _negotiate(login, opened)
+    try:
+        known = KnownHosts(login.own_known_hosts)
+        known.check(login.address.key_name, transport.get_remote_server_key(), login.remedy)
+    except ConnectError as exc:
+        raise type(exc)(f"{login.name} ({login.address}): {exc}") from exc
+    return transport
+
+
+def _negotiate(login: Login, opened: ExitStack) -> paramiko.Transport:
+    """Connect and agree on keys, directly or through the jump hosts; `opened` closes all of it."""
+    address = login.address
+    if login.hop > _MAX_HOPS:
+        raise ConnectError(f"~/.ssh/config leads to {address.host} through itself: say ProxyJump none for it there")
+    if address.jumps:
+        *before, last = address.jumps
+        try:
+            host, port, user = ssh_address.split(last)
+        except ValueError as exc:
+            raise ConnectError(f"{login.name}: the jump host {exc}") from exc
+        via = ssh_address.resolve(host, port=port, user=user, jump=",".join(before) or None)
+        hop = Login(
+            f"{login.name}'s jump host {host}",
+            via,
+            login.own_known_hosts,
+            f"bench devices add JUMP --ssh {via}",
+            login.timeout_s,
+            login.hop + 1,
+        )
+        transport = _through(hop, opened)
+        _log_in(transport, hop)
+        return _greet(lambda: _forwarded(transport, host, login), login, opened)
+    return _greet(lambda: _socket(login), login, opened)
+
+
+def _forwarded(jump: paramiko.Transport, name: str, login: Login) -> paramiko.Channel:
+    """Return a TCP connection from the jump host called `name`. Raises ConnectError."""
+    there = (login.address.host, login.address.port)
+    try:
+        plug = jump.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=login.timeout_s)
+    except _FOREIGN as exc:
+        raise ConnectError(f"{login.name}: {name} cannot reach {there[0]}:{there[1]}: {exc}") from exc
+    plug.settimeout(login.timeout_s)
+    return plug
+
+
+def _socket(login: Login) -> socket.socket:
+    """Return a TCP connection that ends itself when the peer is gone. Raises ConnectError."""
+    address, limit = login.address, login.timeout_s
+    where = f"{login.name} ({address})"
+    try:
+        plug = socket.create_connection((address.host, address.port), limit)
+    except socket.gaierror as exc:
+        raise ConnectError(
+            f"{where}: the name {address.host} cannot be resolved ({exc.strerror}); is it right?"
+        ) from exc
+    except ConnectionRefusedError as exc:
+        raise ConnectError(
+            f"{where}: nothing listens on port {address.port}; is an SSH server running there, on that port?"
+        ) from exc
+    except TimeoutError as exc:
+        raise ConnectError(f"{where}: no answer within {limit:g} s; is the device on, and in this network?") from exc
+    except (OSError, UnicodeError) as exc:
+        raise ConnectError(f"{where}: {_plain(exc)}") from exc
+    plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_USER_TIMEOUT", limit * 1000),
+        ("TCP_KEEPIDLE", limit / 2),
+        ("TCP_KEEPINTVL", limit / 4),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_NOTSENT_LOWAT", 128 << 10),  # so that the watch's question does not stand behind megabytes
+    ):
+        if hasattr(socket, option):
+            plug.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, int(value)))
+    return plug
+
+
+def _greet(
+    connect: Callable[[], socket.socket | paramiko.Channel], login: Login, opened: ExitStack
+) -> paramiko.Transport:
+    """Connect and agree on keys; for `timeout_s` again and again where a crowded server turns us away (MaxStartups).
+
+    Raises ConnectError.
+    """
+    where = f"{login.name} ({login.address})"
+    deadline = time.monotonic() + login.timeout_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return _agree(connect(), login, opened)
+        except paramiko.ssh_exception.IncompatiblePeer as exc:
+            raise ConnectError(
+                f"{where}: bench (paramiko) and the SSH server there have no encryption in common: {_plain(exc)}; "
+                "allow a current one there (KexAlgorithms, HostKeyAlgorithms, Ciphers, MACs)"
+            ) from exc
+        except _FOREIGN as exc:
+            problem = _plain(exc)
+            if "banner" in problem:  # the other side did not greet
+                problem = "no SSH server answers there (or one with too many log-ins at a time, see its MaxStartups)"
+                if time.monotonic() + pause_s < deadline:
+                    # Not in step with others that were turned away.
+                    time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                    pause_s *= 2
+                    continue
+            raise ConnectError(
+                f"{where}: something accepts the connection, but {problem}; is it the right port?"
+            ) from exc
+
+
+def _agree(plug: socket.socket | paramiko.Channel, login: Login, opened: ExitStack) -> paramiko.Transport:
+    """Agree on keys with whatever listens at the other end of `plug`. Raises what paramiko does, and OSError."""
+    limit = login.timeout_s
+    opened.callback(plug.close)
+    transport = paramiko.Transport(plug)
+    opened.callback(transport.close)
+    transport.banner_timeout = transport.auth_timeout = limit
+    options = transport.get_security_options()
+    options.ciphers = [*_CIPHERS, *(cipher for cipher in options.ciphers if cipher not in _CIPHERS)]
+    kinds = KnownHosts(login.own_known_hosts).kinds(login.address.key_name)
+    wanted = [kind for kind in options.key_types if kind in kinds or (kind.startswith("rsa-") and "ssh-rsa" in kinds)]
+    options.key_types = [*wanted, *(kind for kind in options.key_types if kind not in wanted)]
+    guard = threading.Timer(2 * limit, transport.close)
+    guard.daemon = True
+    guard.start()
+    try:
+        transport.start_client(timeout=limit)
+    finally:
+        guard.cancel()
+    if not transport.initial_kex_done:
+        raise paramiko.SSHException(f"it did not finish the greeting within {limit:g} s")
+    return transport
+
+
+def _log_in(transport: paramiko.Transport, login: Login) -> None:
+    """Try the named keys, the agent's, and the user's usual ones. Raises AuthenticationFailed, ConnectError."""
+    where = f"{login.name} ({login.address})"
+    tried: list[str] = []
+    for label, key in _keys(login, tried):
+        tried.append(label)
+        try:
+            further = transport.auth_publickey(login.address.user, key)
+        except paramiko.BadAuthenticationType as exc:
+            raise AuthenticationFailed(
+                f"{where}: the server takes no keys, only {', '.join(exc.allowed_types)}; allow key log-in there "
+                "(PubkeyAuthentication yes)"
+            ) from exc
+        except paramiko.AuthenticationException as exc:
+            if "timeout" in str(exc).lower():
+                raise ConnectError(f"{where}: the log-in was not answered within {login.timeout_s:g} s") from exc
+            if not transport.is_active():
+                break  # it has had enough of our keys
+            continue
+        except _FOREIGN as exc:
+            raise ConnectError(f"{where}: the log-in with {label} was cut off: {_plain(exc)}") from exc
+        if further:
+            raise AuthenticationFailed(
+                f"{where}: besides the key it asks for {', '.join(further)}: bench cannot answer"
+            )
+        return
+    shown = ", ".join(tried) or "none was found"
+    raise AuthenticationFailed(
+        f"{where}: log-in refused. Keys tried: {shown}. Put your public key there (ssh-copy-id), or name the right one "
+        "with identity_file"
+    )
+
+
+class _Agent(paramiko.Agent):  # type: ignore[misc]
+    """ssh-agent, which gets as long for an answer as a server: one that is dead or asks its user may never give it."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        super().__init__()
+
+    def _connect(self, conn: socket.socket) -> None:
+        conn.settimeout(self._limit_s)
+        try:
+            super()._connect(conn)
+        except BaseException:
+            conn.close()
+            raise
+
+
+def _keys(login: Login, notes: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
+    """Yield (how it is called, key): those in files, then those of ssh-agent; what cannot be read goes to `notes`.
+
+    Of those in the agent the one that belongs to a file is the first: servers take only so many tries.
+    """
+    address = login.address
+    files = address.identity_files or tuple(Path.home() / ".ssh" / name for name in _DEFAULT_KEYS)
+    for path in files:
+        if not path.exists():
+            if path in address.identity_files:
+                notes.append(f"{path} (no such file)")
+            continue
+        try:
+            key = paramiko.PKey.from_path(path)
+        except Exception as exc:  # noqa: BLE001 - a key file may hold anything, and the kinds of errors differ by it
+            locked = "password" in str(exc).lower() or "encrypted" in str(exc).lower()
+            why = "has a passphrase: load it into ssh-agent with ssh-add" if locked else f"unreadable: {_plain(exc)}"
+            notes.append(f"{path} ({why})")
+        else:
+            yield str(path), key
+    named = {words[1] for path in files if len(words := _text(Path(f"{path}.pub"), path).split()) > 1}
+    try:
+        agent = _Agent(login.timeout_s)
+    except TimeoutError:
+        notes.append(f"ssh-agent (no answer within {login.timeout_s:g} s)")
+    except Exception as exc:  # noqa: BLE001 - whatever answers there, it is no agent
+        notes.append(f"ssh-agent ({_plain(exc)})")
+    else:
+        with closing(agent):
+            for key in sorted(agent.get_keys(), key=lambda key: key.get_base64() not in named):
+                yield f"ssh-agent: {key.comment or key.get_name()}", key
+
+
+def _text(*paths: Path) -> str:
+    """Return the first of these files that can be read as text."""
+    for path in paths:
+        with suppress(OSError, ValueError):
+            return path.read_text(encoding="ascii")
+    return ""
+
+
+def _plain(exc: BaseException) -> str:
+    """Return a foreign error in one line."""
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return " ".join(str(text).split())[:300]

@@ -1,0 +1,1 @@
+"""What a run's records are worth: statistics, verdicts, rows, the frontier."""

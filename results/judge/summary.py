@@ -1,0 +1,239 @@
+"""From a run document to rows: one per case of the header, in its order, whatever happened to the case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from results.judge import environment, statistics
+from results.records import MAX_SAMPLES, Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
+
+NS_PER_MS = 1e6
+MAX_RELATIVE_SPREAD = 0.10
+"""Restart medians that differ by more than this share are not one number."""
+
+_MAX_WORDS = 4096
+
+Finding = tuple[Verdict, str]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A case with the restarts that count: of each round the last attempt. `ok` are those that brought samples."""
+
+    case: Case
+    profile: Profile
+    restarts: tuple[Restart, ...]
+    finished: bool
+
+    @property
+    def ok(self) -> tuple[Restart, ...]:
+        return tuple(restart for restart in self.restarts if is_ok(restart))
+
+    @property
+    def samples_ns(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(restart.samples_ns for restart in self.ok)
+
+
+def rows(document: RunDocument) -> list[Row]:
+    """One row for each case of the header, in header order; a case nobody measured says so in its reason."""
+    header = document.header
+    facts = {model.name: model for model in header.models}
+    restarts: dict[str, list[Restart]] = {case.case_id: [] for case in header.cases}
+    for restart in document.restarts:
+        if restart.case_id in restarts:
+            restarts[restart.case_id].append(restart)
+    finished = document.finished_at is not None
+    measurements = [
+        Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished) for case in header.cases
+    ]
+    return [_row(header, facts.get(m.case.model), m) for m in measurements]
+
+
+def is_ok(restart: Restart) -> bool:
+    """Whether the restart brought numbers. A device may claim `ok` and send none."""
+    return restart.outcome == "ok" and len(restart.samples_ns) > 0
+
+
+def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:
+    """Of each round the last attempt, in the order of rounds: a repeated restart replaces the rejected one."""
+    latest: dict[int, Restart] = {}
+    for restart in restarts:
+        if restart.round not in latest or restart.attempt >= latest[restart.round].attempt:
+            latest[restart.round] = restart
+    return tuple(latest[number] for number in sorted(latest))
+
+
+def judge(measurement: Measurement) -> Finding:
+    """The verdict and its reason. The first check with a finding gives the verdict, all findings give the reason."""
+    if measurement.case.unsupported is not None:
+        return Verdict.UNSUPPORTED, measurement.case.unsupported or "unsupported, no reason given"
+    if not measurement.ok:
+        return _without_numbers(measurement)
+    findings = [finding for check in CHECKS if (finding := check(measurement)) is not None]
+    if not findings:
+        return Verdict.VALID, ""
+    return findings[0][0], "; ".join(reason for _, reason in findings)
+
+
+def _without_numbers(measurement: Measurement) -> Finding:
+    """No restart brought numbers: failed outweighs unsupported, and that outweighs offline."""
+    for verdict in (Verdict.FAILED, Verdict.UNSUPPORTED, Verdict.OFFLINE):
+        reasons = [r.reason for r in measurement.restarts if r.outcome == verdict.value]
+        if reasons:
+            return verdict, reasons[-1] or f"{verdict.value}, no reason given"
+    if measurement.restarts:
+        return Verdict.FAILED, "the device reported success and sent no samples"
+    if measurement.finished:
+        return Verdict.FAILED, "the run ended without measuring this case"
+    return Verdict.FAILED, "not measured: the run is not finished"
+
+
+def _environment(restarts: Iterable[Restart]) -> environment.Environment:
+    return environment.of(said for restart in restarts for said in (restart.telemetry_before, restart.telemetry_after))
+
+
+def check_power_mode(measurement: Measurement) -> Finding | None:
+    """The device was not, or not all the time, in the mode that devices.toml asks for."""
+    asked, found = measurement.case.power_mode, _environment(measurement.ok)
+    if asked is None or environment.is_in(asked, found):
+        return None
+    return Verdict.NOT_COMPARABLE, environment.mismatch(asked, found)
+
+
+def check_restarts(measurement: Measurement) -> Finding | None:
+    """Fewer good restarts than the profile asks for."""
+    have, want = len(measurement.ok), measurement.profile.restarts
+    if have >= want:
+        return None
+    lost = [r for r in measurement.restarts if not is_ok(r)]
+    if lost:
+        why = f"the last one lost was {lost[-1].outcome}" + (f" ({lost[-1].reason})" if lost[-1].reason else "")
+    else:
+        why = "the run ended early" if measurement.finished else "the run is not finished"
+    return Verdict.UNSTABLE, f"{have} of {want} restarts: {why}"
+
+
+def check_clock(measurement: Measurement) -> Finding | None:
+    """A median of zero is a clock that does not resolve the inference."""
+    if statistics.center(measurement.samples_ns) > 0:
+        return None
+    return Verdict.UNSTABLE, "the median is 0 ns: the device's clock does not resolve one inference"
+
+
+def check_spread(measurement: Measurement) -> Finding | None:
+    """Restart medians too far apart to be one number; `statistics.relative_spread` defines how far."""
+    medians = statistics.restart_medians(measurement.samples_ns)
+    spread = statistics.relative_spread(medians)
+    if spread is None or spread <= MAX_RELATIVE_SPREAD:
+        return None
+    fastest, slowest = medians.min() / NS_PER_MS, medians.max() / NS_PER_MS
+    return Verdict.UNSTABLE, (
+        f"restart medians spread by {spread:.0%} (from {fastest:.4g} to {slowest:.4g} ms), "
+        f"more than {MAX_RELATIVE_SPREAD:.0%}"
+    )
+
+
+def check_warmup(measurement: Measurement) -> Finding | None:
+    """Most restarts were still changing speed when the timed inferences began."""
+    unsettled = sum(not restart.warmup_stable for restart in measurement.ok)
+    if 2 * unsettled <= len(measurement.ok):
+        return None
+    return Verdict.UNSTABLE, f"warm-up did not settle in {unsettled} of {len(measurement.ok)} restarts"
+
+
+CHECKS: list[Callable[[Measurement], Finding | None]] = [
+    check_power_mode,
+    check_restarts,
+    check_clock,
+    check_spread,
+    check_warmup,
+]
+"""Run in this order on a measurement with at least one good restart. Checks of telemetry go in front."""
+
+
+def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) -> Row:
+    case, ok = measurement.case, measurement.ok
+    verdict, reason = judge(measurement)
+    facts = facts or ModelFacts(name=case.model, weights="unknown")
+    return Row(
+        run=header.run_id,
+        started_at=header.started_at,
+        device=case.device,
+        model=case.model,
+        family=facts.family,
+        backend=case.backend,
+        backend_version=next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None),
+        precision=case.precision,
+        threads=case.threads,
+        options=case.options,
+        verdict=verdict,
+        reason=reason[:_MAX_WORDS],
+        **_numbers(measurement),
+        artifact_sha256=case.artifact_sha256,
+        artifact_format=case.artifact_format,
+        weights=facts.weights,
+        resolution=facts.resolution,
+        parameters=facts.parameters,
+        multiply_adds=facts.multiply_adds,
+        accuracy=facts.accuracy,
+        actual=ok[-1].actual if ok else {},
+        environment=_environment(ok),
+        fallback=_in_words(ok, "fallback"),
+        aggregates=_in_words(ok, "aggregates"),
+        case_id=case.case_id,
+    )
+
+
+def _in_words(ok: Sequence[Restart], key: str) -> str:
+    """What the restarts say under a key of `actual`; what only some of them say comes with how many."""
+    said = Counter(words for restart in ok if isinstance(words := restart.actual.get(key), str) and words)
+    return "; ".join(
+        words if count == len(ok) else f"{words} (in {count} of {len(ok)} restarts)" for words, count in said.items()
+    )[:_MAX_WORDS]
+
+
+def _numbers(measurement: Measurement) -> dict[str, Any]:
+    """The figures of a row in ms, from the good restarts; a case known to be unsupported has none.
+
+    Aggregates are no inferences: they have no percentiles, and one alone has no interval.
+    """
+    ok = () if measurement.case.unsupported is not None else measurement.ok
+    samples = [np.asarray(restart.samples_ns, dtype=np.float64) / NS_PER_MS for restart in ok]
+    peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
+    aggregated = any(_is_aggregate(restart) for restart in ok)
+    # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
+    seed = int(measurement.case.case_id, 16)
+    return {
+        "median_ms": statistics.center(samples) if samples else None,
+        "ci95_ms": statistics.interval(samples, seed=seed) if len(samples) > int(aggregated) else None,
+        "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
+        "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
+        "verified": bool(ok) and all(restart.verified for restart in ok),
+        "n_restarts": len(ok),
+        "n_iterations": sum(_inferences(restart) for restart in ok),
+        "load_ms": _median_ms([restart.load_ns for restart in ok]),
+        "first_ms": _median_ms([restart.first_ns for restart in ok]),
+        "peak_rss_bytes": max(peaks, default=None),
+    }
+
+
+def _is_aggregate(restart: Restart) -> bool:
+    """Whether each sample stands for many inferences, see `backends.base.Session.actual`."""
+    return bool(restart.actual.get("aggregates"))
+
+
+def _inferences(restart: Restart) -> int:
+    """How many timed inferences a restart rests on, of an aggregate as many as it says."""
+    told = restart.actual.get("aggregate")
+    count = told.get("count") if _is_aggregate(restart) and isinstance(told, dict) else None
+    return count if type(count) is int and 0 < count <= MAX_SAMPLES else len(restart.samples_ns)
+
+
+def _median_ms(values_ns: list[int | None]) -> float | None:
+    known = [value for value in values_ns if value is not None]
+    return float(np.median(known)) / NS_PER_MS if known else None

@@ -1,0 +1,214 @@
+"""The models on a device are held under a bound: asked of the real agent, and through every transport."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.fleet.devices import make
+from harness.link import bundle
+from harness.link.agent import AgentOnDevice
+from harness.link.protocol import Cache
+from harness.transports.local import LocalTransport
+from tests.rigs.adbd import AdbServer, Phone
+from tests.rigs.bench import Bench
+from tests.rigs.sshd import Sshd
+
+MB = 1_000_000
+DAY_S = 24 * 3600
+
+
+@dataclass
+class Root:
+    """A device's folder with an agent in it."""
+
+    path: Path
+
+    def model(self, letter: str, days: float = 0.0, size: int = MB, name: str = "model.onnx") -> Path:
+        """Put a file into the folder of a model, which was used so many days ago."""
+        path = self.path / "artifacts" / (letter * 64) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+        old(path.parent, days)
+        return path
+
+    def models(self) -> str:
+        """Return the letters of the models that are there."""
+        return "".join(sorted(path.name[0] for path in (self.path / "artifacts").iterdir()))
+
+    def ask(self, wanted: list[Path], max_bytes: int | None, size: int = MB) -> Cache:
+        """Have the agent make room for files of one size."""
+        agent = self.path / "agent" / "agent-now.pyz"
+        agent.parent.mkdir(exist_ok=True)
+        agent.write_bytes(bundle.build().content)
+        old(agent, 3)
+        files = [{"path": str(path), "size_bytes": size, "room_bytes": size} for path in wanted]
+        there = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], "0" * 64)
+        said = there.probe((), files, {"root": str(self.path), "max_bytes": max_bytes})
+        assert said.cache is not None
+        return said.cache
+
+
+def old(path: Path, days: float) -> None:
+    then = time.time() - days * DAY_S
+    os.utime(path, (then, then))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    made = Root(tmp_path / "root")
+    made.path.mkdir()
+    return made
+
+
+def test_the_least_recently_used_goes_first_and_never_what_is_needed(root: Root) -> None:
+    needed = [root.model("a", days=9), root.model("b", days=8)]
+    for letter, days in (("c", 2), ("d", 5), ("e", 1)):
+        root.model(letter, days)
+    new = root.path / "artifacts" / ("f" * 64) / "model.onnx"
+    said = root.ask([*needed, new], max_bytes=4 * MB)
+    assert root.models() == "abe"
+    assert said.removed == ["d" * 64, "c" * 64]
+    assert (said.fits, said.needed_bytes, said.kept_bytes) == (True, MB, 2 * MB)
+    assert (said.used_bytes, said.removed_bytes, said.bound_bytes) == (3 * MB, 2 * MB, 4 * MB)
+    # What was needed just now is the newest by now.
+    root.model("f")
+    assert root.ask([new], max_bytes=3 * MB).removed == ["e" * 64]
+
+
+def test_what_does_not_fit_removes_nothing(root: Root) -> None:
+    root.model("a", days=1)
+    new = [root.path / "artifacts" / (letter * 64) / "model.onnx" for letter in "bc"]
+    said = root.ask(new, max_bytes=MB)
+    assert (said.fits, said.needed_bytes, said.removed) == (False, 2 * MB, [])
+    assert root.models() == "a"
+
+
+def test_what_is_there_already_always_fits(root: Root) -> None:
+    assert root.ask([root.model("a"), root.model("b")], max_bytes=MB).fits
+    assert root.models() == "ab"
+
+
+def test_a_part_counts_for_the_file_and_goes_with_its_end(root: Root) -> None:
+    whole = root.model("a")
+    stale = root.model("a", name=".part-0123", size=10)
+    begun = root.model("b", name=f".model.onnx.{MB}.part", size=MB - 1000)
+    said = root.ask([whole, begun.with_name("model.onnx")], max_bytes=2 * MB)
+    assert (said.fits, said.needed_bytes) == (True, 1000)
+    assert (whole.exists(), stale.exists(), begun.exists()) == (True, False, True)
+
+
+def test_old_agents_go_and_what_is_not_ours_stays(root: Root) -> None:
+    for name, days in (("agent-old.pyz", 2), ("agent-other.pyz", 0.5), (".part-0", 2), ("notes", 99)):
+        path = root.path / "agent" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        old(path, days)
+    mine = root.path / "artifacts" / "photos"
+    mine.mkdir(parents=True)
+    (mine / "one").write_bytes(bytes(2 * MB))
+    elsewhere = root.path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "two").write_bytes(bytes(2 * MB))
+    (root.path / "artifacts" / ("a" * 64)).symlink_to(elsewhere)
+    assert root.ask([], max_bytes=1).removed == []
+    assert sorted(path.name for path in (root.path / "agent").iterdir()) == [
+        "agent-now.pyz",
+        "agent-other.pyz",
+        "notes",
+    ]
+    assert (mine / "one").exists()
+    assert (elsewhere / "two").exists()
+
+
+def test_links_to_the_store_take_no_room(root: Root, tmp_path: Path) -> None:
+    linked = root.model("a", days=1)
+    (tmp_path / "store").hardlink_to(linked)
+    root.model("b", days=2)
+    said = root.ask([], max_bytes=MB)
+    assert (said.used_bytes, said.removed) == (MB, [])
+    (tmp_path / "source").write_bytes(b"x")
+    there = root.path / "artifacts" / "new" / "file"
+    assert LocalTransport().room_bytes(tmp_path / "source", there) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root")
+def test_a_small_disk(root: Root) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", str(root.path)], check=True)
+    try:
+        (root.path / "theirs").write_bytes(bytes(5 * MB))
+        root.model("a", days=1, size=10 * MB)
+        root.model("b", days=2, size=10 * MB)
+        new = root.path / "artifacts" / ("c" * 64) / "model.onnx"
+        said = root.ask([new], None, size=24 * MB)
+        assert (said.fits, said.removed) == (False, [])
+        assert said.free_bytes < 28 * MB
+        assert said.bound_bytes == (said.free_bytes + said.used_bytes) * 3 // 4
+        assert root.ask([new], None, size=2 * MB).removed == ["b" * 64]
+    finally:
+        subprocess.run(["umount", "-l", str(root.path)], check=True)
+
+
+# Through `bench`
+
+
+@pytest.fixture(params=["local", "ssh", "adb"])
+def device(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Bench, Root]:
+    """A host whose devices.toml has one device; its folder there."""
+    root = tmp_path / "there"
+    lines = ["[devices.it]", f'transport = "{request.param}"', f'python = "{sys.executable}"', f'root = "{root}"']
+    environment = {"TMPDIR": str(tmp_path)}
+    if request.param == "ssh":
+        server: Sshd = request.getfixturevalue("server")
+        lines += [f'host = "{server.address}"', f"port = {server.port}"]
+        environment["HOME"] = str(server.client)
+    elif request.param == "adb":
+        adb: AdbServer = request.getfixturevalue("adb_server")
+        phone: Phone = request.getfixturevalue("phone")
+        lines += [f'serial = "{phone.serial}"', f"adb_port = {adb.port}"]
+    bench = Bench(tmp_path, environment)
+    bench.copy_model()
+    (tmp_path / "devices.toml").write_text("\n".join(lines) + "\n")
+    return bench, Root(root)
+
+
+def run(bench: Bench, max_cache_gb: float, expect: int = 0) -> tuple[dict[str, Any], str]:
+    path = bench.folder / "devices.toml"
+    kept = [line for line in path.read_text().splitlines() if "max_cache_gb" not in line]
+    path.write_text("\n".join([*kept, f"max_cache_gb = {max_cache_gb}"]) + "\n")
+    done = bench("run", "--device", "it", "--models", "tiny.onnx", "--backends", "fake", "--json", expect=expect)
+    (row,) = json.loads(done.stdout)["rows"]
+    return row, done.stderr
+
+
+def test_a_run_holds_the_cache_under_its_bound(device: tuple[Bench, Root], request: pytest.FixtureRequest) -> None:
+    bench, root = device
+    for letter, days in (("a", 3), ("b", 2), ("c", 1)):
+        root.model(letter, days)
+    copies = "local" not in request.node.name
+    if copies:
+        row, _ = run(bench, 1e-9, expect=2)
+        assert row["verdict"] == "offline"
+        assert "do not fit on it: " in row["reason"]
+        assert "3.0 MB could be removed" in row["reason"]
+        assert root.models() == "abc"  # nothing was pushed, nothing removed
+    row, said = run(bench, 0.0025)
+    assert row["n_restarts"] == 2
+    assert f"it: its cache was full; removed what was not used for the longest time, 1.0 MB: {'a' * 12}" in said
+    assert {path.parent.name[0] for path in root.path.glob("artifacts/*/model.onnx")} >= {"b", "c"}
+    assert len(list((root.path / "artifacts").iterdir())) == 3
+
+
+def test_a_bound_must_be_positive() -> None:
+    from harness.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="max_cache_gb"):
+        make("it", {"transport": "local", "max_cache_gb": 0})

@@ -1,0 +1,88 @@
+"""Cases and their order are pure functions of what was asked for."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.fleet.devices import Device
+from harness.run import plan
+from harness.run.plan import PROFILES, Choice, Files, PlannedModel
+
+LOCAL = Device(name="local", transport="local", threads=(1, 2))
+FILES = Files("a" * 64, "b" * 64)
+BOTH = PlannedModel("net", "fp32", {"onnx": FILES, "tflite": Files("c" * 64, "d" * 64)})
+ONNX = PlannedModel("own", "fp32", {"onnx": FILES})
+RUNTIMES = [Choice("onnxruntime"), Choice("openvino"), Choice("tflite")]
+
+
+def test_every_model_backend_and_thread_count_is_a_case() -> None:
+    cases = plan.build_cases([LOCAL], [BOTH, ONNX], RUNTIMES, None)
+    assert len(cases) == 2 * 3 * 2
+    assert len({case.case_id for case in cases}) == len(cases)
+    assert {case.threads for case in plan.build_cases([LOCAL], [BOTH], RUNTIMES, [4])} == {4}
+
+
+def test_a_backend_gets_the_format_it_reads_best() -> None:
+    chosen = {case.backend: case.artifact_format for case in plan.build_cases([LOCAL], [BOTH], RUNTIMES, [1])}
+    assert chosen == {"onnxruntime": "onnx", "openvino": "onnx", "tflite": "tflite"}
+
+
+def test_openvino_takes_tflite_where_there_is_nothing_else() -> None:
+    model = PlannedModel("own", "fp32", {"tflite": FILES})
+    cases = {case.backend: case for case in plan.build_cases([LOCAL], [model], RUNTIMES, [1])}
+    assert cases["openvino"].artifact_format == "tflite"
+    assert cases["onnxruntime"].unsupported == "onnxruntime reads onnx; the model is there as tflite"
+
+
+def test_a_format_that_could_not_be_made_is_a_failure_not_unsupported() -> None:
+    model = PlannedModel("net", "fp32", {"onnx": FILES}, {"tflite": "the converter gave up"})
+    cases = {case.backend: case for case in plan.build_cases([LOCAL], [model], RUNTIMES, [1])}
+    assert cases["tflite"].unsupported is None
+    assert plan.export_failure(cases["tflite"], model) == "the converter gave up"
+    assert plan.export_failure(cases["openvino"], model) is None
+
+
+def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
+    def identify(model: PlannedModel = BOTH, choice: Choice = RUNTIMES[0], threads: int = 1) -> str:
+        return plan.build_cases([LOCAL], [model], [choice], [threads])[0].case_id
+
+    ids = {
+        identify(),
+        identify(threads=2),
+        identify(choice=Choice("onnxruntime", {"spinning": "off"})),
+        identify(model=PlannedModel("net", "fp32", {"onnx": Files("a" * 64, "e" * 64)})),
+        identify(model=PlannedModel("net", "fp32", {"onnx": Files("f" * 64, "b" * 64)})),
+    }
+    assert len(ids) == 5
+    assert identify() == identify()
+
+
+def test_options_of_a_device_hold_until_the_same_ones_are_asked_for() -> None:
+    own = {"onnxruntime": {"providers": "A", "spinning": "off"}, "tflite": {"xnnpack": "off"}}
+    device = LOCAL.model_copy(update={"backend_options": own})
+    choices = [Choice("onnxruntime", {"providers": "B"}), Choice("openvino"), Choice("tflite")]
+    cases = {case.backend: case for case in plan.build_cases([device], [BOTH], choices, [1])}
+    assert cases["onnxruntime"].options == {"providers": "B", "spinning": "off"}
+    assert cases["openvino"].options == {}
+    assert cases["tflite"].options == {"xnnpack": "off"}
+    assert cases["tflite"].case_id != plan.build_cases([LOCAL], [BOTH], [Choice("tflite")], [1])[0].case_id
+
+
+@given(st.integers(1, 6), st.integers(0, 2**31))
+def test_every_round_holds_every_case_once(restarts: int, seed: int) -> None:
+    cases = plan.build_cases([LOCAL], [BOTH, ONNX], RUNTIMES, None)
+    runnable = {case.case_id for case in cases if case.artifact_format}
+    profile = PROFILES["quick"].model_copy(update={"restarts": restarts})
+    order = plan.schedule(cases, profile, seed)
+    assert [round_ for round_, _ in order] == sorted(round_ for round_, _ in order)
+    for number in range(restarts):
+        assert sorted(case.case_id for round_, case in order if round_ == number) == sorted(runnable)
+    assert order == plan.schedule(cases, profile, seed)
+
+
+def test_rounds_differ_in_order() -> None:
+    cases = plan.build_cases([LOCAL], [BOTH, ONNX], RUNTIMES, None)
+    order = plan.schedule(cases, PROFILES["standard"], 1)
+    rounds = [[case.case_id for round_, case in order if round_ == number] for number in range(5)]
+    assert len({tuple(ids) for ids in rounds}) > 1
