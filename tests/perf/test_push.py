@@ -156,7 +156,7 @@ def test_first_push_over_adb_beside_adb_push(
         assert adb_server.client("push", str(source), str(there)).returncode == 0
 
     def without_hash() -> None:
-        with transport.shell(f"cat >{there}") as shell, source.open("rb") as file:
+        with transport.connection.shell(f"cat >{there}") as shell, source.open("rb") as file:
             while block := file.read(1 << 20):
                 assert shell.send(block, 20)
             shell.close_stdin(20)

@@ -11,14 +11,12 @@ import re
 import shlex
 import time
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from harness.errors import ConnectError, TransferError
+from harness.transports.adb.connection import AdbConnection
 from harness.transports.adb.shell import Shell
 from harness.transports.base import MAX_PULL_BYTES, unwritable
-
-if TYPE_CHECKING:
-    from harness.transports.adb.transport import AdbTransport
 
 _BLOCK = 1 << 20
 _HASH_BYTES_PER_S = 10e6  # slower than any device that was seen: bounds the wait for its checksum
@@ -57,16 +55,16 @@ class _Damaged(Exception):
     """The part on the device is not the beginning of the file, or not the file."""
 
 
-def push(transport: AdbTransport, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
+def push(connection: AdbConnection, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
     """Copy a file to the device, going on with a part of an earlier try. Raises TransferError."""
-    what = f"{source} cannot be copied to {target} on {transport.serial}"
+    what = f"{source} cannot be copied to {target} on {connection.serial}"
     try:
         with source.open("rb") as file:
             sha256 = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
             try:
-                _upload(transport, file, target, sha256, afresh=False)
+                _upload(connection, file, target, sha256, afresh=False)
             except _Damaged:
-                _upload(transport, file, target, sha256, afresh=True)
+                _upload(connection, file, target, sha256, afresh=True)
     except OSError as exc:
         raise TransferError(f"{source} cannot be read: {exc.strerror}") from exc
     except (ConnectError, TransferError) as exc:
@@ -75,75 +73,75 @@ def push(transport: AdbTransport, source: Path, target: PurePosixPath, sha256: s
         raise TransferError(f"{what}: what arrived is not what was sent ({exc})") from exc
 
 
-def _upload(transport: AdbTransport, file: BinaryIO, target: PurePosixPath, sha256: str, *, afresh: bool) -> None:
+def _upload(connection: AdbConnection, file: BinaryIO, target: PurePosixPath, sha256: str, *, afresh: bool) -> None:
     size = file.seek(0, 2)
-    limit_s = transport.timeout_s + size / _HASH_BYTES_PER_S
+    limit_s = connection.timeout_s + size / _HASH_BYTES_PER_S
     part = shlex.quote(str(target.parent / f".{target.name}.{size}.part"))
     clear = f"rm -f {part}; " if afresh else ""
-    with transport.shell(f"{clear}p={part} t={shlex.quote(str(target))} n={size} h={sha256}; {_PUSH}") as shell:
-        said = _line(transport, shell, limit_s)
+    with connection.shell(f"{clear}p={part} t={shlex.quote(str(target))} n={size} h={sha256}; {_PUSH}") as shell:
+        said = _line(connection, shell, limit_s)
         if said == "all":
             return
         there = _number(said)
         if there > size:
             raise _Damaged(f"{there} bytes are there already")
-        _send(transport, shell, file, there)
+        _send(connection, shell, file, there)
         if not _HOPELESS.search(shell.stderr):
-            found, _, arrived = _line(transport, shell, limit_s).partition(" ")
-            _wait(shell, transport.timeout_s)
+            found, _, arrived = _line(connection, shell, limit_s).partition(" ")
+            _wait(shell, connection.timeout_s)
     if _HOPELESS.search(shell.stderr):
-        _command(transport, f"rm -f {part}")  # in the way, and no use
-        raise _failure(transport, shell)
+        _command(connection, f"rm -f {part}")  # in the way, and no use
+        raise _failure(connection, shell)
     if _number(arrived) != size or found not in (sha256, "none"):
         raise _Damaged(f"{arrived[:20]} of {size} bytes, sha256 {found[:64]}")
-    transport.checks_by = "size" if found == "none" else "sha256"
+    connection.checks_by = "size" if found == "none" else "sha256"
 
 
-def _send(transport: AdbTransport, shell: Shell, file: BinaryIO, there: int) -> None:
+def _send(connection: AdbConnection, shell: Shell, file: BinaryIO, there: int) -> None:
     """Send what is missing, as long as the device takes it."""
     file.seek(there)
     while (block := file.read(_BLOCK)) and not _HOPELESS.search(shell.stderr):
-        if not shell.send(block, transport.timeout_s):
-            raise TransferError(_stood_still(transport))
+        if not shell.send(block, connection.timeout_s):
+            raise TransferError(_stood_still(connection))
         if shell.ended:
-            raise _failure(transport, shell)
-    if not shell.close_stdin(transport.timeout_s):
-        raise TransferError(_stood_still(transport))
+            raise _failure(connection, shell)
+    if not shell.close_stdin(connection.timeout_s):
+        raise TransferError(_stood_still(connection))
 
 
-def _command(transport: AdbTransport, line: str) -> Shell:
+def _command(connection: AdbConnection, line: str) -> Shell:
     """Run a short line to its end."""
-    with transport.shell(f"exec {line}") as shell:
-        _wait(shell, transport.timeout_s)
+    with connection.shell(f"exec {line}") as shell:
+        _wait(shell, connection.timeout_s)
     return shell
 
 
-def pull(transport: AdbTransport, source: PurePosixPath, target: Path) -> None:
+def pull(connection: AdbConnection, source: PurePosixPath, target: Path) -> None:
     """Copy a file from the device. Raises TransferError."""
     part = target.with_name(f".{target.name}.part")
     try:
-        with part.open("wb") as file, transport.shell(f"exec cat {shlex.quote(str(source))}") as shell:
-            _receive(transport, shell, file)
+        with part.open("wb") as file, connection.shell(f"exec cat {shlex.quote(str(source))}") as shell:
+            _receive(connection, shell, file)
         part.replace(target)
     except OSError as exc:
         raise TransferError(f"{source} cannot be copied to {target}: {exc.strerror}") from exc
     except (ConnectError, TransferError) as exc:
-        raise TransferError(f"{source} cannot be copied from {transport.serial}: {exc}") from exc
+        raise TransferError(f"{source} cannot be copied from {connection.serial}: {exc}") from exc
     finally:
         part.unlink(missing_ok=True)
 
 
-def _receive(transport: AdbTransport, shell: Shell, file: BinaryIO) -> None:
+def _receive(connection: AdbConnection, shell: Shell, file: BinaryIO) -> None:
     size = 0
     while not shell.ended or shell.stdout:
         size += file.write(shell.stdout)
         shell.stdout.clear()
         if size > MAX_PULL_BYTES:
             raise TransferError(f"it is larger than {MAX_PULL_BYTES} bytes")
-        if not shell.ended and not shell.turn(time.monotonic() + transport.timeout_s):
-            raise TransferError(_stood_still(transport))
+        if not shell.ended and not shell.turn(time.monotonic() + connection.timeout_s):
+            raise TransferError(_stood_still(connection))
     if shell.exit_code != 0:
-        raise _failure(transport, shell)
+        raise _failure(connection, shell)
 
 
 def _number(said: str) -> int:
@@ -152,12 +150,12 @@ def _number(said: str) -> int:
     return int(said)
 
 
-def _line(transport: AdbTransport, shell: Shell, timeout_s: float) -> str:
+def _line(connection: AdbConnection, shell: Shell, timeout_s: float) -> str:
     """Return the next line the device prints. Raises TransferError when there is none."""
     deadline = time.monotonic() + timeout_s
     while (end := shell.stdout.find(b"\n")) < 0:
         if shell.ended or len(shell.stdout) > _BLOCK:
-            raise _failure(transport, shell)
+            raise _failure(connection, shell)
         if not shell.turn(deadline):
             raise TransferError(f"no answer for {timeout_s:g} s")
     line = bytes(shell.stdout[:end]).decode("ascii", "replace")
@@ -172,13 +170,13 @@ def _wait(shell: Shell, timeout_s: float) -> None:
             raise TransferError(f"no answer for {timeout_s:g} s")
 
 
-def _failure(transport: AdbTransport, shell: Shell) -> TransferError | ConnectError:
+def _failure(connection: AdbConnection, shell: Shell) -> TransferError | ConnectError:
     """Say why a shell ended early, in the device's own words where there are any."""
     if shell.is_lost:
-        return transport.lost("a file was copied")
+        return connection.lost("a file was copied")
     said = bytes(shell.stderr).decode("utf-8", "replace").strip().splitlines()[-1:]
     return TransferError(said[0][:300] if said else f"it ended with code {shell.exit_code}")
 
 
-def _stood_still(transport: AdbTransport) -> str:
-    return f"nothing moved for {transport.timeout_s:g} s"
+def _stood_still(connection: AdbConnection) -> str:
+    return f"nothing moved for {connection.timeout_s:g} s"

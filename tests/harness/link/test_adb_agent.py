@@ -141,8 +141,8 @@ def test_a_phone_that_hangs_is_offline(
     adb_transport: AdbTransport,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("harness.transports.adb.transport.KILL_S", 0.5)
-    adb_transport.timeout_s = 2
+    monkeypatch.setattr("harness.transports.adb.connection.KILL_S", 0.5)
+    adb_transport.connection.timeout_s = 2
     made = target("fake")
     impatient = AgentOnDevice(agent.transport, agent.command, agent.sha256, patience_s=1.0)
     restart = measure_and(impatient, made, phone, lambda: setattr(phone.faults, "stalled", True), SHORT)

@@ -132,7 +132,7 @@ def test_a_device_that_goes_away_in_mid_command(adb_transport: AdbTransport, pho
     begun = time.monotonic()
     if fault == "cut":
         phone.faults.cut_after = 0
-        asking = threading.Thread(target=adb_transport.answers)
+        asking = threading.Thread(target=adb_transport.connection.answers)
         asking.start()
     else:
         {"reboot": phone.reboot, "unplug": phone.unplug}[fault]()
@@ -147,10 +147,10 @@ def test_a_device_that_goes_away_in_mid_command(adb_transport: AdbTransport, pho
 def test_a_device_that_hangs_is_not_a_slow_command(
     adb_transport: AdbTransport, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.transports.adb.transport.KILL_S", 0.5)
+    monkeypatch.setattr("harness.transports.adb.connection.KILL_S", 0.5)
     stream = adb_transport.stream(SLEEP, stdin=b"")
     assert stream.read_line(60) == b"up"
-    adb_transport.timeout_s = 0.5
+    adb_transport.connection.timeout_s = 0.5
     phone.faults.stalled = True
     asked: list[str] = []
     ask = server_side.AdbServer.open
@@ -166,7 +166,7 @@ def test_a_device_that_hangs_is_not_a_slow_command(
     stream.close()
     assert len(asked) == 1, "a device that does not answer is asked once: every further wait would add up"
     assert time.monotonic() - begun < 45
-    monkeypatch.setattr("harness.transports.adb.transport.SETTLE_S", 0.2)
+    monkeypatch.setattr("harness.transports.adb.connection.SETTLE_S", 0.2)
     monkeypatch.setattr("harness.transports.adb.server._CONNECT_S", 0.5)
     with pytest.raises(ConnectError, match=r"no answer within 0.5 s|is offline"):
         adb_transport.run(["true"], timeout_s=5)
@@ -178,7 +178,7 @@ def test_devices_toml_says_how_long_a_phone_may_be_silent(adb_server: AdbServer,
     )
     transport = device.connect()
     assert isinstance(transport, AdbTransport)
-    assert transport.timeout_s == 7
+    assert transport.connection.timeout_s == 7
 
 
 def test_a_connection_that_is_dead_is_made_anew(adb_server: AdbServer, phone: Phone) -> None:

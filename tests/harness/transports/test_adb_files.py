@@ -91,8 +91,8 @@ def test_what_is_left_of_a_cut_push_writes_no_more(
 def test_a_push_to_a_device_that_hangs(
     adb_transport: AdbTransport, phone: Phone, large: Path, there: PurePosixPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.transports.adb.transport.KILL_S", 0.5)
-    adb_transport.timeout_s = 2
+    monkeypatch.setattr("harness.transports.adb.connection.KILL_S", 0.5)
+    adb_transport.connection.timeout_s = 2
     phone.faults.stall_after = 3 << 20
     begun = time.monotonic()
     with pytest.raises(TransferError, match=r"nothing moved for 2 s"):
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_made(adb_transport: AdbTransport, large: Path, 
 def test_a_slow_link_is_no_fault(adb_transport: AdbTransport, phone: Phone, large: Path, there: PurePosixPath) -> None:
     phone.faults.bytes_per_s = 6e6
     phone.faults.latency_s = 0.002
-    adb_transport.timeout_s = 2
+    adb_transport.connection.timeout_s = 2
     adb_transport.push(large, there)
     assert Path(there).read_bytes() == large.read_bytes()
 
@@ -147,7 +147,7 @@ def test_without_sha256sum_the_size_is_compared(adb_server: AdbServer, tmp_path:
     with Phone(Device(environment={"PATH": str(tools)})) as phone:
         transport = AdbTransport(phone.serial, port=adb_server.port)
         transport.push(large, PurePosixPath(tmp_path / "there"))
-        assert transport.checks_by == "size"
+        assert transport.connection.checks_by == "size"
         transport.close()
     assert (tmp_path / "there").read_bytes() == large.read_bytes()
 

@@ -1,0 +1,163 @@
+"""A phone that is there: starting commands on it, ending them, and saying why it went away."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+from harness.errors import CommandTimeout, ConnectError
+from harness.transports.adb.server import AdbServer
+from harness.transports.adb.shell import Shell, service
+
+KILL_S = 3.0
+SETTLE_S = 5.0  # a device that was just plugged in or has just booted
+END_S = 0.5  # the agent exits right after its last line: give it the moment that takes
+
+_PASSING = ("offline", "authorizing", "connecting")
+
+
+class AdbConnection:
+    """The device with this serial, or the only one that adb sees; see `AdbTransport`."""
+
+    def __init__(self, server: AdbServer, serial: str | None, timeout_s: float) -> None:
+        """Reach the device. Raises ConnectError, which says what to do."""
+        self.timeout_s = timeout_s
+        self._server = server
+        self._running: set[Shell] = set()
+        self._guard = threading.Lock()
+        self._closed = False
+        self._silent = False  # it did not answer when it was asked, and no command was started since
+        self.checks_by = "sha256"  # what the last push was compared by
+        self.serial = server.choose(serial)
+        self.reach()
+        if "shell_v2" not in server.features(self.serial):
+            raise ConnectError(f"{self.serial} has Android 6 or older: its shell does not tell exit codes")
+
+    def close(self) -> None:
+        """End what still runs; whoever reads from it sees the end of the output."""
+        with self._guard:
+            self._closed = True
+            running = list(self._running)
+        for shell in running:
+            self._kill(shell)
+            shell.cut()
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the device is reached over a network, where other computers can reach it too."""
+        return re.search(r":\d+$", self.serial) is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the device did not answer: another wait for it would only add up."""
+        return self._silent
+
+    def reach(self) -> None:
+        """Wait a little for the device to be there; connect to one in the network. Raises ConnectError."""
+        deadline = time.monotonic() + SETTLE_S
+        # Twice: the server may be about to forget the connection that broke just when it is asked for a new one.
+        tries = 2 if self.is_network else 0
+        while reason := self._server.explain(self.serial):
+            state = self._server.devices().get(self.serial)
+            if tries and state in (None, "offline") and time.monotonic() < deadline:
+                tries -= 1
+                self._server.connect(self.serial)
+            elif state not in _PASSING or time.monotonic() >= deadline:
+                raise ConnectError(reason)
+            time.sleep(0.1)
+
+    def start(self, line: str) -> Shell:
+        """Start a line of the device's shell and wait until it runs. Raises ConnectError."""
+        if self._closed:
+            raise ConnectError(f"the connection to {self.serial} is closed")
+        try:
+            connection = self._server.open(self.serial, service(line), self.timeout_s)
+        except ConnectError as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                # The server holds on to a connection that is dead even when the device would take a new one.
+                self._server.reconnect(self.serial)
+            self.reach()  # it may be back after a reboot, or says why it is not
+            connection = self._server.open(self.serial, service(line), self.timeout_s)
+        shell = Shell(connection)
+        with self._guard:
+            self._running.add(shell)
+        deadline = time.monotonic() + self.timeout_s
+        while shell.pid is None:
+            if shell.ended or not shell.turn(deadline):
+                self.end(shell)
+                raise self.lost("a command was started")
+        self._silent = False
+        return shell
+
+    @contextlib.contextmanager
+    def shell(self, line: str) -> Iterator[Shell]:
+        """Start a line of the device's shell; whatever still runs in the end is killed. Raises ConnectError."""
+        shell = self.start(line)
+        try:
+            yield shell
+        finally:
+            self.end(shell)
+
+    def end(self, shell: Shell) -> None:
+        """Kill the command with everything it started if it still runs. Idempotent."""
+        with self._guard:
+            is_ours = shell in self._running
+            self._running.discard(shell)
+        if is_ours:
+            self._kill(shell)
+            deadline = time.monotonic() + END_S
+            while not shell.ended and shell.turn(deadline):
+                shell.stdout.clear()
+            shell.close()
+
+    def _kill(self, shell: Shell) -> None:
+        """Kill the command's process group: the daemon itself would hang up on its first process only."""
+        # After a lost connection the number may be another process's by now, on a device that has rebooted.
+        if shell.ended or shell.pid is None or self._silent:
+            return
+        with contextlib.suppress(ConnectError):
+            self._ask(f"kill -s KILL -- -{shell.pid} 2>/dev/null || kill -s KILL {shell.pid}", KILL_S)
+
+    def _ask(self, line: str, timeout_s: float) -> bool:
+        """Run a line of the device's shell; tell whether it ended in time. Raises ConnectError."""
+        shell = Shell(self._server.open(self.serial, service(line, shows_pid=False), timeout_s))
+        deadline = time.monotonic() + timeout_s
+        try:
+            while not shell.ended:
+                if not shell.turn(deadline):
+                    return False
+            return not shell.is_lost
+        finally:
+            shell.close()
+
+    def answers(self) -> bool:
+        """Tell whether the device itself answers, not only the adb server for it. One that does not is asked once."""
+        answered = False
+        with contextlib.suppress(ConnectError):
+            answered = not self._silent and self._ask("true", self.timeout_s)
+        self._silent = not answered
+        return answered
+
+    def late(self, message: str) -> CommandTimeout | ConnectError:
+        """Return the error for a command that takes too long: its own fault, or that of a device that is gone."""
+        return CommandTimeout(message) if self.answers() else self.lost("a command ran there")
+
+    def lost(self, when: str) -> ConnectError:
+        """Return the error for a device that went away, with what is to be done about it."""
+        if self._closed:
+            return ConnectError(f"the connection to {self.serial} was closed")
+        try:
+            now = self._server.explain(self.serial)
+        except ConnectError as exc:
+            now = str(exc)
+        if not now:
+            now = "it is there again" if self.answers() else "adb sees it, but it does not answer: restart it"
+        return ConnectError(f"{self.serial} went away while {when}; now: {now}")
