@@ -196,7 +196,7 @@ def test_where_the_kernel_has_no_name_for_the_processor_its_board_s_is_told(tmp_
 
 
 def test_the_bundle_is_the_same_bytes_every_time() -> None:
-    code = "from harness import bundle; print(bundle.build().sha256)"
+    code = "from harness.link import bundle; print(bundle.build().sha256)"
     hashes = {
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
