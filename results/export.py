@@ -13,7 +13,7 @@ from results.files import write_file
 from results.frame import to_frame
 from results.records import Row
 
-ROWS_SCHEMA_VERSION = 1
+ROWS_SCHEMA_VERSION = 2
 
 
 def write(rows: Sequence[Row], target: Path | str | IO[bytes] | IO[str], format: str) -> None:

@@ -59,6 +59,8 @@ COLUMNS: dict[str, str] = {
     "actual": "string",
     "environment": "string",
     "case_id": "string",
+    "device_id": "string",
+    "fingerprint": "string",
 }
 """Columns in their order, with pandas' nullable types: what is not known is <NA>. New columns go to the end of a group
 and never change a name. `options`, `actual` and `environment` are JSON objects with sorted keys."""
@@ -88,7 +90,7 @@ def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 def flat(row: Row) -> dict[str, Any]:
     """The row as one plain dictionary with the keys of COLUMNS."""
-    nested = {"options", "actual", "environment", "ci95_ms", "percentiles_ms", "accuracy"}
+    nested = {"options", "actual", "environment", "ci95_ms", "percentiles_ms", "accuracies"}
     line: dict[str, Any] = dict.fromkeys(COLUMNS) | row.model_dump(mode="json", exclude=nested)
     line["options"] = json.dumps(row.options, sort_keys=True)
     line["actual"] = json.dumps(row.model_dump(mode="json")["actual"], sort_keys=True)

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import pydantic_core
 from pydantic import ValidationError
 
 from results.errors import ResultsError
 from results.files import write_file
-from results.records import SCHEMA_VERSION, Restart, RunDocument, RunHeader
+from results.records import SCHEMA_VERSION, Restart, RunDocument, RunHeader, upgrade
 
 JOURNAL = "journal.jsonl"
 DOCUMENT = "run.json"
@@ -122,7 +123,7 @@ def read_document(path: Path) -> RunDocument:
         content = path.read_bytes()
     except OSError as exc:
         raise ResultsError(f"{path} cannot be read: {exc.strerror}") from exc
-    return _validated(RunDocument, content, str(path))
+    return _validated(RunDocument, _upgraded(content), str(path))
 
 
 def write_document(folder: Path, document: RunDocument) -> Path:
@@ -140,13 +141,13 @@ def _read_journal(folder: Path) -> RunDocument:
         raise ResultsError(f"{path} cannot be read: {exc.strerror}") from exc
     if not lines:
         raise ResultsError(f"{path} is empty: the run ended before it began")
-    header = _validated(RunHeader, lines[0], f"{path}:1")
+    header = _validated(RunHeader, _upgraded(lines[0]), f"{path}:1")
     return RunDocument(header=header, restarts=tuple(_restarts(lines[1:], path)))
 
 
 def _restarts(lines: list[bytes], path: Path) -> Iterator[Restart]:
     for number, line in enumerate(lines, start=2):
-        yield _validated(Restart, line, f"{path}:{number}")
+        yield _validated(Restart, _upgraded(line), f"{path}:{number}")
 
 
 def _validated(kind: type[T], content: bytes, where: str) -> T:
@@ -157,6 +158,19 @@ def _validated(kind: type[T], content: bytes, where: str) -> T:
         first = exc.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ResultsError(f"{where} is damaged or no result of bench ({field}: {first['msg']})") from exc
+
+
+def _upgraded(content: bytes) -> bytes:
+    """A line or document of schema 1 in the shape of today's; anything else as it is."""
+    try:
+        tree = pydantic_core.from_json(content)
+        if "header" in tree and tree["header"].get("schema_version") == 1:
+            return pydantic_core.to_json(upgrade.document(tree))
+        if tree.get("schema_version") == 1:
+            return pydantic_core.to_json(upgrade.header(tree))
+        return pydantic_core.to_json(upgrade.restart(tree)) if "case_id" in tree and "cause" not in tree else content
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return content
 
 
 def _refuse_newer(content: bytes, where: str) -> None:

@@ -50,7 +50,7 @@ class ResultEntry(Base):
 
 
 # Raised with every change of the tables; an index of another version is dropped and made again.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 
 class Store:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.fleet.devices import Device
     from harness.link.protocol import Probe
     from harness.workspace import Workspace
+    from results.records import Telemetry
 
 
 @click.command()
@@ -26,17 +27,18 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
     from harness.fleet.devices import choose
 
     workspace = shared.open_workspace()
-    answers = [_check(workspace, device) for device in choose(shared.load_fleet(), names or ("all",))]
+    found = [_check(workspace, device) for device in choose(shared.load_fleet(), names or ("all",))]
+    answers = [answer for answer, _ in found]
     if as_json:
         shared.print_json(devices=answers)
     else:
-        for answer in answers:
-            _print(answer)
+        for answer, telemetry in found:
+            _print(answer, telemetry)
     context.exit(0 if all(answer["usable"] for answer in answers) else 1)
 
 
-def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
-    """Start the agent there and return what it says."""
+def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Telemetry | None]:
+    """Start the agent there and return what it says, and the state that the device is in."""
     import backends
     from harness import provision
     from harness.errors import TransportError
@@ -55,7 +57,7 @@ def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
         agent = push_agent(workspace, device, transport, (), patience_s=60.0)
         probe = agent.probe(backends.DEFAULT, ())
     except TransportError as exc:
-        return {**answer, "problem": str(exc)}
+        return {**answer, "problem": str(exc)}, None
     finally:
         if transport is not None:
             transport.close()
@@ -63,8 +65,7 @@ def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
         answer["in_use_by"] = f"{probe.busy.owner}{since(probe.busy.held_s)}"
     usable = any(probe.backends.values())
     said = probe.model_dump(mode="json", include={"system", "backends", "telemetry"})
-    return {
-        **answer,
+    answer |= {
         "usable": usable,
         "works": [*answer["works"], f"{agent.command[0]} runs the agent"],
         "problem": None if usable else "its Python has none of the runtimes",
@@ -72,6 +73,7 @@ def _check(workspace: Workspace, device: Device) -> dict[str, Any]:
         "folder": str(workspace.device_root(device)),
         **said,
     }
+    return answer, probe.telemetry
 
 
 def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list[str]:
@@ -105,12 +107,12 @@ def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list
     return found
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _print(answer: dict[str, Any], telemetry: Telemetry | None) -> None:
     shared.say(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
     if not answer["usable"]:
         for step in answer["works"]:
             shared.say(f"  works: {step}")
-    for label, value in _facts(answer):
+    for label, value in [*_facts(answer), *_state(telemetry), *_setup(answer)]:
         shared.say(f"  {label:<13} {value}")
     for line in answer.get("advice", ()):
         shared.say(f"  to do: {line}")
@@ -128,24 +130,25 @@ def _facts(answer: dict[str, Any]) -> list[tuple[str, str]]:
             ("Python", f"{system.get('python')}{'' if setup is None or setup['own_python'] else ', brought by bench'}"),
             *((name, version or "not there") for name, version in answer["backends"].items()),
             ("free space", f"{free} in {answer['folder']}"),
-            *_state(answer["telemetry"]),
         ]
-    if setup or system:
-        facts.append(("set up", f"{setup['at']} by bench devices setup" if setup else "not by bench"))
     return facts
 
 
-def _state(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
-    from harness.link import thermal
-    from results.judge import environment
+def _setup(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    setup = answer["setup"]
+    said = f"{setup['at']} by bench devices setup" if setup else "not by bench"
+    return [("set up", said)] if setup or answer.get("system") else []
 
-    hottest = thermal.hottest(telemetry)
-    found = environment.of([telemetry])
+
+def _state(telemetry: Telemetry | None) -> list[tuple[str, str]]:
+    if telemetry is None:
+        return []
+    hottest, load = telemetry.hottest_c, telemetry.load_1min
     return [
         ("temperature", "cannot be read" if hottest is None else f"{hottest:.0f} °C at the hottest sensor"),
-        ("governor", ", ".join(found["governor"]) or "cannot be read"),
-        *([("nvpmodel", ", ".join(found["power_mode"]))] if found["power_mode"] else []),
-        ("load", str(telemetry.get("load_1min", "unknown"))),
+        ("governor", ", ".join(telemetry.governor or ()) or "cannot be read"),
+        *([("nvpmodel", telemetry.power_mode)] if telemetry.power_mode else []),
+        ("load", "cannot be read" if load is None else str(load)),
     ]
 
 

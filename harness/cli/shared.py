@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from results.records import Row, RunDocument
     from results.store import Store
 
-LISTING_SCHEMA_VERSION = 1
+LISTING_SCHEMA_VERSION = 2
 # Exit codes of `bench run`, besides 0 and those of errors; docs/cli.md says why gaps have one of their own.
 FAILED, NOTHING_MEASURED, GAPS = 1, 2, 3
 INTERRUPTED = 130  # the exit code of a shell's Ctrl-C

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.fleet.devices import Device
-from harness.link import thermal
 from harness.link.protocol import Probe
 from results.judge import environment
+from results.records import Telemetry
 
 _SCARCE_BYTES = 1 << 30
 _GOVERNORS = ("performance", "powersave", "userspace", "ondemand", "conservative", "schedutil")
 
 
-def power_problem(device: Device, telemetry: dict[str, Any]) -> str | None:
+def power_problem(device: Device, telemetry: Telemetry) -> str | None:
     """Return what to do when a device is not in the mode that devices.toml asks for, None when it is or none is."""
     asked, found = device.power_mode, environment.of([telemetry])
     if asked is None or environment.is_in(asked, found):
@@ -39,14 +37,15 @@ def advice(device: Device, probe: Probe) -> list[str]:
     cores = device.core_set()
     if isinstance(cpus, int) and cores and cores[-1] >= cpus > 0:
         found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
-    governor = probe.telemetry.get("governor")
+    governor = probe.telemetry.governor
     problem = power_problem(device, probe.telemetry)
     if problem:
         found.append(problem)
-    elif _may_choose_governor(device) and isinstance(governor, list) and governor != ["performance"]:
-        named = ", ".join(map(str, governor))
-        found.append(f"the governor is {named}: latencies swing less with performance (cpupower frequency-set)")
-    if thermal.hottest(probe.telemetry) is None and device.max_temperature_c is not None:
+    elif _may_choose_governor(device) and governor not in (None, ("performance",)):
+        found.append(
+            f"the governor is {', '.join(governor)}: latencies swing less with performance (cpupower frequency-set)"
+        )
+    if probe.telemetry.hottest_c is None and device.max_temperature_c is not None:
         found.append("no temperature can be read, so max_temperature_c changes nothing")
     return found
 

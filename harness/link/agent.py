@@ -122,7 +122,7 @@ class AgentOnDevice:
                 ended = stream.close()
             fields.update(_collect(said, ended))
         except TransportError as exc:
-            fields.update(outcome="offline", reason=str(exc)[:4000])
+            fields.update(outcome="offline", cause="offline", reason=str(exc)[:4000])
         if fields.get("agent"):
             fields["agent"]["agent_sha256"] = self.sha256
         return Restart(**fields, wall_ns=time.monotonic_ns() - begun)
@@ -154,7 +154,11 @@ def _collect(said: Sequence[protocol.Event], ended: Completed) -> dict[str, Any]
             case protocol.Timed():
                 fields["samples_ns"] = event.ns
             case protocol.Done():
-                fields.update(event.model_dump(exclude={"event", "actual"}))
+                fields.update(
+                    peak_rss_bytes=event.peak_rss_bytes,
+                    telemetry_before=event.telemetry_before,
+                    telemetry_after=event.telemetry_after,
+                )
                 fields["actual"] = {**fields.get("actual", {}), **event.actual}
             case protocol.Failure():
                 fields.update(_failed(event, ended))
@@ -169,7 +173,8 @@ def _collect(said: Sequence[protocol.Event], ended: Completed) -> dict[str, Any]
 def _failed(event: protocol.Failure, ended: Completed) -> dict[str, Any]:
     message = event.message or _how_it_ended(ended)
     reason = message if event.kind == "unsupported" else f"{event.phase}: {message}"
-    return {"outcome": "unsupported" if event.kind == "unsupported" else "failed", "reason": reason[:4000]}
+    outcome = "unsupported" if event.kind == "unsupported" else "failed"
+    return {"outcome": outcome, "cause": None if event.kind == "failed" else event.kind, "reason": reason[:4000]}
 
 
 def _how_it_ended(ended: Completed) -> str:
@@ -189,11 +194,6 @@ def _by_signal(number: int | None) -> str:
         return f" ({signal.Signals(number).name})" if number is not None else ""
     except ValueError:
         return f" (signal {number})"
-
-
-def is_damaged(restart: Restart) -> bool:
-    """Tell whether the restart failed because a file on the device is not what was pushed."""
-    return restart.outcome == "failed" and restart.reason.startswith("files: ")
 
 
 def expected_seconds(profile: Profile, latency_ms: float | None, overhead_s: float = 0.35) -> float:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.agent import PROTOCOL
 from harness.errors import AgentError, CommandTimeout
 from harness.transports import Stream
-from results.records import Nanoseconds, Samples, Text
+from results.records import MAX_NESTING, Nanoseconds, Samples, Telemetry, Text, is_too_deep
 
+Reading = Annotated[Telemetry, BeforeValidator(Telemetry.of)]
 Size = Annotated[int, Field(ge=0, le=2**60)]
 
 MAX_LINES = 64
@@ -79,8 +80,8 @@ class Done(_Event):
 
     event: Literal["done"]
     peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)]
-    telemetry_before: dict[str, Any]
-    telemetry_after: dict[str, Any]
+    telemetry_before: Reading
+    telemetry_after: Reading
     actual: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -127,7 +128,7 @@ class Probe(_Event):
     backends: dict[str, Text | None]
     missing: list[Text]
     cache: Cache | None = None
-    telemetry: dict[str, Any]
+    telemetry: Reading
     busy: Busy | None = None
 
 
@@ -159,13 +160,15 @@ def parse(line: bytes) -> Event:
         if first["type"] == "json_invalid":  # a Python that prints something by itself?
             where = f"it said {line[:80].decode('ascii', 'replace')!r}"
         raise AgentError(f"the agent's answer is malformed ({where}: {first['msg']})"[:500]) from exc
-    for field in ("actual", "system", "telemetry", "telemetry_before", "telemetry_after"):
+    for field in ("actual", "system"):
         _check_size(getattr(event, field, {}))
     return event
 
 
 def _check_size(tree: Any) -> None:
     """Bound the free-form parts of an event; they are stored with every restart."""
+    if is_too_deep(tree):
+        raise AgentError(f"the agent's answer is malformed (nested more than {MAX_NESTING} deep)")
     try:
         size = len(json.dumps(tree, allow_nan=False))
     except ValueError as exc:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from harness.errors import TransportError
 from harness.fleet.devices import Device
@@ -11,18 +10,6 @@ from harness.link.agent import AgentOnDevice
 
 MAX_WAIT_S = 300.0
 POLL_S = 5.0
-
-
-def hottest(telemetry: dict[str, Any]) -> float | None:
-    """Return the highest temperature in a device's telemetry, None when no sensor can be read."""
-    zones = telemetry.get("temperature_c")
-    # Sensors that are switched off report zero or nonsense.
-    readings = [value for value in zones.values() if _is_real(value)] if isinstance(zones, dict) else []
-    return max(readings, default=None)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 200
 
 
 def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], wait: Callable[[float], bool]) -> bool:
@@ -35,7 +22,7 @@ def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], 
     waited = 0.0
     while limit is not None:
         try:
-            now = hottest(agent.probe((), ()).telemetry)
+            now = agent.probe((), ()).telemetry.hottest_c
         except TransportError:
             return True
         if now is None:

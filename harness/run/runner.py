@@ -14,7 +14,7 @@ from harness.errors import DeviceBusy, TransportError
 from harness.executors.base import Executor
 from harness.fleet import locks
 from harness.fleet.devices import Device
-from harness.link.agent import DEFAULT_PATIENCE_S, Target, is_damaged
+from harness.link.agent import DEFAULT_PATIENCE_S, Target
 from harness.link.session import RECONNECT_S, File, Manners, Session
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
@@ -188,7 +188,7 @@ class DeviceWork:
             if not self.run.is_stopping():
                 state = "busy" if isinstance(exc, DeviceBusy) else "offline"
                 settings.say(f"{self.device.name} is {state}: {exc}")
-                self._offline(self.run.todo(self.device.name), str(exc))
+                self._offline(self.run.todo(self.device.name), exc)
 
     def _session(self, todo: Sequence[tuple[int, Case]]) -> Session:
         run, settings = self.run, self.run.settings
@@ -278,7 +278,7 @@ class DeviceWork:
             if restart.outcome != "failed":
                 return True
             attempt += 1
-            if is_damaged(restart):
+            if restart.cause == "damaged":
                 with suppress(TransportError):
                     for file in self._files(target):
                         session.agent.transport.push(file.source, file.path, file.sha256)
@@ -291,19 +291,25 @@ class DeviceWork:
             if restart.outcome == "ok":
                 session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
         except TransportError as exc:
-            return _lost(target.case, round_, str(exc))
+            return _lost(target.case, round_, exc)
         return restart
 
-    def _offline(self, todo: Sequence[tuple[int, Case]], reason: str) -> None:
+    def _offline(self, todo: Sequence[tuple[int, Case]], why: Exception) -> None:
         first = {case.case_id: round_ for round_, case in reversed(todo)}
         cases = {case.case_id: case for _, case in todo}
         for case_id, round_ in first.items():
-            self.run.record(_lost(cases[case_id], round_, reason))
+            self.run.record(_lost(cases[case_id], round_, why))
 
 
-def _lost(case: Case, round_: int, reason: str) -> Restart:
+def _lost(case: Case, round_: int, why: Exception) -> Restart:
     """A restart that never was: the device is away."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Restart(
-        case_id=case.case_id, round=round_, started_at=now, wall_ns=0, outcome="offline", reason=reason[:4000]
+        case_id=case.case_id,
+        round=round_,
+        started_at=now,
+        wall_ns=0,
+        outcome="offline",
+        cause="busy" if isinstance(why, DeviceBusy) else "offline",
+        reason=str(why)[:4000],
     )

@@ -155,7 +155,7 @@ def _facts(model: Prepared) -> ModelFacts:
         resolution=model.resolution,
         parameters=model.parameters,
         multiply_adds=model.multiply_adds,
-        accuracy=Accuracy(**model.accuracy) if model.accuracy else None,
+        accuracies=(Accuracy(**model.accuracy),) if model.accuracy else (),
     )
 
 
@@ -168,5 +168,6 @@ def _export_failed(case: Case, reason: str) -> Restart:
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         wall_ns=0,
         outcome="failed",
+        cause="export",
         reason=f"export: {reason}"[:4000],
     )

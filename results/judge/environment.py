@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from results.records import Telemetry
 
 NAMES = {"power_mode": "nvpmodel mode", "governor": "governor"}
 """What is kept of a device's telemetry, and what it is called."""
 
-_MAX_VALUES, _MAX_LENGTH = 16, 64
+_MAX_VALUES = 16
 
 Environment = dict[str, tuple[str, ...]]
 
 
-def of(telemetry: Iterable[Mapping[str, Any]]) -> Environment:
+def of(readings: Iterable[Telemetry | None]) -> Environment:
     """Return every value that was read under each of NAMES, sorted; none where the device does not tell it."""
-    snapshots = list(telemetry)
-    return {
-        key: tuple(sorted({value for snapshot in snapshots for value in _values(snapshot.get(key))})[:_MAX_VALUES])
-        for key in NAMES
-    }
-
-
-def _values(said: Any) -> list[str]:
-    """A device may say anything here: text is cut short, everything else and `unknown` passed over."""
-    found = [value[:_MAX_LENGTH] for value in (said if isinstance(said, list) else [said]) if isinstance(value, str)]
-    return [value for value in found if value != "unknown"]
+    known = [reading for reading in readings if reading is not None]
+    modes = {reading.power_mode for reading in known if reading.power_mode is not None}
+    governors = {governor for reading in known for governor in reading.governor or ()}
+    return {"power_mode": tuple(sorted(modes)[:_MAX_VALUES]), "governor": tuple(sorted(governors)[:_MAX_VALUES])}
 
 
 def is_in(power_mode: str, environment: Environment) -> bool:

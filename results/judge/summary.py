@@ -94,7 +94,9 @@ def _without_numbers(measurement: Measurement) -> Finding:
 
 
 def _environment(restarts: Iterable[Restart]) -> environment.Environment:
-    return environment.of(said for restart in restarts for said in (restart.telemetry_before, restart.telemetry_after))
+    return environment.of(
+        reading for restart in restarts for reading in (restart.telemetry_before, restart.telemetry_after)
+    )
 
 
 def check_power_mode(measurement: Measurement) -> Finding | None:
@@ -180,7 +182,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         resolution=facts.resolution,
         parameters=facts.parameters,
         multiply_adds=facts.multiply_adds,
-        accuracy=facts.accuracy,
+        accuracies=facts.accuracies,
         actual=ok[-1].actual if ok else {},
         environment=_environment(ok),
         fallback=_in_words(ok, "fallback"),

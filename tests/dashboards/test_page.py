@@ -46,7 +46,7 @@ def hostile_rows() -> list[Row]:
         row = make_row(text, 10.0 + number, 60.0 + number, reason=text, verdict=Verdict.UNSTABLE, **changes)
         accuracy = row.accuracy.model_copy(update={"source": text, "metric": text, "dataset": text})
         valid = {"verdict": Verdict.VALID, "reason": "", "threads": 1}
-        row = row.model_copy(update={"accuracy": accuracy, "options": {text: text}})
+        row = row.model_copy(update={"accuracies": (accuracy,), "options": {text: text}})
         result += [row, row.model_copy(update=valid)]
     return result
 
@@ -325,7 +325,7 @@ def test_hostile_names_are_inert(browser: Any, tmp_path: Path) -> None:
 
 @pytest.mark.browser
 def test_latencies_alone_are_drawn_without_a_frontier(browser: Any, tmp_path: Path) -> None:
-    table = [row.model_copy(update={"accuracy": None}) for row in TABLE]
+    table = [row.model_copy(update={"accuracies": ()}) for row in TABLE]
     table[0] = table[0].model_copy(
         update={
             "device": "jetson-orin",

@@ -31,7 +31,7 @@ def each_selection(table: list[Row]) -> Iterator[tuple[list[int], dict]]:
 def test_every_selection_has_the_frontier_of_its_own_rows() -> None:
     table = rows(make_run(2, 8, 3))
     table += [
-        row.model_copy(update={"accuracy": row.accuracy.model_copy(update={"kind": "measured"})}) for row in table
+        row.model_copy(update={"accuracies": (row.accuracy.model_copy(update={"kind": "measured"}),)}) for row in table
     ]
     shown = chartable(table)
     seen = 0

@@ -84,11 +84,11 @@ def make_document(
 
 
 def make_facts(name: str, top1: float | None, **changes: Any) -> ModelFacts:
-    accuracy = None
+    accuracies: tuple[Accuracy, ...] = ()
     if top1 is not None:
         values: dict[str, Any] = {"kind": "published", "source": "the model's own paper, table 2"} | changes
-        accuracy = Accuracy(value=top1, **values)
-    return ModelFacts(name=name, family=name.split("_")[0], weights="random", resolution=224, accuracy=accuracy)
+        accuracies = (Accuracy(value=top1, **values),)
+    return ModelFacts(name=name, family=name.split("_")[0], weights="random", resolution=224, accuracies=accuracies)
 
 
 def make_run(
@@ -130,9 +130,9 @@ def _restarts(
 
 def make_row(model: str = "m", median: float | None = 10.0, top1: float | None = 70.0, **changes: Any) -> Row:
     """One row for tests of pareto and the pages; the interval is 1 % around the median unless given."""
-    accuracy = None
+    accuracies: tuple[Accuracy, ...] = ()
     if top1 is not None:
-        accuracy = Accuracy(value=top1, kind=changes.pop("kind", "published"), source="the model's own paper")
+        accuracies = (Accuracy(value=top1, kind=changes.pop("kind", "published"), source="the model's own paper"),)
     values: dict[str, Any] = {
         "run": "20260102-030000-abcd",
         "started_at": "2026-01-02T03:00:00Z",
@@ -164,4 +164,4 @@ def make_row(model: str = "m", median: float | None = 10.0, top1: float | None =
         "environment": {},
     } | changes
     identity = case_id(model, values["device"], values["backend"], values["precision"], values["threads"])
-    return Row(model=model, median_ms=median, accuracy=accuracy, case_id=identity, **values)
+    return Row(model=model, median_ms=median, accuracies=accuracies, case_id=identity, **values)

@@ -22,7 +22,7 @@ ROWS = [*rows(make_run(1, 7, 3)), make_row('näme, "quoted"\nover two lines', re
 def test_json_round_trip(tmp_path: Path) -> None:
     write(ROWS, tmp_path / "rows.json", "json")
     document = json.loads((tmp_path / "rows.json").read_text("utf-8"))
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert [Row.model_validate(row) for row in document["rows"]] == ROWS
 
 

@@ -14,6 +14,7 @@ import pytest
 from harness.agent import telemetry
 from harness.fleet.devices import Device
 from harness.link.advice import power_problem
+from results.records import Telemetry
 from tests.rigs.bench import Bench
 from tests.rigs.sshd import Sshd
 from tests.rigs.sysfs import governor, write_jetson, write_pi
@@ -65,9 +66,9 @@ def test_which_mode_nvpmodel_s_files_mean(tmp_path: Path, status: str, mode: str
     ],
 )
 def test_what_to_do_about_another_mode(asked: str | None, said: dict[str, Any], words: str | None) -> None:
-    phone = power_problem(Device(name="pixel", transport="adb", power_mode=asked), said)
+    phone = power_problem(Device(name="pixel", transport="adb", power_mode=asked), Telemetry.of(said))
     assert phone is None or "only root" in phone or "tells neither" in phone
-    problem = power_problem(Device(name="box", transport="ssh", power_mode=asked), said)
+    problem = power_problem(Device(name="box", transport="ssh", power_mode=asked), Telemetry.of(said))
     if words is None:
         assert problem is None
     else:

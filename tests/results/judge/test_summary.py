@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results.judge.summary import last_attempts, rows
-from results.records import Restart, Row, RunDocument, Verdict
+from results.records import Restart, Row, RunDocument, Telemetry, Verdict
 from tests.results.factory import STANDARD, make_case, make_document, make_facts, make_lost, make_restart, make_run
 
 CASE = make_case()
@@ -65,7 +65,9 @@ def test_the_rows_of_a_document_read_back_are_the_same() -> None:
 )
 def test_a_device_in_another_power_mode_than_asked_for(modes: list[str], verdict: Verdict) -> None:
     case = CASE.model_copy(update={"power_mode": "performance"})
-    restarts = good(telemetry_before={"governor": [modes[0]]}, telemetry_after={"governor": [modes[-1]]})
+    restarts = good(
+        telemetry_before=Telemetry.of({"governor": [modes[0]]}), telemetry_after=Telemetry.of({"governor": [modes[-1]]})
+    )
     (row,) = rows(make_document([case], restarts))
     assert row.verdict is verdict
     assert row.environment["governor"] == tuple(sorted(set(modes) - {"unknown"}))

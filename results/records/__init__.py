@@ -1,0 +1,53 @@
+"""What a result is: frozen, validated records, written to disk as JSON."""
+
+from __future__ import annotations
+
+from results.records.accuracy import Accuracy, ModelFacts
+from results.records.base import (
+    MAX_NESTING,
+    MAX_SAMPLES,
+    SCHEMA_VERSION,
+    DeviceName,
+    FreeForm,
+    Nanoseconds,
+    Record,
+    Samples,
+    Sha256,
+    Text,
+    Word,
+    is_too_deep,
+)
+from results.records.device import DeviceIdentity, DeviceSeen
+from results.records.restart import Cause, Restart
+from results.records.row import Row, Verdict
+from results.records.run import RUN_ID, Case, Profile, RunDocument, RunHeader
+from results.records.telemetry import Telemetry
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "MAX_SAMPLES",
+    "MAX_NESTING",
+    "Nanoseconds",
+    "Samples",
+    "Text",
+    "Word",
+    "Sha256",
+    "DeviceName",
+    "FreeForm",
+    "Record",
+    "is_too_deep",
+    "Accuracy",
+    "ModelFacts",
+    "Telemetry",
+    "DeviceIdentity",
+    "DeviceSeen",
+    "Cause",
+    "Restart",
+    "RUN_ID",
+    "Profile",
+    "Case",
+    "RunHeader",
+    "RunDocument",
+    "Verdict",
+    "Row",
+]

@@ -1,0 +1,35 @@
+"""How accurate a model is, and what else is known of it besides how fast it runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from results.records.base import Record, Text
+
+
+class Accuracy(Record):
+    """One accuracy figure and where it comes from.
+
+    `published` was printed by somebody (a paper, a model card) for trained weights; `measured` was measured on the very
+    artifact. The two never share a frontier, nor do different metrics or data sets. `recalled` marks a published figure
+    that was quoted from memory rather than re-read in its source.
+    """
+
+    value: float
+    metric: Text = "top-1 %"
+    dataset: Text = "ImageNet-1k val"
+    kind: Literal["published", "measured"]
+    source: Text
+    recalled: bool = False
+
+
+class ModelFacts(Record):
+    """What is known about a model. `weights` is `random`, `own` or the name of a set; the first accuracy is shown."""
+
+    name: Text
+    family: Text | None = None
+    weights: Text
+    resolution: int | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    accuracies: tuple[Accuracy, ...] = ()

@@ -1,0 +1,57 @@
+"""What all records share: they are frozen, validated, bounded, and have units in their names: `_ns`, `_ms`, `_bytes`.
+
+Everything here is untrusted when it is read back (a file may be damaged, a device may lie).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION = 2
+"""Of the run document: 1 was the first; 2 has typed telemetry, causes, devices and several accuracies (`upgrade`)."""
+
+MAX_SAMPLES = 1_000_000
+MAX_NESTING = 32
+"""How deep a free-form part may be nested: what is written must be read again, and readers of JSON have a limit."""
+
+_DAY_NS = 86_400 * 10**9
+
+Nanoseconds = Annotated[int, Field(ge=0, le=_DAY_NS)]
+Samples = Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_SAMPLES)]
+Text = Annotated[str, Field(max_length=4096)]
+Word = Annotated[str, Field(max_length=64)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Record(BaseModel):
+    """Base of every record: immutable, and a field nobody defined is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def is_too_deep(tree: object, limit: int = MAX_NESTING) -> bool:
+    """Tell whether lists and objects stand more than `limit` deep in one another."""
+    level = [tree]
+    for _ in range(limit + 1):
+        level = [
+            part
+            for node in level
+            if isinstance(node, dict | list | tuple)
+            for part in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _shallow(tree: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if is_too_deep(tree):
+        raise ValueError(f"nested more than {MAX_NESTING} deep")
+    return tree
+
+
+FreeForm = Annotated[dict[str, JsonValue], AfterValidator(_shallow)]
+"""What nobody defined beforehand, like what a runtime says of itself."""

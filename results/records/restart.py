@@ -1,0 +1,60 @@
+"""The record of one restart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from results.records.base import FreeForm, Nanoseconds, Record, Samples, Text
+from results.records.telemetry import Telemetry
+
+Cause = Literal[
+    "damaged",  # a file on the device is not what was pushed
+    "wrong-output",  # it computes something else than the reference
+    "export",  # its artifact could not be made
+    "unsupported",  # the backend cannot do it there
+    "memory",  # there was not enough of it
+    "silent",  # no answer for too long
+    "ended",  # the process crashed, was killed, or ended early
+    "malformed",  # an answer that the protocol does not allow
+    "implausible",  # numbers that cannot be true
+    "offline",  # the device could not be reached, or went away
+    "busy",  # somebody else has the device
+    "full",  # the disk of the device is
+]
+"""Why there are no samples, for programs; `Restart.reason` is for people. None where no program has to know."""
+
+
+class Restart(Record):
+    """One fresh process on the device: load, first inference, check, warm-up, timed inferences.
+
+    `outcome` is `ok`, or what became of it instead; `cause` says why for programs, `reason` in words. `actual` is what
+    really ran (execution providers, inference precision, threads; its common keys stand in
+    `backends.base.Session.actual`), `agent` who measured (versions, hash). `max_abs_diff` is the largest difference
+    from the reference output and `tolerance` the largest that was allowed, in the output's own unit. `*_ns` are
+    durations.
+    """
+
+    case_id: str
+    round: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=0)] = 0
+    started_at: Text
+    wall_ns: Nanoseconds
+    outcome: Literal["ok", "unsupported", "failed", "offline"]
+    cause: Cause | None = None
+    reason: Text = ""
+    agent: dict[str, str] = Field(default_factory=dict)
+    actual: FreeForm = Field(default_factory=dict)
+    telemetry_before: Telemetry | None = None
+    telemetry_after: Telemetry | None = None
+    import_ns: Nanoseconds | None = None
+    load_ns: Nanoseconds | None = None
+    first_ns: Nanoseconds | None = None
+    verified: bool = False
+    max_abs_diff: float | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    warmup_ns: Samples = ()
+    warmup_stable: bool = False
+    samples_ns: Samples = ()
+    peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None

@@ -1,0 +1,79 @@
+"""The line of every table: a case with its verdict and its numbers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from results.records.accuracy import Accuracy
+from results.records.base import Record, Text
+
+
+class Verdict(StrEnum):
+    """What a measurement is good for. Anything but `valid` comes with its reason in words."""
+
+    VALID = "valid"
+    UNSTABLE = "unstable"
+    THROTTLED = "throttled"
+    NOT_COMPARABLE = "not-comparable"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+    OFFLINE = "offline"
+
+
+class Row(Record):
+    """One line of every table: a case with its verdict, its numbers and its accuracies. This is the `--json` schema.
+
+    `median_ms` is the median of the restarts' medians, `ci95_ms` its 95 % interval [low, high], `spread_ms` the median
+    absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
+    there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
+    `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
+
+    `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
+    `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
+    one number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
+    `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
+    """
+
+    run: Text
+    started_at: Text
+    device: Text
+    device_id: Text | None = None
+    model: Text
+    family: Text | None
+    backend: Text
+    backend_version: Text | None
+    precision: Text
+    threads: int
+    options: dict[str, str]
+    verdict: Verdict
+    reason: Text
+    median_ms: float | None
+    ci95_ms: tuple[float, float] | None
+    spread_ms: float | None
+    percentiles_ms: dict[str, float]
+    verified: bool = False
+    n_restarts: int
+    n_iterations: int
+    load_ms: float | None
+    first_ms: float | None
+    peak_rss_bytes: int | None
+    artifact_sha256: str | None
+    artifact_format: str | None
+    weights: Text
+    resolution: int | None
+    parameters: int | None
+    multiply_adds: int | None
+    accuracies: tuple[Accuracy, ...] = ()
+    actual: dict[str, JsonValue]
+    environment: dict[str, tuple[Text, ...]]
+    fallback: Text = ""
+    aggregates: Text = ""
+    case_id: str
+    fingerprint: Text | None = None
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """The figure that is shown: the first."""
+        return self.accuracies[0] if self.accuracies else None

@@ -1,0 +1,80 @@
+"""What a run set out to do, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from results.records.accuracy import ModelFacts
+from results.records.base import SCHEMA_VERSION, Record, Sha256, Text
+from results.records.device import DeviceSeen
+from results.records.restart import Restart
+
+RUN_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
+"""The id of a run is the name of its folder, so it is never a path."""
+
+
+class Profile(Record):
+    """How much is measured: restarts per case, and bounds on one restart's warm-up and timed inferences."""
+
+    name: Text
+    restarts: Annotated[int, Field(ge=1, le=1000)]
+    min_iterations: Annotated[int, Field(ge=1)]
+    min_seconds: Annotated[float, Field(ge=0)]
+    max_seconds: Annotated[float, Field(gt=0)]
+    warmup_min_iterations: Annotated[int, Field(ge=1)]
+    warmup_min_seconds: Annotated[float, Field(ge=0)]
+    warmup_max_seconds: Annotated[float, Field(gt=0)]
+
+
+class Case(Record):
+    """One artifact under one backend with its options on one device.
+
+    `case_id` is a hash of what was asked for, of all fields but `unsupported`: equal in two runs exactly when the two
+    ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is the
+    reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on, `power_mode`
+    the mode that the device must be in, if any.
+    """
+
+    case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    device: Text
+    model: Text
+    backend: Text
+    precision: Text
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    options: dict[str, str] = Field(default_factory=dict)
+    artifact_sha256: Sha256 | None
+    artifact_format: Text | None
+    io_sha256: Sha256 | None = None
+    unsupported: Text | None = None
+    cores: Text | None = None
+    power_mode: Text | None = None
+
+
+class RunHeader(Record):
+    """What a run set out to do, fixed before the first restart: the first line of its journal."""
+
+    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    run_id: Annotated[str, Field(pattern=RUN_ID)]
+    started_at: Text
+    bench_version: Text
+    command: tuple[Text, ...] = ()
+    seed: int
+    profile: Profile
+    host: dict[str, str] = Field(default_factory=dict)
+    models: tuple[ModelFacts, ...]
+    cases: tuple[Case, ...]
+
+
+class RunDocument(Record):
+    """A run: its header, its devices at each connection, and every restart that finished.
+
+    `finished_at` is None while restarts are still missing. `notes` say what of its files was damaged and passed over.
+    """
+
+    header: RunHeader
+    devices: tuple[DeviceSeen, ...] = ()
+    restarts: tuple[Restart, ...]
+    finished_at: Text | None = None
+    notes: tuple[Text, ...] = ()
