@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ _LEFTOVER_S = 60  # a folder in partial/ that is older, and that nobody holds, b
 Format = Literal["onnx", "tflite"]
 Precision = Literal["fp32", "fp16", "int8"]
 FORMATS: tuple[Format, ...] = ("onnx", "tflite")
+
+
+class Form(NamedTuple):
+    """What tells the files of one model apart; of a file that nobody has read yet the precision may be unknown."""
+
+    format: Format
+    precision: Precision | Literal["unknown"]
+
+
 # Accepted max |difference| on a device over max |reference output|, computing in the artifact's own precision.
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 1e-1}
 
@@ -128,6 +137,11 @@ class Artifact(Record):
     created_at: Text
     sources: tuple[Source, ...] = ()
     notes: tuple[Text, ...] = ()
+
+    @property
+    def form(self) -> Form:
+        """Its key among the artifacts of its model."""
+        return Form(self.format, self.precision)
 
 
 def file_sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models import published
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Format
+from models.artifacts import Artifact, ArtifactStore, Form, Format
 from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
 from models.export.jobs import Event
 from models.export.process import Workers
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model with its artifacts by format; `failures` says of the other formats why there is none."""
+    """A model with its artifacts by format and precision; `failures` says of the others why there is none."""
 
     name: str
     family: str | None
@@ -49,8 +49,8 @@ class Prepared:
     parameters: int | None
     multiply_adds: int | None
     accuracy: dict[str, Any] | None
-    artifacts: dict[Format, Artifact] = field(default_factory=dict)
-    failures: dict[Format, str] = field(default_factory=dict)
+    artifacts: dict[Form, Artifact] = field(default_factory=dict)
+    failures: dict[Form, str] = field(default_factory=dict)
 
 
 def prepare(
@@ -136,33 +136,31 @@ def _run(tasks: list[Task], store: ArtifactStore, pool: Workers, board: _Board, 
 
 
 def _work(task: Task, store: ArtifactStore, pool: Workers, board: _Board) -> None:
+    unsettled = dict(task.targets)
+
     def on_event(event: Event) -> None:
+        target = unsettled.get(event.key)
+        if target is None:
+            return
         if event.event == "stage":
             board.stage(task.name, event)
+            return
+        found = store.find(event.key) if event.event == "artifact" else None
+        if found is not None:
+            task.artifacts[found.form] = found
         elif event.event == "artifact":
-            _take(task, event, store, board)
+            task.failed(target.form, ModelError.__name__, f"{task.name}: its new artifact vanished from {store.root}")
         else:
-            task.failed(event.format, event.error, event.message)
-            board.settled(task.name, f"{event.format} failed", event)
+            task.failed(target.form, event.error, event.message)
+        del unsettled[event.key]
+        board.settled(task.name, f"{event.format} {'failed' if found is None else 'ready'}", event)
 
     reason = pool.run(task.job(store), on_event)
-    for kind in task.targets:
-        if kind not in task.artifacts and kind not in task.failures:
-            error = UnreadableModel if isinstance(task.request, FileRequest) else ExportFailed
-            words = f"{task.name} ({kind}): {reason or 'its worker process told nothing about it'}"
-            task.failed(kind, error.__name__, words)
-            board.settled(task.name, f"{kind} failed")
-
-
-def _take(task: Task, event: Event, store: ArtifactStore, board: _Board) -> None:
-    target = task.targets.get(event.format)
-    found = store.find(target.key) if target is not None else None
-    if found is None:
-        task.failed(event.format, ModelError.__name__, f"{task.name}: its new artifact vanished from {store.root}")
-        board.settled(task.name, f"{event.format} failed", event)
-        return
-    task.artifacts[event.format] = found
-    board.settled(task.name, f"{event.format} ready", event)
+    for target in unsettled.values():
+        error = UnreadableModel if isinstance(task.request, FileRequest) else ExportFailed
+        words = f"{task.name} ({target.format}): {reason or 'its worker process told nothing about it'}"
+        task.failed(target.form, error.__name__, words)
+        board.settled(task.name, f"{target.format} failed")
 
 
 def _check_shape_names(own: list[Task]) -> None:
@@ -175,7 +173,7 @@ def _check_shape_names(own: list[Task]) -> None:
 
 
 def _prepared(task: Task) -> Prepared:
-    request, artifacts = task.request, {kind: task.artifacts[kind] for kind in FORMATS if kind in task.artifacts}
+    request, artifacts = task.request, dict(sorted(task.artifacts.items()))
     first = next(iter(artifacts.values()), None)
     common: dict[str, Any] = {
         "weights": first.weights if first else request.weights,

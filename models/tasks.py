@@ -8,7 +8,7 @@ from typing import Any
 
 import models.errors
 from models import pretrained
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Format, file_sha256
+from models.artifacts import FORMATS, Artifact, ArtifactStore, Form, Format, file_sha256
 from models.errors import ExportFailed, ModelError, UnreadableModel
 from models.export import recipe
 from models.export.jobs import FileJob, FileTarget, Job, LibraryJob, NetworkTarget, ZooJob
@@ -24,9 +24,9 @@ class Task:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.name = request.name
-        self.artifacts: dict[Format, Artifact] = {}
-        self.targets: dict[Format, NetworkTarget | FileTarget] = {}
-        self.failures: dict[Format, str] = {}
+        self.artifacts: dict[Form, Artifact] = {}
+        self.targets: dict[str, NetworkTarget | FileTarget] = {}  # by the key they are stored under
+        self.failures: dict[Form, str] = {}
         self.without_exporter: set[Format] = set()
         self.error: ModelError | None = None
 
@@ -57,14 +57,14 @@ class Task:
             targets=tuple(target for target in self.targets.values() if isinstance(target, FileTarget)),
         )
 
-    def failed(self, kind: Format, error: str, message: str) -> None:
+    def failed(self, form: Form, error: str, message: str) -> None:
         """An export that failed is a failure of this format; anything else is an error of the whole call."""
         if not isinstance(self.request, FileRequest) and error == ExportFailed.__name__:
-            self.failures[kind] = message
+            self.failures[form] = message
             return
         found = getattr(models.errors, error, ModelError)
         self.error = self.error or found(message)
-        self.failures[kind] = message
+        self.failures[form] = message
 
     def raise_if_unusable(self) -> None:
         """Raises what went wrong, or ExportFailed when there is no artifact for want of the exporters."""
@@ -102,17 +102,17 @@ def _plan_network(task: Task, kind: Format, what: str, library: Mapping[str, str
         if found is None:
             task.without_exporter.add(kind)
             lacking = f"the exporters of {kind} are not installed here; {_INSTALL}"
-            task.failures[kind] = lacking if exporters is None else "its library is not installed here"
+            task.failures[Form(kind, "fp32")] = lacking if exporters is None else "its library is not installed here"
             return
-        task.artifacts[kind] = found
+        task.artifacts[found.form] = found
         return
     versions = {**exporters, **library}
     key = recipe.network_key(what, versions)
     found = store.find(key)
     if found is not None:
-        task.artifacts[kind] = found
+        task.artifacts[found.form] = found
     else:
-        task.targets[kind] = NetworkTarget(format=kind, key=key, recipe=what, versions=versions)
+        task.targets[key] = NetworkTarget(format=kind, key=key, recipe=what, versions=versions)
 
 
 def _plan_files(task: Task, request: FileRequest, store: ArtifactStore) -> None:
@@ -120,9 +120,10 @@ def _plan_files(task: Task, request: FileRequest, store: ArtifactStore) -> None:
         key = recipe.own_key(kind, _own_facts(request, path))
         found = store.find(key)
         if found is not None and unchanged(found, path.parent):
-            task.artifacts[kind] = found
+            task.artifacts[found.form] = found
         else:
-            task.targets[kind] = FileTarget(format=kind, path=str(path), key=key)
+            precision = request.settings.precision
+            task.targets[key] = FileTarget(format=kind, precision=precision, path=str(path), key=key)
 
 
 def _own_facts(request: FileRequest, path: Path) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def _make(job: Job, target: NetworkTarget | FileTarget, stages: Iterator[str], e
             {
                 "event": event,
                 "format": target.format,
+                "key": target.key,
                 "seconds": round(time.monotonic() - started, 3),
                 "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
                 **fields,
@@ -86,7 +87,7 @@ def _make(job: Job, target: NetworkTarget | FileTarget, stages: Iterator[str], e
         error = UnreadableModel if isinstance(job, FileJob) else ExportFailed
         tell("error", error=error.__name__, message=f"{job.model} ({target.format}): {_short(exc)}")
     else:
-        tell("artifact", key=target.key)
+        tell("artifact")
 
 
 def _short(exc: BaseException) -> str:

@@ -105,9 +105,9 @@ def export(
         for artifact in model.artifacts.values()
     ]
     failures = [
-        {"model": model.name, "format": kind, "reason": reason}
+        {"model": model.name, "format": form.format, "precision": form.precision, "reason": reason}
         for model in prepared
-        for kind, reason in model.failures.items()
+        for form, reason in model.failures.items()
     ]
     if as_json:
         shared.print_json(artifacts=made, failures=failures)

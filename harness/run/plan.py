@@ -48,23 +48,24 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Files:
-    """An artifact as the plan sees it: the hashes of its model file and of its reference pair."""
+    """An artifact as the plan sees it: what it is, and the hashes of its model file and of its reference pair.
 
-    sha256: str
-    io_sha256: str
+    The hashes are None while it is not made yet; `failure` says why it could not be made.
+    """
+
+    format: str
+    precision: str
+    sha256: str | None = None
+    io_sha256: str | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """A model as the plan sees it: format -> its artifact, or None while that is not made yet.
-
-    `failures` are formats that could not be made, with the reason.
-    """
+    """A model as the plan sees it: its artifacts, at least one, no two of one format and precision."""
 
     name: str
-    precision: str
-    formats: Mapping[str, Files | None]
-    failures: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Sequence[Files]
 
 
 @dataclass(frozen=True)
@@ -78,36 +79,46 @@ class Choice:
 def build_cases(
     devices: Sequence[Device], models: Sequence[PlannedModel], choices: Sequence[Choice], threads: Sequence[int] | None
 ) -> list[Case]:
-    """Return the cases of every device, model, backend and number of threads, in that order.
+    """Return the cases of every device, model, backend, precision and number of threads, in that order.
 
     `threads` and each option of a choice override what the devices say. Raises UnknownBackend.
     """
     return [
-        _case(device, model, choice, count)
+        _case(device, model, choice, files, count)
         for device in devices
         for model in models
         for choice in choices
+        for files in _readable(model, choice.backend) or (None,)
         for count in dict.fromkeys(threads or device.threads)
     ]
 
 
-def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> Case:
-    readable = backends.find(choice.backend).formats
-    format_ = next((name for name in readable if name in model.formats), None)
+def _readable(model: PlannedModel, backend: str) -> list[Files]:
+    """Every precision of the best format that the backend reads, of what could be made if anything could."""
+    by_format = [
+        [files for files in model.artifacts if files.format == name] for name in backends.find(backend).formats
+    ]
+    made = (found for found in by_format if not all(files.failure for files in found))
+    return next(made, next(filter(None, by_format), []))
+
+
+def _case(device: Device, model: PlannedModel, choice: Choice, files: Files | None, threads: int) -> Case:
     unsupported = None
-    if format_ is None and not any(name in model.failures for name in readable):
-        has = " and ".join([*model.formats, *model.failures]) or "nothing"
-        unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {has}"
-    files = model.formats[format_] if format_ else None
+    if files is None:
+        readable = backends.find(choice.backend).formats
+        has = dict.fromkeys(there.format for there in model.artifacts)
+        unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {' and '.join(has)}"
+    runnable = None if files is None or files.failure else files
+    precision = (files or model.artifacts[0]).precision
     options = {**device.backend_options.get(choice.backend, {}), **choice.options}
     asked = {
         "device": device.name,
         "model": model.name,
-        "artifact": files and files.sha256,
-        "io": files and files.io_sha256,
+        "artifact": runnable and runnable.sha256,
+        "io": runnable and runnable.io_sha256,
         "backend": choice.backend,
         "options": options,
-        "precision": model.precision,
+        "precision": precision,
         "threads": threads,
         **({"cores": device.cores} if device.cores else {}),
         **({"power_mode": device.power_mode} if device.power_mode else {}),
@@ -118,12 +129,12 @@ def _case(device: Device, model: PlannedModel, choice: Choice, threads: int) -> 
         device=device.name,
         model=model.name,
         backend=choice.backend,
-        precision=model.precision,
+        precision=precision,
         threads=threads,
         options=options,
-        artifact_sha256=files.sha256 if files else None,
-        artifact_format=format_,
-        io_sha256=files.io_sha256 if files else None,
+        artifact_sha256=runnable.sha256 if runnable else None,
+        artifact_format=runnable.format if runnable else None,
+        io_sha256=runnable.io_sha256 if runnable else None,
         unsupported=unsupported,
         cores=device.cores,
         power_mode=device.power_mode,
@@ -134,8 +145,8 @@ def export_failure(case: Case, model: PlannedModel) -> str | None:
     """Return why the artifact that the case needs could not be made, None if it was."""
     if case.artifact_format is not None or case.unsupported is not None:
         return None
-    readable = backends.find(case.backend).formats
-    return next((model.failures[name] for name in readable if name in model.failures), None)
+    asked = [files for files in _readable(model, case.backend) if files.precision == case.precision]
+    return next((files.failure for files in asked if files.failure), None)
 
 
 def schedule(cases: Iterable[Case], profile: Profile, seed: int) -> list[tuple[int, Case]]:

@@ -16,7 +16,7 @@ from harness.run.plan import Choice, Files, PlannedModel
 from harness.run.runner import ATTEMPTS, Run, Settings
 from harness.workspace import Workspace, new_run_id
 from models import prepare
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import FORMATS, Artifact, ArtifactStore
 from models.prepare import Prepared, Progress
 from models.selection import FileRequest, Request
 from results import journal
@@ -53,8 +53,11 @@ def missing(job: Job, workspace: Workspace) -> list[str]:
 
 def planned(request: Request) -> PlannedModel:
     """Return a request as the plan sees it before anything is made."""
-    formats = request.files if isinstance(request, FileRequest) else ("onnx", "tflite")
-    return PlannedModel(request.name, "fp32", dict.fromkeys(formats))
+    if isinstance(request, FileRequest):
+        return PlannedModel(
+            request.name, [Files(kind, request.settings.precision or "unknown") for kind in request.files]
+        )
+    return PlannedModel(request.name, [Files(kind, "fp32") for kind in FORMATS])
 
 
 def start(
@@ -85,9 +88,11 @@ def start(
         failure = plan.export_failure(case, models[case.model])
         if failure is not None:
             run.record(_export_failed(case, failure))
-    by_name = {model.name: model for model in prepared}
+    artifacts: dict[tuple[str, str, str], Artifact] = {
+        (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
+    }
     return run, {
-        case.case_id: by_name[case.model].artifacts[case.artifact_format]  # type: ignore[index]
+        case.case_id: artifacts[case.model, case.artifact_format, case.precision]
         for case in cases
         if case.artifact_format is not None
     }
@@ -140,11 +145,10 @@ def _stored(cases: Mapping[str, Case], store: ArtifactStore) -> dict[str, Artifa
 
 
 def _planned(model: Prepared) -> PlannedModel:
-    formats: dict[str, Files | None] = {
-        kind: Files(artifact.sha256, artifact.io_sha256) for kind, artifact in model.artifacts.items()
-    }
-    precision = next((artifact.precision for artifact in model.artifacts.values()), "fp32")
-    return PlannedModel(model.name, precision, formats, {str(kind): reason for kind, reason in model.failures.items()})
+    made = [
+        Files(*form, sha256=artifact.sha256, io_sha256=artifact.io_sha256) for form, artifact in model.artifacts.items()
+    ]
+    return PlannedModel(model.name, made + [Files(*form, failure=reason) for form, reason in model.failures.items()])
 
 
 def _facts(model: Prepared) -> ModelFacts:

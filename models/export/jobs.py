@@ -6,17 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from models.artifacts import Format, Record
+from models.artifacts import Form, Format, Precision, Record
 from models.own import Settings
 
 
 class NetworkTarget(Record):
-    """One format to export, the key and the recipe it is stored under, and the exporters' versions."""
+    """One file to export, the key and the recipe it is stored under, and the exporters' versions."""
 
     format: Format
+    precision: Precision = "fp32"
     key: str
     recipe: str
     versions: dict[str, str]
+
+    @property
+    def form(self) -> Form:
+        """What the file will be."""
+        return Form(self.format, self.precision)
 
 
 class ZooJob(Record):
@@ -44,11 +50,17 @@ class LibraryJob(Record):
 
 
 class FileTarget(Record):
-    """One of the user's own files and the key it is stored under."""
+    """One of the user's own files and the key it is stored under; `precision` where the TOML beside it says it."""
 
     format: Format
+    precision: Precision | None = None
     path: str
     key: str
+
+    @property
+    def form(self) -> Form:
+        """What the file is, as far as it is known before it is read."""
+        return Form(self.format, self.precision or "unknown")
 
 
 class FileJob(Record):
@@ -68,12 +80,12 @@ JOB: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 class Event(Record):
-    """A stage begins; an artifact is in the store under `key`; a format failed with `error` (a ModelError's name)."""
+    """Of the target `key`: a stage begins, it is in the store, or it failed with `error` (a ModelError's name)."""
 
     event: Literal["stage", "artifact", "error"]
     format: Format
+    key: str
     stage: str = ""
-    key: str = ""
     seconds: float = 0.0
     peak_rss_bytes: int = 0
     error: str = ""

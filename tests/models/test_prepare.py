@@ -48,7 +48,7 @@ def test_an_own_file_is_made_once(tmp_path, store, monkeypatch):
     requests = own(files.static(tmp_path / "m.onnx"), files.tflite(tmp_path / "m.tflite"))
     seen = []
     (made,) = prepare(requests, store, on_event=seen.append)
-    assert list(made.artifacts) == ["onnx", "tflite"]
+    assert list(made.artifacts) == [("onnx", "fp32"), ("tflite", "fp32")]
     assert (made.name, made.family, made.weights, made.parameters, made.failures) == ("m", None, "own", 12, {})
     assert made.accuracy["value"] == 71.5
     assert [seen[-1].done, seen[-1].total] == [2, 2]
@@ -73,16 +73,16 @@ def test_what_changes_an_artifact_makes_it_again(tmp_path, store, change):
     else:
         (tmp_path / "weights.bin").write_bytes(b"\1" * 64)
     (second,) = prepare(own(path, shapes=shapes), store)
-    assert second.artifacts["onnx"].created_at > first.artifacts["onnx"].created_at
+    assert second.artifacts["onnx", "fp32"].created_at > first.artifacts["onnx", "fp32"].created_at
 
 
 def test_a_damaged_artifact_is_made_again(tmp_path, store, caplog):
     requests = own(files.static(tmp_path / "m.onnx"))
     (first,) = prepare(requests, store)
-    store.model_path(first.artifacts["onnx"]).write_bytes(b"damage")
+    store.model_path(first.artifacts["onnx", "fp32"]).write_bytes(b"damage")
     (second,) = prepare(requests, store)
     assert "is damaged" in caplog.text
-    assert store.model_path(second.artifacts["onnx"]).read_bytes() == (tmp_path / "m.onnx").read_bytes()
+    assert store.model_path(second.artifacts["onnx", "fp32"]).read_bytes() == (tmp_path / "m.onnx").read_bytes()
 
 
 def test_mistakes_of_the_user_are_raised_in_the_workers_words(tmp_path, store):
@@ -111,7 +111,7 @@ def test_noise_on_stdout_does_not_disturb(tmp_path, store, monkeypatch):
     )
     worker_is(monkeypatch, noisy)
     (made,) = prepare(own(files.static(tmp_path / "m.onnx")), store)
-    assert list(made.artifacts) == ["onnx"]
+    assert list(made.artifacts) == [("onnx", "fp32")]
 
 
 @pytest.mark.parametrize(
@@ -136,23 +136,25 @@ def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
         "import sys, json, os; job = json.loads(input())\n"
         "if '1.0' in job['variant']: os.kill(os.getpid(), 11)\n"
         "event = {'event': 'error', 'format': 'onnx', 'error': 'ExportFailed', 'message': 'no such operator'}\n"
+        "event['key'] = job['targets'][0]['key']\n"
         "print(json.dumps(event))"
     )
     worker_is(monkeypatch, code)
     seen = []
     one, two = prepare(resolve(["squeezenet_1.0,squeezenet_1.1"], {}), store, on_event=seen.append)
-    assert "crashed" in one.failures["onnx"]
-    assert "crashed" in one.failures["tflite"]
-    assert two.failures["onnx"] == "no such operator"
-    assert "told nothing" in two.failures["tflite"]
+    assert "crashed" in one.failures["onnx", "fp32"]
+    assert "crashed" in one.failures["tflite", "fp32"]
+    assert two.failures["onnx", "fp32"] == "no such operator"
+    assert "told nothing" in two.failures["tflite", "fp32"]
     assert (one.artifacts, one.parameters) == ({}, None)
     assert (seen[-1].done, seen[-1].total) == (4, 4)
 
 
 def test_a_full_disk_reported_by_a_worker_is_raised(store, monkeypatch):
     code = (
-        "import json; print(json.dumps({'event': 'error', 'format': 'onnx', 'error': 'ModelError',"
-        " 'message': 'no space left'}))"
+        "import json; key = json.loads(input())['targets'][0]['key']\n"
+        "event = {'event': 'error', 'format': 'onnx', 'error': 'ModelError', 'message': 'no space left'}\n"
+        "print(json.dumps({**event, 'key': key}))"
     )
     worker_is(monkeypatch, code)
     with pytest.raises(ModelError, match="no space left"):
@@ -219,7 +221,7 @@ def test_two_runs_at_once_make_an_artifact_once(tmp_path):
         "seen = []\n"
         "store = ArtifactStore(Path(sys.argv[2]))\n"
         "made = prepare(resolve([sys.argv[1]], {}), store, on_event=lambda progress: seen.append(progress.stage))\n"
-        "print(made[0].artifacts['onnx'].created_at, 'storing onnx' in seen)"
+        "print(made[0].artifacts['onnx', 'fp32'].created_at, 'storing onnx' in seen)"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "store")]
     runs = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -248,7 +250,7 @@ def test_a_folder_named_models_where_the_user_stands_is_not_imported(tmp_path, s
     (tmp_path / "onnx.py").write_text("raise SystemExit('wrong module')")
     monkeypatch.chdir(tmp_path)
     (made,) = prepare(own(files.static(tmp_path / "m.onnx")), store)
-    assert list(made.artifacts) == ["onnx"]
+    assert list(made.artifacts) == [("onnx", "fp32")]
 
 
 def test_events_never_come_from_two_threads_at_once(tmp_path, store):
@@ -287,5 +289,5 @@ def test_without_exporters_what_another_machine_made_will_do(tmp_path, store, mo
         recipe=recipe.zoo_recipe("onnx", requests[0].variant),
     )
     (made,) = prepare(requests, store)
-    assert list(made.artifacts) == ["onnx"]
-    assert "not installed" in made.failures["tflite"]
+    assert list(made.artifacts) == [("onnx", "fp32")]
+    assert "not installed" in made.failures["tflite", "fp32"]

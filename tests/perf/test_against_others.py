@@ -43,12 +43,12 @@ def workspace() -> Workspace:
 @pytest.fixture(scope="session")
 def artifacts(workspace: Workspace) -> dict[tuple[str, str], Artifact]:
     prepared = prepare(resolve(MODELS, {}), ArtifactStore(workspace.artifacts))
-    return {(model.name, kind): artifact for model in prepared for kind, artifact in model.artifacts.items()}
+    return {(model.name, form.format): artifact for model in prepared for form, artifact in model.artifacts.items()}
 
 
 def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Callable[[], float]:
     store = ArtifactStore(workspace.artifacts)
-    planned = PlannedModel(artifact.model, "fp32", {artifact.format: Files(artifact.sha256, artifact.io_sha256)})
+    planned = PlannedModel(artifact.model, [Files(*artifact.form, artifact.sha256, artifact.io_sha256)])
     (case,) = plan.build_cases([LOCAL], [planned], [Choice(backend)], [1])
     target = Target(
         case=case,

@@ -10,9 +10,9 @@ from harness.run import plan
 from harness.run.plan import PROFILES, Choice, Files, PlannedModel
 
 LOCAL = Device(name="local", transport="local", threads=(1, 2))
-FILES = Files("a" * 64, "b" * 64)
-BOTH = PlannedModel("net", "fp32", {"onnx": FILES, "tflite": Files("c" * 64, "d" * 64)})
-ONNX = PlannedModel("own", "fp32", {"onnx": FILES})
+FILES = Files("onnx", "fp32", "a" * 64, "b" * 64)
+BOTH = PlannedModel("net", [FILES, Files("tflite", "fp32", "c" * 64, "d" * 64)])
+ONNX = PlannedModel("own", [FILES])
 RUNTIMES = [Choice("onnxruntime"), Choice("openvino"), Choice("tflite")]
 
 
@@ -29,18 +29,39 @@ def test_a_backend_gets_the_format_it_reads_best() -> None:
 
 
 def test_openvino_takes_tflite_where_there_is_nothing_else() -> None:
-    model = PlannedModel("own", "fp32", {"tflite": FILES})
+    model = PlannedModel("own", [Files("tflite", "fp32", "c" * 64, "d" * 64)])
     cases = {case.backend: case for case in plan.build_cases([LOCAL], [model], RUNTIMES, [1])}
     assert cases["openvino"].artifact_format == "tflite"
     assert cases["onnxruntime"].unsupported == "onnxruntime reads onnx; the model is there as tflite"
 
 
 def test_a_format_that_could_not_be_made_is_a_failure_not_unsupported() -> None:
-    model = PlannedModel("net", "fp32", {"onnx": FILES}, {"tflite": "the converter gave up"})
+    model = PlannedModel("net", [FILES, Files("tflite", "fp32", failure="the converter gave up")])
     cases = {case.backend: case for case in plan.build_cases([LOCAL], [model], RUNTIMES, [1])}
     assert cases["tflite"].unsupported is None
     assert plan.export_failure(cases["tflite"], model) == "the converter gave up"
     assert plan.export_failure(cases["openvino"], model) is None
+
+
+def test_a_case_has_the_precision_of_the_very_file_it_runs() -> None:
+    model = PlannedModel("own", [FILES, Files("tflite", "int8", "c" * 64, "d" * 64)])
+    cases = {case.backend: case for case in plan.build_cases([LOCAL], [model], RUNTIMES, [1])}
+    assert {name: case.precision for name, case in cases.items()} == {
+        "onnxruntime": "fp32",
+        "openvino": "fp32",
+        "tflite": "int8",
+    }
+
+
+def test_two_files_of_one_format_are_two_cases() -> None:
+    model = PlannedModel("net", [FILES, Files("onnx", "int8", "e" * 64, "f" * 64), Files("onnx", "fp16", failure="no")])
+    cases = plan.build_cases([LOCAL], [model], RUNTIMES[:1], [1])
+    assert [(case.precision, (case.artifact_sha256 or "-")[0]) for case in cases] == [
+        ("fp32", "a"),
+        ("int8", "e"),
+        ("fp16", "-"),
+    ]
+    assert [plan.export_failure(case, model) for case in cases] == [None, None, "no"]
 
 
 def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
@@ -51,10 +72,11 @@ def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
         identify(),
         identify(threads=2),
         identify(choice=Choice("onnxruntime", {"spinning": "off"})),
-        identify(model=PlannedModel("net", "fp32", {"onnx": Files("a" * 64, "e" * 64)})),
-        identify(model=PlannedModel("net", "fp32", {"onnx": Files("f" * 64, "b" * 64)})),
+        identify(model=PlannedModel("net", [Files("onnx", "fp32", "a" * 64, "e" * 64)])),
+        identify(model=PlannedModel("net", [Files("onnx", "fp32", "f" * 64, "b" * 64)])),
+        identify(model=PlannedModel("net", [Files("onnx", "int8", "a" * 64, "b" * 64)])),
     }
-    assert len(ids) == 5
+    assert len(ids) == 6
     assert identify() == identify()
 
 
