@@ -7,6 +7,7 @@
     │   ├── RunNotFound                  2   --resume names no run
     │   ├── WorkspaceError               2   the workspace cannot be written (a full disk, no permission)
     │   ├── DeviceBusy                       another run holds the device; the run goes on with the others
+    │   │   └── LockUnusable                     what is in the place of its lock on this machine is no lock
     │   ├── NothingToRun                 2   the choice of models, backends and devices is empty
     │   ├── ProvisionError               2   a device cannot be set up: no wheel, no space, no interpreter for it
     │   └── TransportError               the device's fault; the run goes on with the others
@@ -59,6 +60,10 @@ class WorkspaceError(BenchError):
 
 class DeviceBusy(BenchError):
     """Another run holds the device."""
+
+
+class LockUnusable(DeviceBusy):
+    """Nobody can hold the device: what is in the place of its lock on this machine is no lock."""
 
 
 class NothingToRun(BenchError):

@@ -8,15 +8,18 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from getpass import getuser
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
-from harness.errors import DeviceBusy, WorkspaceError
+from harness.errors import DeviceBusy, LockUnusable
 
 _POLL_S = 0.2
 # Any user may write a lock's file, so it is read as text and cut short.
 _MAX_BYTES = 4096
+# Nor may another user's FIFO or link in a lock's place make us wait, or write elsewhere.
+_CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def folder() -> Path:
@@ -35,20 +38,20 @@ def hold(
 ) -> Iterator[None]:
     """Hold the lock `name`, waiting at most `wait_s` or until `stopping()`; `on_wait` is told once who has it.
 
-    Raises DeviceBusy.
+    Raises DeviceBusy, LockUnusable.
     """
-    handle = _open(folder() / f"{name}.lock")
+    path = folder() / f"{name}.lock"
+    handle = _open(path)
     try:
-        holder = _acquire(handle, time.monotonic() + wait_s, lambda owner: on_wait(_busy(name, owner)), stopping)
+        holder = _acquire(path, handle, time.monotonic() + wait_s, lambda owner: on_wait(_busy(name, owner)), stopping)
         if holder:
             raise DeviceBusy(f"{_busy(name, holder)}; gave up after {wait_s:g} s, see --wait")
-        os.ftruncate(handle, 0)
         owner = {"pid": os.getpid(), "user": _user(), "reason": reason, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        os.pwrite(handle, json.dumps(owner).encode(), 0)
+        _write(handle, json.dumps(owner).encode())
         try:
             yield
         finally:
-            os.ftruncate(handle, 0)
+            _write(handle, b"")
     finally:
         os.close(handle)
 
@@ -56,7 +59,7 @@ def hold(
 def holder(name: str) -> str | None:
     """Return who holds the lock `name`, None when nobody does. Takes no lock itself."""
     try:
-        handle = os.open(folder() / f"{name}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(folder() / f"{name}.lock", os.O_RDONLY | _CAREFULLY)
     except OSError:
         return None
     try:
@@ -72,23 +75,32 @@ def holder(name: str) -> str | None:
 
 
 def _open(path: Path) -> int:
+    """Return the handle of a lock's file, made if need be. Raises LockUnusable for whatever else is in its place."""
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            path.parent.mkdir()
             path.parent.chmod(0o1777)  # every user's runs meet here
+        if not S_ISDIR(path.parent.lstat().st_mode):
+            raise LockUnusable(f"{path.parent}, where device locks are, is not a folder; remove it")
         # Not O_CREAT first: Linux forbids that on another user's file in a sticky folder.
         try:
-            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            handle = os.open(path, os.O_RDWR | _CAREFULLY)
         except FileNotFoundError:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o666)
             os.fchmod(handle, 0o666)
-            return handle
     except OSError as exc:
-        raise WorkspaceError(f"the device lock {path} cannot be opened: {exc.strerror}") from exc
+        raise LockUnusable(f"the device lock {path} cannot be opened ({exc.strerror}); remove it, or set TMPDIR") from exc
+    found = os.fstat(handle)
+    if not S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise LockUnusable(f"the device lock {path} is no plain file of its own; remove it")
+    return handle
 
 
-def _acquire(handle: int, deadline: float, on_wait: Callable[[str], None], stopping: Callable[[], bool]) -> str | None:
-    """Return None once the lock is ours, or who has it when the time is over."""
+def _acquire(
+    path: Path, handle: int, deadline: float, on_wait: Callable[[str], None], stopping: Callable[[], bool]
+) -> str | None:
+    """Return None once the lock is ours, or who has it when the time is over. Raises LockUnusable."""
     told = False
     while True:
         try:
@@ -101,8 +113,17 @@ def _acquire(handle: int, deadline: float, on_wait: Callable[[str], None], stopp
                 on_wait(owner)
                 told = True
             time.sleep(_POLL_S)
+        except OSError as exc:  # a file system without locks
+            raise LockUnusable(f"the device lock {path} cannot be locked: {exc.strerror}; set TMPDIR") from exc
         else:
             return None
+
+
+def _write(handle: int, owner: bytes) -> None:
+    """Say who holds the lock; on a full disk it is held all the same, by nobody that is named."""
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, owner, 0)
 
 
 def _busy(name: str, owner: str) -> str:

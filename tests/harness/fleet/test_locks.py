@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.errors import DeviceBusy
+from harness.errors import DeviceBusy, LockUnusable
 from harness.fleet import locks
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
@@ -122,6 +125,50 @@ def test_a_lock_given_up_by_an_error_is_nobodys() -> None:
     with pytest.raises(KeyError), locks.hold("pi", "me", wait_s=0):
         raise KeyError
     assert locks.holder("pi") is None
+
+
+def folder_in_its_place(path: Path) -> None:
+    path.mkdir()
+
+
+def link_in_its_place(path: Path) -> None:
+    path.symlink_to("mine")
+
+
+def second_name_in_its_place(path: Path) -> None:
+    path.hardlink_to(path.with_name("mine"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, folder_in_its_place, link_in_its_place, second_name_in_its_place])
+def test_what_is_no_plain_file_is_no_lock(make: Callable[[Path], None]) -> None:
+    locks.folder().mkdir()
+    mine = locks.folder() / "mine"
+    mine.write_text("mine")
+    make(locks.folder() / "pi.lock")
+    with pytest.raises(LockUnusable, match=r"pi\.lock .*; remove it"), locks.hold("pi", "me", wait_s=60):
+        pass
+    assert locks.holder("pi") is None
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, link_in_its_place, Path.touch])
+def test_what_is_no_folder_holds_no_locks(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "mine").mkdir()
+    make(locks.folder())
+    with pytest.raises(LockUnusable, match="is not a folder; remove it"), locks.hold("pi", "me", wait_s=60):
+        pass
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_full_disk_keeps_nobody_from_holding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with locks.hold("pi", "me", wait_s=0):
+        other = [sys.executable, "-c", HOLD, "pi"]
+        done = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert "in use by another run" in done.stderr
 
 
 def on_device(folder: Path, token: str) -> DeviceLock:
