@@ -12,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dashboards.wording import clean
 from harness.cli import shared
-from harness.run.runner import Run, Settings
+from harness.run.runner import Run
+from harness.run.task import Begun, Message, Said, Stepped
+from results.records import Case, Restart
 
 if TYPE_CHECKING:
     from models.prepare import Progress as Preparing
-    from results.records import Case, Restart
 
 
 class Display:
@@ -33,6 +34,7 @@ class Display:
             disable=not sys.stderr.isatty(),
         )
         self._task: TaskID | None = None
+        self._cases: dict[str, Case] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Display:
@@ -44,18 +46,6 @@ class Display:
     ) -> None:
         self._progress.stop()
 
-    def settings(self, wait_s: float, patience_s: float, reconnect_s: float) -> Settings:
-        """Return the run's settings, reporting here."""
-        return Settings(
-            wait_s=wait_s,
-            patience_s=patience_s,
-            reconnect_s=reconnect_s,
-            say=self.say,
-            on_restart=self._restart,
-            on_result=self._result,
-            on_step=self._advance,
-        )
-
     def preparing(self, event: Preparing) -> None:
         """Show one step of an export."""
         with self._lock:
@@ -65,11 +55,13 @@ class Display:
 
     def measuring(self, run: Run) -> None:
         """Change over from preparing to measuring."""
-        devices = {case.device for case in run.header.cases}
+        self._cases = {case.case_id: case for case in run.header.cases}
         with self._lock:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task("measuring", total=sum(len(run.todo(device)) for device in devices))
+            self._task = self._progress.add_task(
+                "measuring", total=sum(len(run.todo(device)) for device in run.devices)
+            )
 
     def say(self, message: str) -> None:
         """Print a line above the bars; what a device says in it is not trusted with the terminal."""
@@ -79,21 +71,30 @@ class Display:
         else:
             self._progress.console.print(line, markup=False)
 
-    def _restart(self, case: Case, round_: int) -> None:
-        where = f"{case.device}: {case.model} {case.backend} x{case.threads}, round {round_ + 1}"
+    def watch(self, message: Message) -> None:
+        """Show what a device's task says; called from several threads."""
+        match message:
+            case Said():
+                self.say(message.text)
+            case Begun():
+                self._update(description=f"{_name(message.case)}, round {message.round + 1}")
+            case Stepped():
+                self._update(advance=1)
+            case Restart():
+                self._result(self._cases[message.case_id], message)
+
+    def _update(self, *, description: str | None = None, advance: int | None = None) -> None:
         with self._lock:
             if self._task is not None:
-                self._progress.update(self._task, description=where)
+                self._progress.update(self._task, description=description, advance=advance)
 
     def _result(self, case: Case, restart: Restart) -> None:
-        name = f"{case.device}: {case.model} {case.backend} x{case.threads}"
         if restart.outcome == "failed":
-            self.say(f"{name}: failed: {restart.reason}")
+            self.say(f"{_name(case)}: failed: {restart.reason}")
         fallback = restart.actual.get("fallback")
         if fallback and restart.round == 0:  # the table says it of every restart
-            self.say(f"{name}: fell back: {fallback}")
+            self.say(f"{_name(case)}: fell back: {fallback}")
 
-    def _advance(self) -> None:
-        with self._lock:
-            if self._task is not None:
-                self._progress.advance(self._task)
+
+def _name(case: Case) -> str:
+    return f"{case.device}: {case.model} {case.backend} x{case.threads}"

@@ -15,9 +15,9 @@ from harness.cli import shared
 if TYPE_CHECKING:
     from harness.cli.display import Display
     from harness.fleet.devices import Device
-    from harness.run.plan import Choice
+    from harness.run.plan import BackendChoice
     from harness.run.runner import Run
-    from harness.run.start import Job
+    from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.artifacts import Artifact
     from models.selection import Weights
@@ -117,35 +117,36 @@ def run(
     """
     from harness.cli.display import Display
     from harness.fleet import devices as fleet
-    from harness.run import start as jobs
+    from harness.run import start as runs
     from harness.run.plan import PROFILES
+    from harness.run.task import Manners
     from models.selection import parse_input_shapes, resolve
 
     if resumed is not None:
         _refuse_new_choices(context)
     workspace = shared.open_workspace()
     known = shared.load_fleet()
+    manners = Manners(wait_s, patience_s, reconnect_s)
     with Display() as display:
-        settings = display.settings(wait_s, patience_s, reconnect_s)
         if resumed is not None:
-            started, artifacts = jobs.resume(workspace.find_run(resumed), workspace, settings)
-            devices = fleet.choose(known, [case.device for case in started.header.cases])
+            started, artifacts = runs.resume(workspace.find_run(resumed), workspace, manners, display.watch)
+            devices = [fleet.find(known, name) for name in started.devices if started.todo(name)]
         else:
             devices = fleet.choose(known, device_names)
-            job = jobs.Job(
+            request = runs.RunRequest(
                 devices=devices,
-                requests=resolve(expressions or ("quick",), parse_input_shapes(shapes), weights),
-                choices=_choices(backend_names, options),
+                models=resolve(expressions or ("quick",), parse_input_shapes(shapes), weights),
+                backends=_choices(backend_names, options),
                 profile=PROFILES[profile],
                 threads=threads,
                 seed=seed,
                 command=tuple(_kept(argument) for argument in sys.argv[1:]),
             )
-            jobs.check(job)
+            runs.check(request)
             if dry_run:
-                _print_plan(job, workspace, as_json=as_json)
+                _print_plan(request, workspace, as_json=as_json)
                 return
-            started, artifacts = jobs.start(job, workspace, settings, display.preparing, workers)
+            started, artifacts = runs.start(request, workspace, manners, display.watch, display.preparing, workers)
         document = _execute(started, devices, artifacts, display)
     context.exit(_conclude(started, document, as_json=as_json))
 
@@ -167,10 +168,10 @@ def _kept(argument: str) -> str:
     return argument.encode("utf-8", "replace").decode()[:4096]
 
 
-def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:
+def _choices(names: str | None, options: Sequence[str]) -> list[BackendChoice]:
     """Return the backends with their options. Raises UnknownBackend, BadParameter."""
     import backends
-    from harness.run.plan import Choice
+    from harness.run.plan import BackendChoice
 
     chosen = (
         list(dict.fromkeys(part.strip() for part in names.split(",") if part.strip())) if names else backends.DEFAULT
@@ -188,7 +189,7 @@ def _choices(names: str | None, options: Sequence[str]) -> list[Choice]:
         given[backend][name] = value
     for name in chosen:
         backends.find(name)
-    return [Choice(name, given[name]) for name in chosen]
+    return [BackendChoice(name, given[name]) for name in chosen]
 
 
 def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact], display: Display) -> RunDocument:
@@ -234,7 +235,7 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
             f"{problem}. What was measured is kept; once that is mended: bench report --run {run.header.run_id}"
         ) from problem
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
-    away = [device for device in dict.fromkeys(case.device for case in run.header.cases) if run.todo(device)]
+    away = [device for device in run.devices if run.todo(device)]
     has_measured = any(restart.outcome != "offline" for restart in document.restarts)
     if away:
         click.echo(
@@ -249,22 +250,24 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     return shared.GAPS if has_measured else shared.NOTHING_MEASURED
 
 
-def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:
+def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
     """Print cases, restarts and the expected time."""
     from harness.link.agent import expected_seconds
     from harness.run import plan
-    from harness.run import start as jobs
+    from harness.run import start as runs
 
-    cases = plan.build_cases(job.devices, [jobs.planned(request) for request in job.requests], job.choices, job.threads)
-    steps = plan.schedule(cases, job.profile, seed=0)
+    cases = plan.build_cases(
+        request.devices, [runs.planned(model) for model in request.models], request.backends, request.threads
+    )
+    steps = plan.schedule(cases, request.profile, seed=0)
     with closing(shared.open_store(workspace)) as store:
         known = {(row.device, row.model, row.backend, row.threads): row.median_ms for row in store.latest()}
     by_device: dict[str, float] = {}
     for _, case in steps:
         latency = known.get((case.device, case.model, case.backend, case.threads))
-        by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(job.profile, latency)
-    to_export = jobs.missing(job, workspace)
-    seconds = max(by_device.values(), default=0.0) + jobs.EXPORT_SECONDS * len(to_export)
+        by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(request.profile, latency)
+    to_export = runs.missing(request, workspace)
+    seconds = max(by_device.values(), default=0.0) + runs.EXPORT_SECONDS * len(to_export)
     if as_json:
         fields = {"device", "model", "backend", "precision", "threads", "options", "artifact_format", "unsupported"}
         shared.print_json(
@@ -280,7 +283,7 @@ def _print_plan(job: Job, workspace: Workspace, *, as_json: bool) -> None:
     if to_export:
         click.echo(f"To be prepared first: {', '.join(to_export)}")
     click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts (profile {job.profile.name}), about {_duration(seconds)}. "
+        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}), about {_duration(seconds)}. "
         "Nothing was run."
     )
 

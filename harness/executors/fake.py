@@ -1,25 +1,25 @@
-"""Everything at once, in the caller: for tests that want no threads."""
+"""One task after the other, in the caller: for tests that want no threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Iterable
+from functools import partial
 
-from harness.executors.base import Executor
+from harness.executors.base import Executor, M, Sink, Stop, T, Work
 
 
 class FakeExecutor(Executor):
-    """Runs the work inside `submit`."""
+    """Carries out the tasks inside `run`."""
 
-    def submit(self, device: str, work: Callable[[], None]) -> Future[None]:
-        future: Future[None] = Future()
-        try:
-            work()
-        except Exception as exc:  # noqa: BLE001 - a future carries whatever was raised
-            future.set_exception(exc)
-        else:
-            future.set_result(None)
-        return future
-
-    def close(self) -> None:
-        pass
+    def run(self, tasks: Iterable[T], work: Work[T, M], sink: Sink[T, M], stop: Stop) -> None:
+        errors = []
+        for task in tasks:
+            try:
+                work(task, partial(sink, task), stop)
+            except Exception as exc:  # noqa: BLE001 - whatever a task raises is told when all are over
+                errors.append(exc)
+            except BaseException:
+                stop.set()
+                raise
+        if errors:
+            raise errors[0]

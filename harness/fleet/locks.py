@@ -89,7 +89,9 @@ def _open(path: Path) -> int:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o666)
             os.fchmod(handle, 0o666)
     except OSError as exc:
-        raise LockUnusable(f"the device lock {path} cannot be opened ({exc.strerror}); remove it, or set TMPDIR") from exc
+        raise LockUnusable(
+            f"the device lock {path} cannot be opened ({exc.strerror}); remove it, or set TMPDIR"
+        ) from exc
     found = os.fstat(handle)
     if not S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(handle)

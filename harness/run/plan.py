@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import backends
 from harness.fleet.devices import Device
+from harness.run.tally import Tally
 from results.records import Case, Profile
 
 PROFILES = {
@@ -69,7 +70,7 @@ class PlannedModel:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BackendChoice:
     """What one backend is asked to run: its name and its own options."""
 
     backend: str
@@ -77,7 +78,10 @@ class Choice:
 
 
 def build_cases(
-    devices: Sequence[Device], models: Sequence[PlannedModel], choices: Sequence[Choice], threads: Sequence[int] | None
+    devices: Sequence[Device],
+    models: Sequence[PlannedModel],
+    choices: Sequence[BackendChoice],
+    threads: Sequence[int] | None,
 ) -> list[Case]:
     """Return the cases of every device, model, backend, precision and number of threads, in that order.
 
@@ -102,7 +106,7 @@ def _readable(model: PlannedModel, backend: str) -> list[Files]:
     return next(made, next(filter(None, by_format), []))
 
 
-def _case(device: Device, model: PlannedModel, choice: Choice, files: Files | None, threads: int) -> Case:
+def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Files | None, threads: int) -> Case:
     unsupported = None
     if files is None:
         readable = backends.find(choice.backend).formats
@@ -162,3 +166,8 @@ def schedule(cases: Iterable[Case], profile: Profile, seed: int) -> list[tuple[i
         random.Random(f"{seed}/{round_}").shuffle(shuffled)  # noqa: S311 - an order, no secret
         order += [(round_, case) for case in shuffled]
     return order
+
+
+def todo(cases: Iterable[Case], profile: Profile, seed: int, tally: Tally) -> list[tuple[int, Case]]:
+    """Return those of the scheduled restarts that are still to be done."""
+    return [(round_, case) for round_, case in schedule(cases, profile, seed) if tally.is_open(round_, case)]

@@ -12,8 +12,10 @@ from importlib import metadata
 from harness.errors import NothingToRun
 from harness.fleet.devices import Device
 from harness.run import plan, tools
-from harness.run.plan import Choice, Files, PlannedModel
-from harness.run.runner import ATTEMPTS, Run, Settings
+from harness.run.plan import BackendChoice, Files, PlannedModel
+from harness.run.runner import Run
+from harness.run.tally import ATTEMPTS
+from harness.run.task import Manners, Message
 from harness.workspace import Workspace, new_run_id
 from models import prepare
 from models.artifacts import FORMATS, Artifact, ArtifactStore
@@ -24,12 +26,12 @@ from results.records import Accuracy, Case, ModelFacts, Profile, Restart, RunDoc
 
 
 @dataclass(frozen=True)
-class Job:
+class RunRequest:
     """What one `bench run` asks for."""
 
     devices: Sequence[Device]
-    requests: Sequence[Request]
-    choices: Sequence[Choice]
+    models: Sequence[Request]
+    backends: Sequence[BackendChoice]
     profile: Profile
     threads: Sequence[int] | None = None
     seed: int | None = None
@@ -40,50 +42,53 @@ class Job:
 EXPORT_SECONDS = 10.0
 
 
-def check(job: Job) -> None:
-    """Raise NothingToRun for a job without a case."""
-    if not (job.devices and job.requests and job.choices):
+def check(request: RunRequest) -> None:
+    """Raise NothingToRun for a request without a case."""
+    if not (request.devices and request.models and request.backends):
         raise NothingToRun("nothing to measure: no model, backend or device was chosen")
 
 
-def missing(job: Job, workspace: Workspace) -> list[str]:
+def missing(request: RunRequest, workspace: Workspace) -> list[str]:
     """Return the models of which something would have to be made first. Raises ModelError."""
-    return prepare.missing(job.requests, ArtifactStore(workspace.artifacts))
+    return prepare.missing(request.models, ArtifactStore(workspace.artifacts))
 
 
-def planned(request: Request) -> PlannedModel:
+def planned(model: Request) -> PlannedModel:
     """Return a request as the plan sees it before anything is made."""
-    if isinstance(request, FileRequest):
-        return PlannedModel(
-            request.name, [Files(kind, request.settings.precision or "unknown") for kind in request.files]
-        )
-    return PlannedModel(request.name, [Files(kind, "fp32") for kind in FORMATS])
+    if isinstance(model, FileRequest):
+        return PlannedModel(model.name, [Files(kind, model.settings.precision or "unknown") for kind in model.files])
+    return PlannedModel(model.name, [Files(kind, "fp32") for kind in FORMATS])
 
 
 def start(
-    job: Job, workspace: Workspace, settings: Settings, on_event: Callable[[Progress], None], workers: int
+    request: RunRequest,
+    workspace: Workspace,
+    manners: Manners,
+    watch: Callable[[Message], None],
+    on_event: Callable[[Progress], None],
+    workers: int,
 ) -> tuple[Run, dict[str, Artifact]]:
     """Make what artifacts are missing, begin the journal, and return the run with case_id -> artifact.
 
     Raises ModelError, ResultsError, ConfigError for an option that names a file that is not there.
     """
-    devices, choices = _with_kept_files(job, workspace)
-    prepared = prepare.prepare(job.requests, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
+    devices, choices = _with_kept_files(request, workspace)
+    prepared = prepare.prepare(request.models, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
     models = {model.name: _planned(model) for model in prepared}
-    cases = plan.build_cases(devices, list(models.values()), choices, job.threads)
+    cases = plan.build_cases(devices, list(models.values()), choices, request.threads)
     header = RunHeader(
         run_id=new_run_id(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         bench_version=metadata.version("edgebench"),
-        command=tuple(job.command),
-        seed=secrets.randbelow(2**31) if job.seed is None else job.seed,
-        profile=job.profile,
+        command=tuple(request.command),
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        profile=request.profile,
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
         models=tuple(_facts(model) for model in prepared),
         cases=tuple(cases),
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
-    run = Run(workspace, RunDocument(header=header, restarts=()), opened, settings)
+    run = Run(workspace, RunDocument(header=header, restarts=()), opened, manners, watch)
     for case in cases:
         failure = plan.export_failure(case, models[case.model])
         if failure is not None:
@@ -98,9 +103,9 @@ def start(
     }
 
 
-def _with_kept_files(job: Job, workspace: Workspace) -> tuple[list[Device], list[Choice]]:
-    """Return the devices and choices of a job with the files that their options name kept, see `harness.run.tools`."""
-    names = {choice.backend for choice in job.choices}
+def _with_kept_files(request: RunRequest, workspace: Workspace) -> tuple[list[Device], list[BackendChoice]]:
+    """Return devices and backends with the files that their options name kept, see `harness.run.tools`."""
+    names = {choice.backend for choice in request.backends}
     devices = [
         device.model_copy(
             update={
@@ -111,20 +116,22 @@ def _with_kept_files(job: Job, workspace: Workspace) -> tuple[list[Device], list
                 }
             }
         )
-        for device in job.devices
+        for device in request.devices
     ]
-    return devices, [Choice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in job.choices]
+    return devices, [
+        BackendChoice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in request.backends
+    ]
 
 
-def resume(run_id: str, workspace: Workspace, settings: Settings) -> tuple[Run, dict[str, Artifact]]:
+def resume(
+    run_id: str, workspace: Workspace, manners: Manners, watch: Callable[[Message], None]
+) -> tuple[Run, dict[str, Artifact]]:
     """Take up a run where its journal ends. Raises ResultsError, ModelError when an artifact is gone or damaged."""
     folder = workspace.run_folder(run_id)
     opened = journal.Journal.reopen(folder)  # before it is read: nobody else may add to it any more
     document = journal.read(folder)
-    run = Run(workspace, document, opened, settings)
-    todo = {
-        case.case_id: case for device in {case.device for case in document.header.cases} for _, case in run.todo(device)
-    }
+    run = Run(workspace, document, opened, manners, watch)
+    todo = {case.case_id: case for device in run.devices for _, case in run.todo(device)}
     return run, _stored(todo, ArtifactStore(workspace.artifacts))
 
 

@@ -19,7 +19,7 @@ from harness.fleet.devices import LOCAL
 from harness.link.agent import Target
 from harness.link.session import push_agent
 from harness.run import plan
-from harness.run.plan import Choice, Files, PlannedModel
+from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
 from models.prepare import prepare
@@ -49,7 +49,7 @@ def artifacts(workspace: Workspace) -> dict[tuple[str, str], Artifact]:
 def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Callable[[], float]:
     store = ArtifactStore(workspace.artifacts)
     planned = PlannedModel(artifact.model, [Files(*artifact.form, artifact.sha256, artifact.io_sha256)])
-    (case,) = plan.build_cases([LOCAL], [planned], [Choice(backend)], [1])
+    (case,) = plan.build_cases([LOCAL], [planned], [BackendChoice(backend)], [1])
     target = Target(
         case=case,
         model=store.model_path(artifact),

@@ -1,59 +1,133 @@
-"""One contract for every executor."""
+"""One contract for every executor, also for one that carries tasks out in other processes."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import count
 
 import pytest
 
-from harness.executors.base import Executor
+from harness.executors.base import Executor, Stop
 from harness.executors.fake import FakeExecutor
 from harness.executors.local import LocalExecutor
+from tests.harness.executors.processes import ProcessExecutor
+
+Emit = Callable[[object], None]
 
 
-@pytest.fixture(params=[FakeExecutor, LocalExecutor])
+@pytest.fixture(params=[FakeExecutor, LocalExecutor, ProcessExecutor])
 def executor(request: pytest.FixtureRequest) -> Executor:
     made: Executor = request.param()
     return made
 
 
-def test_all_work_is_done_when_it_is_closed(executor: Executor) -> None:
-    done: list[int] = []
-    futures = [executor.submit(f"device-{number}", lambda number=number: done.append(number)) for number in range(5)]
-    for future in futures:
-        assert future.result(60) is None
-    executor.close()
-    assert sorted(done) == [0, 1, 2, 3, 4]
+def say_thrice(task: str, emit: Emit, _stop: Stop) -> None:
+    for number in range(3):
+        emit((task, number))
+
+
+def fail_if_bad(task: str, emit: Emit, _stop: Stop) -> None:
+    if task == "bad":
+        raise KeyError("missing")
+    emit(task)
+
+
+def never_mind_and_go_on(_task: str, emit: Emit, _stop: Stop) -> None:
+    try:
+        emit("refused")
+    except OSError as exc:
+        emit(f"heard: {exc}")
+    raise RuntimeError("a task's own")
+
+
+def until_stopped(_task: str, emit: Emit, stop: Stop) -> None:
+    closed = threading.Event()
+    with stop.calling(closed.set):
+        emit("waiting")
+        emit((stop.wait(120), closed.wait(120), stop.is_set()))
+
+
+def test_all_is_done_and_said_in_order_when_it_returns(executor: Executor) -> None:
+    said = defaultdict(list)
+    tasks = [f"device-{number}" for number in range(5)]
+    executor.run(tasks, say_thrice, lambda task, message: said[task].append(message), Stop())
+    assert said == {task: [(task, 0), (task, 1), (task, 2)] for task in tasks}
+
+
+def test_nothing_to_do(executor: Executor) -> None:
+    executor.run([], say_thrice, lambda _task, _message: None, Stop())
 
 
 def test_an_error_is_that_of_its_device_alone(executor: Executor) -> None:
-    bad = executor.submit("bad", lambda: {}["missing"])
-    good = executor.submit("good", lambda: None)
+    said: list[object] = []
     with pytest.raises(KeyError, match="missing"):
-        bad.result(60)
-    good.result(60)
-    executor.close()
+        executor.run(["bad", "good"], fail_if_bad, lambda _task, message: said.append(message), Stop())
+    assert said == ["good"]
 
 
-def test_devices_work_side_by_side() -> None:
-    executor, meeting = LocalExecutor(), threading.Barrier(2, timeout=60)
-    futures = [executor.submit(name, lambda: meeting.wait() and None) for name in ("one", "other")]
-    for future in futures:
-        future.result(60)
-    executor.close()
+def test_a_message_that_cannot_be_taken_is_told_to_the_task(executor: Executor) -> None:
+    said: list[object] = []
+
+    def sink(_task: str, message: object) -> None:
+        if message == "refused":
+            raise OSError("no room")
+        said.append(message)
+
+    with pytest.raises(RuntimeError, match="a task's own"):
+        executor.run(["device"], never_mind_and_go_on, sink, Stop())
+    assert said == ["heard: no room"]
 
 
-def test_two_pieces_of_work_on_one_device_never_meet(executor: Executor) -> None:
-    order: list[str] = []
-    free = threading.Event()
+def test_a_stop_wakes_whoever_waits_and_makes_the_calls_asked_for(executor: Executor) -> None:
+    stop, said = Stop(), []
 
-    def first() -> None:
-        order.append("begun")
-        free.wait(0.2)
-        order.append("ended")
+    def sink(_task: str, message: object) -> None:
+        said.append(message)
+        stop.set()
 
-    futures = [executor.submit("device", first), executor.submit("device", lambda: order.append("second"))]
-    for future in futures:
-        future.result(60)
-    executor.close()
-    assert order == ["begun", "ended", "second"]
+    executor.run(["device"], until_stopped, sink, stop)
+    assert said == ["waiting", (True, True, True)]
+
+
+@pytest.mark.parametrize("executor", [LocalExecutor()])
+def test_devices_work_side_by_side(executor: Executor) -> None:
+    meeting = threading.Barrier(2, timeout=60)
+    executor.run(["one", "other"], say_thrice, lambda _task, _message: meeting.wait() and None, Stop())
+
+
+def test_no_more_than_the_bound_work_and_any_number_wait() -> None:
+    guard, numbers = threading.Lock(), count(1)
+    working, most, done = 0, 0, []
+
+    def work(task: int, emit: Emit, stop: Stop) -> None:
+        nonlocal working, most
+        with guard:
+            working += 1
+            most = max(most, working)
+        stop.wait(0.001)
+        with guard:
+            working -= 1
+        emit(next(numbers))
+
+    LocalExecutor(side_by_side=7).run(range(500), work, lambda task, _message: done.append(task), Stop())
+    assert sorted(done) == list(range(500))
+    assert most <= 7
+
+
+def test_an_interrupt_stops_what_works_and_drops_what_waits() -> None:
+    stop, said = Stop(), []
+
+    def sink(task: str, message: object) -> None:
+        said.append((task, message))
+        if message == "waiting":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor(side_by_side=1).run(["works", "waits"], until_stopped, sink, stop)
+    assert stop.is_set()
+    assert said[0] == ("works", "waiting")
+    assert all(task == "works" for task, _ in said)

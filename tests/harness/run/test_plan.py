@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from harness.fleet.devices import Device
 from harness.run import plan
-from harness.run.plan import PROFILES, Choice, Files, PlannedModel
+from harness.run.plan import PROFILES, BackendChoice, Files, PlannedModel
 
 LOCAL = Device(name="local", transport="local", threads=(1, 2))
 FILES = Files("onnx", "fp32", "a" * 64, "b" * 64)
 BOTH = PlannedModel("net", [FILES, Files("tflite", "fp32", "c" * 64, "d" * 64)])
 ONNX = PlannedModel("own", [FILES])
-RUNTIMES = [Choice("onnxruntime"), Choice("openvino"), Choice("tflite")]
+RUNTIMES = [BackendChoice("onnxruntime"), BackendChoice("openvino"), BackendChoice("tflite")]
 
 
 def test_every_model_backend_and_thread_count_is_a_case() -> None:
@@ -65,13 +65,13 @@ def test_two_files_of_one_format_are_two_cases() -> None:
 
 
 def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
-    def identify(model: PlannedModel = BOTH, choice: Choice = RUNTIMES[0], threads: int = 1) -> str:
+    def identify(model: PlannedModel = BOTH, choice: BackendChoice = RUNTIMES[0], threads: int = 1) -> str:
         return plan.build_cases([LOCAL], [model], [choice], [threads])[0].case_id
 
     ids = {
         identify(),
         identify(threads=2),
-        identify(choice=Choice("onnxruntime", {"spinning": "off"})),
+        identify(choice=BackendChoice("onnxruntime", {"spinning": "off"})),
         identify(model=PlannedModel("net", [Files("onnx", "fp32", "a" * 64, "e" * 64)])),
         identify(model=PlannedModel("net", [Files("onnx", "fp32", "f" * 64, "b" * 64)])),
         identify(model=PlannedModel("net", [Files("onnx", "int8", "a" * 64, "b" * 64)])),
@@ -83,12 +83,12 @@ def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
 def test_options_of_a_device_hold_until_the_same_ones_are_asked_for() -> None:
     own = {"onnxruntime": {"providers": "A", "spinning": "off"}, "tflite": {"xnnpack": "off"}}
     device = LOCAL.model_copy(update={"backend_options": own})
-    choices = [Choice("onnxruntime", {"providers": "B"}), Choice("openvino"), Choice("tflite")]
+    choices = [BackendChoice("onnxruntime", {"providers": "B"}), BackendChoice("openvino"), BackendChoice("tflite")]
     cases = {case.backend: case for case in plan.build_cases([device], [BOTH], choices, [1])}
     assert cases["onnxruntime"].options == {"providers": "B", "spinning": "off"}
     assert cases["openvino"].options == {}
     assert cases["tflite"].options == {"xnnpack": "off"}
-    assert cases["tflite"].case_id != plan.build_cases([LOCAL], [BOTH], [Choice("tflite")], [1])[0].case_id
+    assert cases["tflite"].case_id != plan.build_cases([LOCAL], [BOTH], [BackendChoice("tflite")], [1])[0].case_id
 
 
 @given(st.integers(1, 6), st.integers(0, 2**31))

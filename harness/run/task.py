@@ -1,0 +1,264 @@
+"""A device's part of a run: a task that any process with this workspace can carry out, and what it says meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harness.errors import DeviceBusy, LockUnusable, TransportError
+from harness.executors.base import Stop
+from harness.fleet import locks
+from harness.fleet.devices import Device
+from harness.link.agent import DEFAULT_PATIENCE_S, Target
+from harness.link.session import RECONNECT_S, File, Session
+from harness.link.session import Manners as SessionManners
+from harness.link.thermal import cool_down
+from harness.run import plan, tools
+from harness.run.tally import ATTEMPTS, Tally
+from harness.transports import Transport
+from harness.workspace import Workspace
+from models.artifacts import Artifact, ArtifactStore
+from results.records import Case, Profile, Restart
+
+# A case during whose restart the device went away this often in a row is left for `--resume`.
+LOSSES = 3
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How long a run waits: for a device another run holds, for each silence of an agent, for one that went away."""
+
+    wait_s: float = 3600.0
+    patience_s: float = DEFAULT_PATIENCE_S
+    reconnect_s: float = RECONNECT_S
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A restart begins."""
+
+    case: Case
+    round: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One planned restart is over or dropped."""
+
+
+# What is said while a task is carried out: records that are written down, and notes for the user.
+Message = Restart | Said | Begun | Stepped
+Emit = Callable[[Message], None]
+
+
+@dataclass(frozen=True)
+class DeviceTask:
+    """Everything that is to be measured on one device. It can be pickled.
+
+    `artifacts` has the artifact of every case that has one, `tally` says what is done.
+    """
+
+    run_id: str
+    workspace: Workspace
+    device: Device
+    cases: Sequence[Case]
+    artifacts: Mapping[str, Artifact]
+    profile: Profile
+    seed: int
+    tally: Tally
+    manners: Manners
+
+    def todo(self) -> list[tuple[int, Case]]:
+        """Return the restarts that are still to be done, in order."""
+        return plan.todo(self.cases, self.profile, self.seed, self.tally)
+
+
+def carry_out(task: DeviceTask, emit: Emit, stop: Stop) -> None:
+    """Lock the device, prepare it, measure. One that is busy or cannot be reached leaves its cases `offline`.
+
+    `emit` returns when what it was given is written down, so nothing measured is lost; a restart that `stop` cuts off
+    is not emitted. Raises what `emit` raises, and ResultsError when the workspace cannot be written.
+    """
+    if todo := task.todo():
+        _Work(task, emit, stop).execute(todo)
+
+
+class _Work:
+    def __init__(self, task: DeviceTask, emit: Emit, stop: Stop) -> None:
+        self._task = task
+        self._emit = emit
+        self._stop = stop
+        self._tally = task.tally.copy()
+        self._left: set[str] = set()
+        self._transport: Transport | None = None
+
+    def execute(self, todo: Sequence[tuple[int, Case]]) -> None:
+        task, stop = self._task, self._stop
+        reason, wait_s = f"bench run {task.run_id}", task.manners.wait_s
+        try:
+            with (
+                stop.calling(self._close),
+                locks.hold(task.device.name, reason, wait_s=wait_s, on_wait=self._say, stopping=stop.is_set),
+            ):
+                session = self._session(todo)
+                try:
+                    session.open()
+                    self._measure_all(session, todo)
+                finally:
+                    session.close()
+        except (DeviceBusy, TransportError) as exc:
+            if not stop.is_set():
+                self._say(f"{task.device.name} is {'busy' if _is_busy(exc) else 'offline'}: {exc}")
+                self._offline(exc)
+
+    def _say(self, text: str) -> None:
+        self._emit(Said(text))
+
+    def _close(self) -> None:
+        """End the restart in flight, from the thread that stops the run."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _opened(self, transport: Transport) -> None:
+        self._transport = transport
+        if self._stop.is_set():
+            transport.close()
+
+    def _session(self, todo: Sequence[tuple[int, Case]]) -> Session:
+        task = self._task
+        targets = [self._target(case) for case in {case.case_id: case for _, case in todo}.values()]
+        manners = SessionManners(
+            reason=f"bench run {task.run_id}",
+            token=task.run_id,
+            wait_s=task.manners.wait_s,
+            patience_s=task.manners.patience_s,
+            reconnect_s=task.manners.reconnect_s,
+            say=self._say,
+            opened=self._opened,
+            pause=self._stop.wait,
+        )
+        return Session(
+            task.workspace,
+            task.device,
+            tuple(sorted({case.backend for _, case in todo})),
+            # Cases share models; a dictionary keeps their order.
+            list(dict.fromkeys(file for target in targets for file in self._files(target))),
+            manners,
+        )
+
+    def _measure_all(self, session: Session, todo: Sequence[tuple[int, Case]]) -> None:
+        cooled, is_gated = -1, True
+        for round_, case in todo:
+            if self._stop.is_set():
+                return
+            if self._tally.is_open(round_, case) and case.case_id not in self._left:
+                if is_gated and round_ != cooled:
+                    is_gated = cool_down(self._task.device, session.agent, self._say, self._stop.wait)
+                    cooled = round_
+                self._measure(session, self._target(case), round_)
+            self._emit(Stepped())
+
+    def _target(self, case: Case) -> Target:
+        artifact = self._task.artifacts[case.case_id]
+        folder = self._task.workspace.device_root(self._task.device) / "artifacts" / artifact.sha256
+        return Target(
+            case=case,
+            model=folder / f"model.{artifact.format}",
+            model_sha256=artifact.sha256,
+            io=folder / f"io-{artifact.io_sha256}.npz",
+            io_sha256=artifact.io_sha256,
+            inputs=[{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in artifact.inputs],
+            tolerance=artifact.tolerance,
+            tools={option: tool.path for option, tool in self._tools(case).items()},
+        )
+
+    def _tools(self, case: Case) -> dict[str, File]:
+        return tools.pushed(self._task.workspace, self._task.device, case)
+
+    def _files(self, target: Target) -> list[File]:
+        store = ArtifactStore(self._task.workspace.artifacts)
+        artifact = self._task.artifacts[target.case.case_id]
+        return [
+            File(target.model, store.model_path(artifact), target.model_sha256),
+            File(target.io, store.io_path(artifact), target.io_sha256),
+            *self._tools(target.case).values(),
+        ]
+
+    def _measure(self, session: Session, target: Target, round_: int) -> None:
+        """One restart, repeated when it failed; what was damaged on the device is pushed again first.
+
+        A restart during which the device went away says nothing about the case: it is made again, unless that happens
+        too often. Raises TransportError when the device stays away.
+        """
+        attempt = losses = 0
+        while attempt < ATTEMPTS:
+            self._emit(Begun(target.case, round_))
+            restart = self._restart(session, target, round_, attempt)
+            if self._stop.is_set():
+                return  # cut off by us: says nothing about the case
+            if restart.outcome == "offline":
+                losses += 1
+                if losses >= LOSSES:
+                    reason = f"the device went away {LOSSES} times while this ran; at last: {restart.reason}"
+                    self._record(restart.model_copy(update={"reason": reason[:4000]}))
+                    self._left.add(target.case.case_id)
+                session.reopen(restart.reason)
+                if losses >= LOSSES:
+                    return
+                continue
+            self._record(restart)
+            if restart.outcome != "failed":
+                return
+            attempt += 1
+            if restart.cause == "damaged":
+                with suppress(TransportError):
+                    for file in self._files(target):
+                        session.agent.transport.push(file.source, file.path, file.sha256)
+
+    def _restart(self, session: Session, target: Target, round_: int, attempt: int) -> Restart:
+        try:
+            session.check()
+            restart = session.agent.restart(target, self._task.profile, round_, attempt)
+            if restart.outcome == "ok":
+                session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
+        except TransportError as exc:
+            return _lost(target.case, round_, exc)
+        return restart
+
+    def _record(self, restart: Restart) -> None:
+        self._emit(restart)
+        self._tally.add(restart)
+
+    def _offline(self, why: Exception) -> None:
+        """Write down of every case that is still open that its device is away."""
+        task = self._task
+        open_ = plan.todo(task.cases, task.profile, task.seed, self._tally)
+        first = {case.case_id: (round_, case) for round_, case in reversed(open_)}
+        for round_, case in first.values():
+            self._record(_lost(case, round_, why))
+
+
+def _lost(case: Case, round_: int, why: Exception) -> Restart:
+    """A restart that never was: the device is away."""
+    return Restart(
+        case_id=case.case_id,
+        round=round_,
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        wall_ns=0,
+        outcome="offline",
+        cause="busy" if _is_busy(why) else "offline",
+        reason=str(why)[:4000],
+    )
+
+
+def _is_busy(why: Exception) -> bool:
+    return isinstance(why, DeviceBusy) and not isinstance(why, LockUnusable)
