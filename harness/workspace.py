@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from harness.errors import RunNotFound, WorkspaceError
 from harness.fleet import devices as fleet
 from results import journal
+from results.runs import in_order
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Workspace:
     setup/        wheels and interpreters for devices, and what each was set up with
     tools/        files of the user's that backends have pushed
     known_hosts   host keys of devices over SSH
+    runs.txt      the order in which the runs were recorded
     index.sqlite  the index over runs
     report.html   the page over everything stored
     """
@@ -77,11 +79,12 @@ class Workspace:
         return PurePosixPath(device.folder or self.root / "devices" / device.name)
 
     def run_ids(self) -> list[str]:
-        """Return the runs, the oldest first (their names begin with the time)."""
+        """Return the runs, the earliest recorded first."""
         if not self.runs.is_dir():
             return []
         names = (journal.JOURNAL, journal.DOCUMENT)
-        return sorted(folder.name for folder in self.runs.iterdir() if any((folder / name).exists() for name in names))
+        found = [folder.name for folder in self.runs.iterdir() if any((folder / name).exists() for name in names)]
+        return in_order(self.root / "runs.txt", found)
 
     def find_run(self, name: str) -> str:
         """Return the run called `name`, `last`, or the only one that begins with `name`. Raises RunNotFound."""

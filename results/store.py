@@ -1,172 +1,290 @@
-"""The index over all runs: a SQLite file that can be rebuilt from the run documents at any time.
+"""The index over all runs: a SQLite file that holds nothing of its own and is made anew from the run documents.
 
-One row a result, in the shape of `results.records.Row`: the columns one filters by, and the whole row as JSON.
+One row a result, in the shape of `results.records.Row`: the columns one chooses by, and the whole row as JSON. Nothing
+that is read from it is trusted: it was made by other rules (`_version`), or it is damaged (a checksum for each row and
+for the rows of each run), and in both cases it is emptied and filled again. The tables have no indexes beside them,
+because a damaged one would answer differently from its table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import fcntl
+import hashlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
-from sqlalchemy import Float, Integer, String, Text, create_engine, delete, event, select
+import numpy as np
+import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from results.errors import ResultsError
 from results.judge.summary import rows as summarize
 from results.records import Row, RunDocument
 
-
-class Base(DeclarativeBase):
-    """Base of the tables."""
-
-
-class RunEntry(Base):
-    """One run."""
-
-    __tablename__ = "runs"
-    run: Mapped[str] = mapped_column(String(64), primary_key=True)
-    started_at: Mapped[str] = mapped_column(String(40), index=True)
-    finished: Mapped[bool]
-    profile: Mapped[str] = mapped_column(String(64))
-
-
-class ResultEntry(Base):
-    """One result row of a run."""
-
-    __tablename__ = "results"
-    run: Mapped[str] = mapped_column(String(64), primary_key=True)
-    position: Mapped[int] = mapped_column(Integer, primary_key=True)
-    case_id: Mapped[str] = mapped_column(String(16), index=True)
-    device: Mapped[str] = mapped_column(Text, index=True)
-    model: Mapped[str] = mapped_column(Text, index=True)
-    backend: Mapped[str] = mapped_column(Text)
-    precision: Mapped[str] = mapped_column(Text)
-    verdict: Mapped[str] = mapped_column(String(16))
-    median_ms: Mapped[float | None] = mapped_column(Float)
-    row: Mapped[str] = mapped_column(Text)
+_TABLES = sa.MetaData()
+_VERSION = sa.Table("version", _TABLES, sa.Column("version", sa.String(64)))
+# `number` counts the runs in the order of recording, `stamp` says which state of the run's files was read.
+_RUNS = sa.Table(
+    "runs",
+    _TABLES,
+    sa.Column("run", sa.String(64)),
+    sa.Column("number", sa.Integer),
+    sa.Column("stamp", sa.Text),
+    sa.Column("checksum", sa.BigInteger),
+)
+_RESULTS = sa.Table(
+    "results",
+    _TABLES,
+    sa.Column("run", sa.String(64)),
+    sa.Column("position", sa.Integer),
+    sa.Column("case_id", sa.String(16)),
+    sa.Column("device", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("backend", sa.Text),
+    sa.Column("row", sa.Text),
+    sa.Column("checksum", sa.BigInteger),
+)
+_log = logging.getLogger(__name__)
 
 
-# Raised with every change of the tables; an index of another version is dropped and made again.
-INDEX_VERSION = 3
+class DamagedIndex(ResultsError):
+    """The index holds other than what was put there. Opening it again makes it anew."""
+
+
+class _StaleIndex(Exception):
+    """The index was made by another bench."""
 
 
 class Store:
-    """The index in one SQLite file, made when it is not there. Two processes may use it at once."""
+    """The index in one file, made when it is not there and anew when it is damaged. Several processes may use it."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _use_wal)
-        with self._errors(), self._engine.begin() as connection:
-            _create_tables(connection)
+    def __init__(self, path: Path, *, patience_s: float = 30) -> None:
+        """`patience_s`: how long a locked index is waited for. Raises ResultsError."""
+        self._path, self._patience_s = path, patience_s
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ResultsError(f"the index {path} cannot be made: {exc.strerror}") from exc
+        if path.exists() and not path.is_file():
+            raise ResultsError(f"the index {path} is no file: remove it")
+        self._engine = sa.create_engine(
+            URL.create("sqlite", database=str(path)), connect_args={"timeout": patience_s, "isolation_level": None}
+        )
+        sa.event.listen(self._engine, "connect", _configure)
+        sa.event.listen(self._engine, "begin", _begin)
+        self._healed(self._check)
 
-    def add(self, document: RunDocument) -> None:
-        """Put a run into the index, in place of what was there of it. Raises ResultsError."""
-        with self._errors(), Session(self._engine) as session, session.begin():
-            _replace(session, document)
+    def add(self, document: RunDocument, stamp: str = "") -> None:
+        """Put a run into the index, in place of what was there of it; a new one is the latest. Raises ResultsError."""
+        self._healed(lambda: self._replace(document, stamp))
 
-    def rebuild(self, documents: Iterable[RunDocument]) -> int:
-        """Empty the index and fill it again, all in one transaction. Returns the number of runs."""
-        count = 0
-        with self._errors(), Session(self._engine) as session, session.begin():
-            session.execute(delete(ResultEntry))
-            session.execute(delete(RunEntry))
-            for document in documents:
-                _replace(session, document)
-                count += 1
-        return count
+    def update(self, stamps: Mapping[str, str], read: Callable[[str], RunDocument | None]) -> None:
+        """Make the index that of these runs: each with the stamp of its files, in the order of recording.
+
+        Only runs whose stamp is another than that in the index are read; None means that one cannot be. Raises
+        ResultsError.
+        """
+        self._healed(lambda: self._update(stamps, read))
 
     def runs(self) -> list[str]:
-        """Return the runs' names, the oldest first."""
-        with self._errors(), Session(self._engine) as session:
-            return list(session.scalars(select(RunEntry.run).order_by(RunEntry.started_at, RunEntry.run)))
-
-    def finished_runs(self) -> set[str]:
-        """Return the names of the runs that are in the index as finished."""
-        with self._errors(), Session(self._engine) as session:
-            return set(session.scalars(select(RunEntry.run).where(RunEntry.finished)))
+        """Return the runs' names, the earliest recorded first."""
+        with self._transaction() as connection:
+            return list(connection.scalars(sa.select(_RUNS.c.run).order_by(_RUNS.c.number)))
 
     def rows(self, *, run: str | None = None, device: str | None = None, model: str | None = None) -> list[Row]:
-        """Return result rows, the oldest run first, each run in its own order; `device` and `model` may hold `*`."""
-        query = select(ResultEntry.row).join(RunEntry, RunEntry.run == ResultEntry.run)
-        if run is not None:
-            query = query.where(ResultEntry.run == run)
-        if device is not None:
-            query = query.where(ResultEntry.device.op("GLOB")(device))
-        if model is not None:
-            query = query.where(ResultEntry.model.op("GLOB")(model))
-        query = query.order_by(RunEntry.started_at, RunEntry.run, ResultEntry.position)
-        with self._errors(), Session(self._engine) as session:
-            return [Row.model_validate_json(row) for row in session.scalars(query)]
+        """Return result rows, the earliest run first, each run in its own order; `device` and `model` may hold `*`."""
+        with self._transaction() as connection:
+            query = _chosen(connection, sa.select(_RESULTS.c.row), device, model)
+            if run is not None:
+                query = query.where(_RESULTS.c.run == run)
+            return _parsed(connection, query.order_by(_RUNS.c.number, _RESULTS.c.position))
 
     def latest(self, *, device: str | None = None, model: str | None = None) -> list[Row]:
-        """Return for every case its newest row, in the order of the runs."""
-        newest: dict[tuple[str, str, str], Row] = {}
-        for row in self.rows(device=device, model=model):
-            key = (row.case_id, row.model, row.backend)
-            newest.pop(key, None)
-            newest[key] = row
-        return list(newest.values())
+        """Return for every case the row of the run that was recorded last, in the order of the runs."""
+        same = (_RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend)
+        newest_first = (_RUNS.c.number.desc(), _RESULTS.c.position.desc())
+        age = sa.func.row_number().over(partition_by=same, order_by=newest_first).label("age")
+        with self._transaction() as connection:
+            columns = sa.select(_RESULTS.c.run, _RESULTS.c.position, _RUNS.c.number, age)
+            ages = _chosen(connection, columns, device, model).subquery()
+            query = sa.select(_RESULTS.c.row).join(
+                ages, (ages.c.run == _RESULTS.c.run) & (ages.c.position == _RESULTS.c.position)
+            )
+            return _parsed(connection, query.where(ages.c.age == 1).order_by(ages.c.number, ages.c.position))
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove the index that lies there, if one does. Raises ResultsError."""
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            try:
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            except OSError as exc:
+                raise ResultsError(f"{exc.filename} cannot be removed: {exc.strerror}; remove it by hand") from exc
 
     def close(self) -> None:
         """Close the file."""
         self._engine.dispose()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _healed(self, work: Callable[[], None]) -> None:
+        """Do the work; on a stale or damaged index once more, after making it anew."""
         try:
-            yield
-        except SQLAlchemyError as exc:
-            said = str(getattr(exc, "orig", None) or exc).splitlines()[0]
-            remedy = "It holds nothing of its own: delete it, then type: bench results reindex"
-            if "full" in said or "I/O" in said or "readonly" in said:
-                remedy = "Make room there, or choose a place that can be written with BENCH_HOME"
-            raise ResultsError(f"the index {self._path} cannot be used: {said}. {remedy}") from exc
+            work()
+        except (DamagedIndex, _StaleIndex):
+            with self._path.with_name(f"{self._path.name}.lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._make_anew()
+            work()
+
+    def _make_anew(self) -> None:
+        self._engine.dispose()
+        try:
+            self._check()  # another process may have made it anew meanwhile
+            return
+        except _StaleIndex:
+            pass
+        except DamagedIndex as exc:
+            _log.warning("%s: it is made anew from the runs' documents", exc)
+        self._engine.dispose()
+        self.remove(self._path)
+        self._check()
+
+    def _check(self) -> None:
+        """Make the tables where there are none. Raises DamagedIndex, _StaleIndex."""
+        wanted = _version()
+        with self._transaction() as connection:
+            if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # of two that found it empty one makes the tables
+                _TABLES.create_all(connection)
+                if not connection.scalar(sa.select(sa.func.count()).select_from(_VERSION)):
+                    connection.execute(sa.insert(_VERSION).values(version=wanted))
+            if list(connection.scalars(sa.select(_VERSION.c.version))) != [wanted]:
+                raise _StaleIndex
+            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if said != "ok":
+                raise DamagedIndex(f"the index {self._path} is damaged ({said})")
+            self._check_sums(connection)
+
+    def _check_sums(self, connection: Connection) -> None:
+        sums: dict[Any, dict[Any, int]] = {}
+        for *values, checksum in connection.execute(sa.select(_RESULTS)):
+            if _sum(*values) != checksum:
+                raise DamagedIndex(f"the index {self._path} is damaged (a row is not what was written)")
+            sums.setdefault(values[0], {})[values[1]] = checksum
+        for run, _, stamp, checksum in connection.execute(sa.select(_RUNS)):
+            if _sum(run, stamp, sorted(sums.pop(run, {}).items())) != checksum:
+                raise DamagedIndex(f"the index {self._path} is damaged (a run lacks rows)")
+        if sums:
+            raise DamagedIndex(f"the index {self._path} is damaged (rows belong to no run)")
+
+    def _replace(self, document: RunDocument, stamp: str) -> None:
+        run = document.header.run_id
+        entries = [_entry(position, row) for position, row in enumerate(summarize(document))]
+        checksum = _sum(run, stamp, [(entry["position"], entry["checksum"]) for entry in entries])
+        with self._transaction() as connection:
+            connection.execute(sa.delete(_RESULTS).where(_RESULTS.c.run == run))
+            number = connection.scalar(sa.select(_RUNS.c.number).where(_RUNS.c.run == run))
+            connection.execute(sa.delete(_RUNS).where(_RUNS.c.run == run))
+            if number is None:
+                number = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_RUNS.c.number), 0) + 1))
+            connection.execute(sa.insert(_RUNS).values(run=run, number=number, stamp=stamp, checksum=checksum))
+            if entries:
+                connection.execute(sa.insert(_RESULTS), entries)
+
+    def _update(self, stamps: Mapping[str, str], read: Callable[[str], RunDocument | None]) -> None:
+        with self._transaction() as connection:
+            known = {run: (number, stamp) for run, number, stamp, _ in connection.execute(sa.select(_RUNS))}
+        readable = []
+        for run, stamp in stamps.items():
+            if run not in known or known[run][1] != stamp:
+                document = read(run)
+                if document is None:
+                    continue
+                self._replace(document, stamp)
+            readable.append(run)
+        numbers = {run: number for number, run in enumerate(readable, 1)}
+        if numbers != {run: number for run, (number, _) in known.items()}:
+            with self._transaction() as connection:
+                for run in known.keys() - numbers.keys():
+                    connection.execute(sa.delete(_RESULTS).where(_RESULTS.c.run == run))
+                    connection.execute(sa.delete(_RUNS).where(_RUNS.c.run == run))
+                for run, number in numbers.items():
+                    connection.execute(sa.update(_RUNS).where(_RUNS.c.run == run).values(number=number))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """One state of the index, and one change of it. Raises ResultsError, DamagedIndex for what no disk explains."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error, ValueError, OverflowError, MemoryError) as exc:
+            raise self._explained(exc) from exc
+
+    def _explained(self, exc: Exception) -> ResultsError:
+        error = getattr(exc, "orig", None) or exc
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return ResultsError(
+                f"the index {self._path} is locked by another process, for {self._patience_s:g} s already: "
+                "wait until that ends, then type this again"
+            )
+        writable = os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)
+        if code in _DISK or (code == sqlite3.SQLITE_READONLY and not writable):
+            return ResultsError(
+                f"the index {self._path} cannot be used: {said}. Make room there, or choose a place that can be "
+                "written with BENCH_HOME"
+            )
+        return DamagedIndex(f"the index {self._path} is damaged ({said})")
 
 
-def _use_wal(connection: object, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]
+# What SQLite says of a disk that is full, broken or another's.
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
-def _create_tables(connection: Connection) -> None:
-    version = connection.exec_driver_sql("PRAGMA user_version").scalar()
-    if version not in (0, INDEX_VERSION):
-        Base.metadata.drop_all(connection)
-    Base.metadata.create_all(connection)
-    connection.exec_driver_sql(f"PRAGMA user_version = {INDEX_VERSION}")
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _replace(session: Session, document: RunDocument) -> None:
-    header = document.header
-    session.execute(delete(ResultEntry).where(ResultEntry.run == header.run_id))
-    session.execute(delete(RunEntry).where(RunEntry.run == header.run_id))
-    session.add(
-        RunEntry(
-            run=header.run_id,
-            started_at=header.started_at,
-            finished=document.finished_at is not None,
-            profile=header.profile.name,
-        )
-    )
-    session.add_all(_entries(summarize(document)))
-    session.flush()
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
-def _entries(rows: Sequence[Row]) -> Iterator[ResultEntry]:
-    for position, row in enumerate(rows):
-        yield ResultEntry(
-            run=row.run,
-            position=position,
-            case_id=row.case_id,
-            device=row.device,
-            model=row.model,
-            backend=row.backend,
-            precision=row.precision,
-            verdict=row.verdict.value,
-            median_ms=row.median_ms,
-            row=row.model_dump_json(),
-        )
+def _version() -> str:
+    """A hash of all that rows and tables are made by: the sources of this room, and NumPy's random numbers."""
+    digest = hashlib.sha256(np.__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sum(*values: object) -> int:
+    return crc32(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def _entry(position: int, row: Row) -> dict[str, str | int]:
+    values = (row.run, position, row.case_id, row.device, row.model, row.backend, row.model_dump_json())
+    return dict(zip(_RESULTS.c.keys(), (*values, _sum(*values)), strict=True))
+
+
+def _chosen(connection: Connection, columns: sa.Select[Any], device: str | None, model: str | None) -> sa.Select[Any]:
+    """The query over results and their runs, for devices and models of these names."""
+    query = columns.select_from(_RESULTS.join(_RUNS, _RUNS.c.run == _RESULTS.c.run))
+    for column, wanted in ((_RESULTS.c.device, device), (_RESULTS.c.model, model)):
+        if wanted is not None:
+            there = connection.scalars(sa.select(column).distinct())
+            query = query.where(column.in_([name for name in there if fnmatchcase(name, wanted)]))
+    return query
+
+
+def _parsed(connection: Connection, query: sa.Select[Any]) -> list[Row]:
+    return [Row.model_validate_json(row) for row in connection.scalars(query)]

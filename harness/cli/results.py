@@ -113,15 +113,6 @@ def export(run_name: str | None, device: str | None, model: str | None, format_:
 @results.command()
 def reindex() -> None:
     """Make the index anew from the runs' documents."""
-    from results.errors import ResultsError
-    from results.store import Store
-
     workspace = shared.open_workspace()
-    for suffix in ("", "-wal", "-shm"):
-        try:
-            Path(f"{workspace.index}{suffix}").unlink(missing_ok=True)
-        except OSError as exc:
-            raise ResultsError(f"{exc.filename} cannot be removed: {exc.strerror}; remove it by hand") from exc
-    with closing(Store(workspace.index)) as store:
-        count = store.rebuild(shared.documents(workspace, workspace.run_ids()))
-    click.echo(f"{count} runs indexed in {workspace.index}")
+    with closing(shared.open_store(workspace, anew=True)) as store:
+        click.echo(f"{len(store.runs())} runs indexed in {workspace.index}")

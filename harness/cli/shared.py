@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +87,16 @@ def open_workspace() -> Workspace:
     return Workspace.open(devices_file())
 
 
-def open_store(workspace: Workspace) -> Store:
-    """Return the index, with every finished run in it that it did not know. Raises ResultsError."""
+def open_store(workspace: Workspace, *, anew: bool = False) -> Store:
+    """Return the index, made that of the runs there are; only those that changed are read. Raises ResultsError."""
+    from results.runs import stamp
     from results.store import Store
 
+    if anew:
+        Store.remove(workspace.index)
     store = Store(workspace.index)
-    known = store.finished_runs()
-    for document in documents(workspace, [run for run in workspace.run_ids() if run not in known]):
-        store.add(document)
+    stamps = {run: stamp(workspace.run_folder(run)) for run in workspace.run_ids()}
+    store.update(stamps, lambda run: next(iter(documents(workspace, [run])), None))
     return store
 
 
@@ -104,9 +107,13 @@ def documents(workspace: Workspace, runs: Iterable[str]) -> Iterable[RunDocument
 
     for run in runs:
         try:
-            yield journal.read(workspace.run_folder(run))
+            document = journal.read(workspace.run_folder(run))
         except ResultsError as exc:
             say(f"bench: left out: {exc}", err=True)
+            continue
+        if (began := document.header.started_at) > (datetime.now(UTC) + timedelta(days=1)).isoformat():
+            say(f"bench: run {run} says that it began at {began}: a clock is off", err=True)
+        yield document
 
 
 def console(*, stderr: bool = False) -> Console:
