@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import click
 import pytest
@@ -18,6 +17,7 @@ from harness import errors
 from harness.cli import cli
 from harness.fleet import devices as fleet
 from harness.run.plan import PROFILES
+from harness.transports import table
 from results.records import Row, Verdict
 from tests.rigs.bench import ROOT
 
@@ -59,10 +59,12 @@ def test_every_backend_and_its_options_are_documented(name: str) -> None:
 
 
 def test_every_transport_and_device_field_is_documented() -> None:
-    for transport in get_args(fleet.Device.model_fields["transport"].annotation):
+    for transport in table.BUILTIN:
         assert f"`{transport}`" in text("cli.md")
+        for field in table.find(transport).model_fields:
+            assert f"| `{field}` |" in text("cli.md"), field
     for field, info in fleet.Device.model_fields.items():
-        assert field == "name" or f"| `{info.alias or field}` |" in text("cli.md"), field
+        assert field in ("name", "own") or f"| `{info.alias or field}` |" in text("cli.md"), field
 
 
 def test_every_error_is_documented_and_in_the_tree() -> None:

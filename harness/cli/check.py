@@ -82,7 +82,7 @@ def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list
 
     found = []
     lacking = [name for name, version in probe.backends.items() if version is None]
-    if lacking and setup is None and device.transport == "local":
+    if lacking and setup is None and device.own.python is not None:
         packages = " ".join(backends.find(name).packages[0] for name in lacking)
         found.append(f"install {', '.join(lacking)}: {device.interpreter} -m pip install {packages}")
     elif lacking:

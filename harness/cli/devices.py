@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from harness.fleet.devices import Device
-    from harness.transports.ssh.connection import Login
-
-Fields = dict[str, str | int]
+    from harness.transports.kind import Fields, Trusts
 
 
 @click.group()
@@ -35,9 +32,10 @@ def list_(as_json: bool) -> None:
     table = Table("device", "transport", "where", "threads", "class", "tags", "python", box=None)
     for device in fleet.values():
         counts = ",".join(str(count) for count in device.threads)
-        where = device.serial or (device.host or device.name if device.transport == "ssh" else "")
         tags = ",".join(device.tags)
-        table.add_row(device.name, device.transport, where, counts, device.class_ or "", tags, device.interpreter)
+        table.add_row(
+            device.name, device.transport, device.where, counts, device.class_ or "", tags, device.interpreter
+        )
     shared.console().print(table)
 
 
@@ -60,9 +58,13 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--ssh", metavar="USER@HOST[:PORT]", help="Where it is (default: what ~/.ssh/config says).")
 @click.option("--adb", metavar="SERIAL", help="The phone's serial, as `adb devices` lists it; 'any' for the only one.")
+@click.option("--transport", metavar="NAME", help="Another transport (docs/fleet.md).")
+@click.option("--field", "fields", metavar="KEY=VALUE", multiple=True, help="A field of devices.toml; repeatable.")
 @click.option("--accept-new-host-key", is_flag=True, help="Trust an unknown host key without asking, for CI.")
-def add(name: str, ssh: str | None, adb: str | None, accept_new_host_key: bool) -> None:
-    """Add a device over SSH or adb that can be reached, and write it down.
+def add(
+    name: str, transport: str | None, fields: tuple[str, ...], accept_new_host_key: bool, **targets: str | None
+) -> None:
+    """Add a device that can be reached, and write it down.
 
     Over SSH: show its host key's fingerprint, and ask. With the name of a device over SSH that is in devices.toml
     already, only the host key.
@@ -72,71 +74,65 @@ def add(name: str, ssh: str | None, adb: str | None, accept_new_host_key: bool) 
 
     path = shared.devices_file()
     known = fleet.load(path)
-    if ssh is not None and adb is not None:
-        raise click.UsageError("a device is reached by --ssh or by --adb, not by both")
+    named = {key: target for key, target in targets.items() if target is not None}
+    if len(named) + (transport is not None) > 1:
+        raise click.UsageError("a device is reached in one way: by --ssh, --adb or --transport")
     is_known = name in known and path is not None
-    if is_known and (ssh or adb or known[name].transport != "ssh"):
+    if is_known and (named or transport or fields or not known[name].own.has_key):
         raise click.UsageError(f"{path} has a device {name} already; see: bench devices show {name}")
-    if adb is not None:
-        fields, where = _add_adb(name, adb)
+    if is_known:
+        device, written = known[name], {}
     else:
-        fields, where = _add_ssh(known[name] if is_known else None, name, ssh, accept_new_host_key)
+        # Without a word on how, it is what ~/.ssh/config calls by this name.
+        (transport, target), *_ = [*named.items(), (transport, None)] if named or transport else [("ssh", name)]
+        written = _fields(name, str(transport), target, fields)
+        device = fleet.make(name, {**written, "transport": transport})
+    own, where = device.own.introduce(device, shared.open_workspace().known_hosts, _trusts(accept_new_host_key))
     if not is_known:
-        fleet_file.add(path or Path.cwd() / fleet.FILE_NAME, name, fields)
+        written = {"transport": device.transport, **own.model_dump(exclude_unset=True), **written}
+        fleet_file.add(path or Path.cwd() / fleet.FILE_NAME, name, written)
     click.echo(f"{name} ({where}) is added; try it: bench devices check {name}")
 
 
-def _add_adb(name: str, serial: str) -> tuple[Fields, str]:
-    """Return the fields of a phone that is there and trusts this computer. Raises ConnectError, ConfigError."""
-    from harness.fleet import devices as fleet
-    from harness.transports.adb.transport import AdbTransport
-
-    fleet.make(name, {"transport": "adb", "serial": serial})
-    transport = AdbTransport(None if serial == "any" else serial)
-    transport.close()
-    return {"transport": "adb", "serial": transport.serial}, transport.serial
-
-
-def _add_ssh(device: Device | None, name: str, target: str | None, accept_new_host_key: bool) -> tuple[Fields, str]:
-    """Write down the host key when it is trusted; return the fields of the device. Raises ConnectError, ConfigError."""
-    from harness.fleet import devices as fleet
-    from harness.transports.ssh import address as ssh_address
-    from harness.transports.ssh import connection as ssh_connection
-    from harness.transports.ssh import known_hosts
-
-    fields: Fields = {}
-    if device is None:
-        try:
-            host, port, user = ssh_address.split(target or name)
-        except ValueError as exc:
-            raise click.BadParameter(str(exc), param_hint="--ssh") from exc
-        given = {"host": host, "port": port, "user": user}
-        fields = {"transport": "ssh", **{key: value for key, value in given.items() if value is not None}}
-        device = fleet.make(name, fields)
-    workspace = shared.open_workspace()
-    login = device.login(workspace.known_hosts)
-    key = ssh_connection.host_key(login)
-    _trust(login, key, accept_new_host_key)
-    if not known_hosts.KnownHosts(workspace.known_hosts).knows(login.address.key_name, key):
-        known_hosts.add(workspace.known_hosts, login.address.key_name, key)
-    return fields, str(login.address)
-
-
-def _trust(login: Login, key: Any, accept: bool) -> None:
-    """Return when the host key is known or the user trusts it. Raises HostKeyChanged, HostKeyUnknown."""
-    from harness.errors import HostKeyUnknown
-    from harness.transports.ssh.known_hosts import KnownHosts, fingerprint
+def _fields(name: str, transport: str, target: str | None, given: tuple[str, ...]) -> Fields:
+    """Return the fields of a new device: what its transport makes of `target`, and those given one by one."""
+    from harness.transports import table
 
     try:
-        KnownHosts(login.own_known_hosts).check(login.address.key_name, key, login.remedy)
-    except HostKeyUnknown:
-        click.echo(f"{login.name} ({login.address}) shows the host key {key.get_name()} {fingerprint(key)}", err=True)
-        if accept:
-            return
-        if not sys.stdin.isatty():
-            raise
+        found = table.find(transport).fields_of(name, target) if target is not None else {}
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint=f"--{transport}") from exc
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--field")
+        found[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> str | int | float | bool:
+    """Return a field's value as TOML has it; what is none there is text."""
+    import tomllib
+
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, str | int | float | bool) else text
+
+
+def _trusts(accept: bool) -> Trusts:
+    """Return who is asked about a key: nobody with --accept-new-host-key, else the user, if there is one."""
+
+    def trusts(shown: str) -> bool:
+        click.echo(shown, err=True)
+        if accept or not sys.stdin.isatty():
+            return accept
         if not click.confirm("Is that the device's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there)?", err=True):
-            raise click.Abort from None
+            raise click.Abort
+        return True
+
+    return trusts
 
 
 @devices.command()
@@ -145,14 +141,11 @@ def forget(name: str) -> None:
     """Take a device out of devices.toml, and its host key out of the workspace. Results stay."""
     from harness.fleet import devices as fleet
     from harness.fleet import file as fleet_file
-    from harness.transports.ssh import known_hosts
 
     path = shared.devices_file()
     device = fleet.find(fleet.load(path), name)
     if path is None:
         raise click.UsageError("there is no devices.toml; this machine is always there")
-    key_name = device.login(None).address.key_name if device.transport == "ssh" else None
     fleet_file.forget(path, device.name)
-    if key_name is not None:
-        known_hosts.remove(shared.open_workspace().known_hosts, key_name)
+    device.own.forget(device, shared.open_workspace().known_hosts)
     click.echo(f"{device.name} is forgotten")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.fleet import devices as fleet
+from harness.transports.kind import Fields
 from results.errors import ResultsError
 from results.files import write_file
 
@@ -15,7 +15,7 @@ _HEADER = "# The fleet: one table a device; the fields stand in docs/cli.md.\n"
 _LOCAL = '\n[devices.local]\ntransport = "local"\n'
 
 
-def add(path: Path, name: str, fields: Mapping[str, str | int]) -> None:
+def add(path: Path, name: str, fields: Fields) -> None:
     """Append the table of a new device, to a new file beside that of this machine. Raises ConfigError."""
     text = fleet.read(path) if path.exists() else _HEADER + _LOCAL
     table = [f"[devices.{_key(name)}]", *(f"{key} = {_value(value)}" for key, value in fields.items())]
@@ -45,9 +45,9 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
 
 
-def _value(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
+def _value(value: str | int | float | bool) -> str:
+    if not isinstance(value, str):
+        return str(value).lower()
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

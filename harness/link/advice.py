@@ -18,8 +18,8 @@ def power_problem(device: Device, telemetry: Telemetry) -> str | None:
         return None
     if not any(found.values()):
         remedy = "take power_mode out of devices.toml"
-    elif device.transport == "adb":
-        remedy = "on Android only root can set it; else take power_mode out of devices.toml"
+    elif device.own.fixed_clocks:
+        remedy = f"{device.own.fixed_clocks}; else take power_mode out of devices.toml"
     elif asked in _GOVERNORS:
         remedy = f"set it there: sudo cpupower frequency-set -g {asked}"
     else:
@@ -51,5 +51,5 @@ def advice(device: Device, probe: Probe) -> list[str]:
 
 
 def _may_choose_governor(device: Device) -> bool:
-    """On a phone only root can set it, and a power mode in devices.toml is a choice already."""
-    return device.transport != "adb" and device.power_mode is None
+    """A power mode in devices.toml is a choice already."""
+    return not device.own.fixed_clocks and device.power_mode is None

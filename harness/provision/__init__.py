@@ -49,7 +49,7 @@ def status(workspace: Workspace, device: Device, root: PurePosixPath) -> dict[st
 
 def _own(device: Device) -> tuple[str, ...]:
     """Return the names under which a device's own Python is looked for."""
-    return (device.interpreter,) if device.python or device.transport == "local" else CANDIDATES
+    return (device.interpreter,) if device.python or device.own.python else CANDIDATES
 
 
 def setup(

@@ -8,15 +8,27 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, ClassVar
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
 from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, unwritable
+from harness.transports.kind import Kind, Named
+
+
+class Local(Kind):
+    """This machine, with the Python that runs `bench`."""
+
+    root: ClassVar[str | None] = None
+    python: ClassVar[str | None] = sys.executable
+
+    def connect(self, device: Named, known_hosts: Path | None) -> Transport:
+        return LocalTransport()
 
 
 class LocalTransport(Transport):

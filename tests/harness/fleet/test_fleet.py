@@ -34,8 +34,11 @@ def test_the_repository_s_own_file_shows_every_field_and_its_examples_are_valid(
     shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?(\[|[\w.]+ = )", line)]
     devices = fleet.load(write(tmp_path, "\n".join(shown)))
     assert list(devices) == ["local", "pi5", "pixel", "jetson", "server"]
-    fields = set(fleet.Device.model_fields) - {"name"}
-    assert fields == set().union(*(device.model_fields_set - {"name"} for device in devices.values()))
+    fields = (set(fleet.Device.model_fields) - {"own"}).union(
+        *(type(device.own).model_fields for device in devices.values())
+    )
+    shown_fields = (device.model_fields_set | device.own.model_fields_set for device in devices.values())
+    assert fields == set().union(*shown_fields) - {"own"}
 
 
 def test_without_a_file_there_is_this_machine() -> None:
@@ -65,7 +68,7 @@ def test_fields(tmp_path: Path) -> None:
         ("[devices.a]\nthreads = [1]\n", ":1: devices.a.transport: this field is missing"),
         (
             '[devices.a]\ntransport = "carrier pigeon"\n',
-            ":2: devices.a.transport: input should be 'local', 'ssh' or 'adb'",
+            ":2: devices.a.transport: no transport is called 'carrier pigeon'; there are: local, ssh, adb",
         ),
         (
             '[devices.a]\ntransport = "local"\nthread = [1]\n',
@@ -156,7 +159,9 @@ def test_a_device_is_added_and_forgotten_beside_others(
         fleet_file.add(path, name, {"transport": "ssh", "host": f"{name}.lan", "port": 2222})
         path.write_text(path.read_text() + more.format(f'"{name}"'))
     devices = fleet.load(path)
-    assert [(name, device.host) for name, device in devices.items()] == [(name, f"{name}.lan") for name, _ in tables]
+    assert [(name, device.own.host) for name, device in devices.items()] == [
+        (name, f"{name}.lan") for name, _ in tables
+    ]
     for name, _ in tables:
         assert fleet.parse(path, path.read_text()) == devices
         fleet_file.forget(path, name)
@@ -210,6 +215,6 @@ def test_fields_of_a_device_over_ssh(tmp_path: Path) -> None:
     )
     device = fleet.load(path)["pi5"]
     assert (device.interpreter, device.folder, device.core_set()) == ("python3", ".cache/edgebench", [0, 2, 3])
-    assert str(device.login(None).address) == "pi@pi5.lan:2222"
+    assert str(device.own.login(device, None).address) == "pi@pi5.lan:2222"
     assert fleet.LOCAL.folder is None
     assert device.model_copy(update={"root": "~/bench"}).folder == "bench"
