@@ -37,7 +37,7 @@ class Run:
         self.workspace = workspace
         self.header = document.header
         self._manners = manners
-        self._watch = watch
+        self.watch = watch
         self._stop = Stop()
         self._restarts = list(document.restarts)
         self._journal = opened
@@ -109,7 +109,7 @@ class Run:
             except ResultsError:
                 self._stop.set()
                 raise
-        self._watch(message)
+        self.watch(message)
 
     def is_complete(self) -> bool:
         """Tell whether nothing is left to do."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -72,10 +72,24 @@ def start(
 
     Raises ModelError, ResultsError, ConfigError for an option that names a file that is not there.
     """
-    devices, choices = _with_kept_files(request, workspace)
+    kept = _with_kept_files(request, workspace)
     prepared = prepare.prepare(request.models, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
+    return begin(kept, prepared, workspace, manners, watch)
+
+
+def begin(
+    request: RunRequest,
+    prepared: Sequence[Prepared],
+    workspace: Workspace,
+    manners: Manners,
+    watch: Callable[[Message], None] = lambda _: None,
+) -> tuple[Run, dict[str, Artifact]]:
+    """Plan the cases of what is prepared, begin the journal, and return the run with case_id -> artifact.
+
+    Raises ResultsError.
+    """
     models = {model.name: _planned(model) for model in prepared}
-    cases = plan.build_cases(devices, list(models.values()), choices, request.threads)
+    cases = plan.build_cases(request.devices, list(models.values()), request.backends, request.threads)
     header = RunHeader(
         run_id=new_run_id(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,24 +117,22 @@ def start(
     }
 
 
-def _with_kept_files(request: RunRequest, workspace: Workspace) -> tuple[list[Device], list[BackendChoice]]:
-    """Return devices and backends with the files that their options name kept, see `harness.run.tools`."""
+def _with_kept_files(request: RunRequest, workspace: Workspace) -> RunRequest:
+    """Return the request with the files that options name kept, see `harness.run.tools`. Raises ConfigError."""
     names = {choice.backend for choice in request.backends}
-    devices = [
-        device.model_copy(
-            update={
-                "backend_options": {
-                    name: tools.keep(workspace, name, options)
-                    for name, options in device.backend_options.items()
-                    if name in names
-                }
-            }
-        )
-        for device in request.devices
-    ]
-    return devices, [
-        BackendChoice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in request.backends
-    ]
+
+    def kept(device: Device) -> Device:
+        chosen = {name: options for name, options in device.backend_options.items() if name in names}
+        options = {name: tools.keep(workspace, name, given) for name, given in chosen.items()}
+        return device.model_copy(update={"backend_options": options})
+
+    return replace(
+        request,
+        devices=[kept(device) for device in request.devices],
+        backends=[
+            BackendChoice(one.backend, tools.keep(workspace, one.backend, one.options)) for one in request.backends
+        ],
+    )
 
 
 def resume(
