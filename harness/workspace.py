@@ -12,6 +12,9 @@ from harness.fleet import devices as fleet
 from results import journal
 from results.runs import in_order
 
+# bench's own folder below the `root` of a device.
+OWN_FOLDER = "edgebench"
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -75,8 +78,14 @@ class Workspace:
         return self.root / "known_hosts"
 
     def device_root(self, device: fleet.Device) -> PurePosixPath:
-        """Where a device's files are pushed to: a folder there, or one in the workspace for this machine."""
-        return PurePosixPath(device.folder or self.root / "devices" / device.name)
+        """Where a device's files are pushed to: a folder there that is bench's alone, or one in the workspace.
+
+        What devices.toml names may hold other files, a home for instance.
+        """
+        if device.folder is None:
+            return PurePosixPath(self.root / "devices" / device.name)
+        root = PurePosixPath(device.folder)
+        return root if root.name == OWN_FOLDER else root / OWN_FOLDER
 
     def run_ids(self) -> list[str]:
         """Return the runs, the earliest recorded first."""

@@ -92,20 +92,20 @@ def setup(
 @shared.json_option
 @click.pass_context
 def clean(context: click.Context, names: tuple[str, ...], wait_s: float, as_json: bool) -> None:
-    """Remove everything that was put on devices: runtimes, Python, models, the agent. Results are kept."""
+    """Remove what bench has put on devices: runtimes, Python, models, the agent. Results and other files are kept."""
     from harness import provision
 
     def one(workspace: Workspace, device: Device, reservation: Reservation) -> dict[str, Any]:
         root = workspace.device_root(device)
-        provision.clean(workspace, device, reservation.transport, root, reserve=reservation.take)
-        return {"done": True, "removed": str(root), "problems": []}
+        left = provision.clean(workspace, device, reservation.transport, root, reserve=reservation.take)
+        return {"done": True, "removed": str(root), "left": left, "problems": []}
 
     answers = _on_each(names, "bench devices clean", wait_s, one)
     if as_json:
         shared.print_json(devices=answers)
     else:
         for answer in answers:
-            shared.say(f"{answer['name']}: {'; '.join(answer['problems']) or 'removed ' + answer['removed']}")
+            shared.say(f"{answer['name']}: {'; '.join(answer['problems']) or _removed(answer)}")
     context.exit(0 if all(answer["done"] for answer in answers) else 1)
 
 
@@ -150,6 +150,11 @@ def _connected(workspace: Workspace, device: Device) -> Iterator[Transport]:
 
 def _say(name: str) -> Callable[[str], None]:
     return lambda message: shared.say(f"{name}: {message}", err=True)
+
+
+def _removed(answer: dict[str, Any]) -> str:
+    shown = ", ".join(answer["left"][:10])
+    return f"removed {answer['removed']}{f' but for what bench has not put there: {shown}' if shown else ''}"
 
 
 def _print(answer: dict[str, Any]) -> None:

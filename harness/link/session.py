@@ -21,7 +21,7 @@ from harness.errors import (
     Unwritable,
 )
 from harness.fleet.devices import Device
-from harness.link import bundle, protocol
+from harness.link import bundle, folder, protocol
 from harness.link.advice import power_problem
 from harness.link.agent import DEFAULT_PATIENCE_S, AgentOnDevice
 from harness.link.device_lock import DeviceLock
@@ -263,6 +263,7 @@ def push_agent(
     local = workspace.root / "agent" / packed.name
     write_file(local, packed.content)
     root = workspace.device_root(device)
+    folder.claim(transport, root, workspace.root if device.folder is None else None)
     path = root / "agent" / packed.name
     transport.push(local, path, packed.sha256)
     return AgentOnDevice(

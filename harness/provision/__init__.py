@@ -71,7 +71,7 @@ def setup(
     for newer versions than those chosen before. `reserve` gets the Pythons there by which others can be kept away.
     """
     own = _own(device)
-    worker = Provisioner(transport, root, workspace.root / "setup", say, reserve)
+    worker = Provisioner(transport, root, workspace.root / "setup", say, reserve, _inside(workspace, device))
     reserve(worker.find_pythons(own))
     pythons = () if bring_python or archive else own
     outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
@@ -86,9 +86,17 @@ def clean(
     root: PurePosixPath,
     *,
     reserve: Reserve = lambda _: None,
-) -> None:
-    """Remove everything that was ever put on a device. Raises ProvisionError, TransportError, DeviceBusy."""
-    worker = Provisioner(transport, root, workspace.root / "setup")
+) -> list[str]:
+    """Remove what bench has put on a device; return what else lies in its folder there, which stays.
+
+    Raises ProvisionError, TransportError, DeviceBusy.
+    """
+    worker = Provisioner(transport, root, workspace.root / "setup", inside=_inside(workspace, device))
     reserve(worker.find_pythons(_own(device)))
-    worker.clean()
+    left = worker.clean()
     state.forget(_records(workspace), device.name)
+    return left
+
+
+def _inside(workspace: Workspace, device: Device) -> Path | None:
+    return workspace.root if device.folder is None else None

@@ -18,7 +18,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.errors import CommandTimeout, ProvisionError, TransportError
+from harness.link import folder
 from harness.provision import interpreter, state, wheels
+from harness.provision.cleaning import clean
 from harness.provision.interpreter import Runtime
 from harness.transports import Transport
 
@@ -97,7 +99,8 @@ class _Python:
 class Provisioner:
     """One device in the hands of `bench devices setup`.
 
-    `root` is a folder there, relative to the one that commands start in or absolute; `cache` is a folder here.
+    `root` is a folder there, relative to the one that commands start in or absolute; `cache` is a folder here, `inside`
+    one here around the device's.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Provisioner:
         cache: Path,
         say: Callable[[str], None] = lambda _: None,
         reserve: Reserve = lambda _: None,
+        inside: Path | None = None,
     ) -> None:
         if len(root.parts) < (3 if root.is_absolute() else 1) or ".." in root.parts:
             raise ProvisionError(f"{root} cannot be a device's folder: it must be one of its own, below another one")
@@ -115,6 +119,7 @@ class Provisioner:
         self.cache = cache
         self.say = say
         self.reserve = reserve
+        self.inside = inside
 
     def find_pythons(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the commands of the Pythons there, whether they work or not: brought ones, then those of these names.
@@ -180,12 +185,12 @@ class Provisioner:
         )
         return outcome, record
 
-    def clean(self) -> None:
-        """Remove the device's root folder with everything in it. Raises TransportError, ProvisionError."""
-        script = 'rm -rf -- "$1"; [ ! -e "$1" ]'
-        done = self.transport.run(["sh", "-c", script, "sh", str(self.folder)], timeout_s=_SLOW_S)
-        if done.exit_code != 0:
-            raise ProvisionError(f"{self.folder} cannot be removed: {_last_line(done.stderr)}")
+    def clean(self) -> list[str]:
+        """Remove what bench put on the device and nothing else; return what is left in its folder.
+
+        Raises TransportError, ProvisionError.
+        """
+        return clean(self.transport, self.folder, self.inside)
 
     def _find_python(self, pythons: Sequence[str], outcome: Outcome) -> _Python | None:
         """Return the device's own Python that wheels can be had for."""
@@ -202,6 +207,7 @@ class Provisioner:
         return None
 
     def _look(self, pythons: Sequence[str]) -> dict[str, list[str]]:
+        folder.claim(self.transport, self.folder, self.inside)
         command = ["sh", "-c", _LOOK, "sh", str(self.root), *pythons]
         done = self.transport.run(command, timeout_s=_QUICK_S)
         said: dict[str, list[str]] = {}
@@ -222,15 +228,15 @@ class Provisioner:
         cache = self.cache / "interpreters"
         runtime = interpreter.build(cache, machine, archive=archive, say=self.say)
         fits = wheels.Interpreter(machine, runtime.python, runtime.glibc)
-        folder = self.root / "runtime" / runtime.sha256
-        command = tuple(runtime.command(folder))
+        place = self.root / "runtime" / runtime.sha256
+        command = tuple(runtime.command(place))
         if not self._is_whole(command, runtime):
             pack = self.root / "packs" / runtime.file_name
             free_kib = said.get("free_kib", [""])[0]
             if free_kib.isdigit():
                 self._check_space(int(free_kib) * 1024, runtime.unpacked_bytes + 2 * _SPARE_BYTES)
             self._push(cache / runtime.file_name, pack, f"Python {runtime.python}", outcome)
-            done = self.transport.run(["sh", "-c", _UNPACK, "sh", str(pack), str(folder)], timeout_s=_SLOW_S)
+            done = self.transport.run(["sh", "-c", _UNPACK, "sh", str(pack), str(place)], timeout_s=_SLOW_S)
             if done.exit_code != 0:
                 raise ProvisionError(f"the interpreter cannot be unpacked there: {_last_line(done.stderr)}")
             if not self._is_whole(command, runtime):

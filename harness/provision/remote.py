@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from typing import Any, Dict, List
@@ -121,12 +122,12 @@ def is_whole(folder: str) -> bool:
     return True
 
 
-def keep(folder: str, names: List[str]) -> None:
-    """Remove everything in a folder but `names`."""
+def keep(folder: str, names: List[str], ours: str) -> None:
+    """Remove what bench has put into a folder, named like the pattern `ours`, but `names`; what others put stays."""
     for name in listing(folder):
         path = os.path.join(folder, name)
-        if name not in names:
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        if name not in names and re.fullmatch(ours, name):
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
 
 
 def versions_of(root: str, name: str) -> Dict[str, str]:
@@ -151,10 +152,10 @@ def activate(root: str, name: str, wheels: List[str], runtimes: List[str], versi
         json.dump({"paths": paths, "versions": versions}, file)
     os.sync()  # what the file promises, before it gets its name
     os.replace(part, os.path.join(folder, name))
-    keep(folder, [name])
-    keep(os.path.join(root, "wheels"), wheels)
-    keep(os.path.join(root, "runtime"), runtimes)
-    keep(os.path.join(root, "packs"), [])
+    keep(folder, [name], r"[0-9a-f]{16}\.json(\.part-\d+)?")
+    keep(os.path.join(root, "wheels"), wheels, r"[0-9a-f]{64}(\.part-\d+)?")
+    keep(os.path.join(root, "runtime"), runtimes, r"[0-9a-f]{64}(\.part)?")
+    keep(os.path.join(root, "packs"), [], r"\.?[0-9a-f]{64}\.(whl|tar\.gz).*|\.part-[0-9a-f]{32}.*|\.push-.{8}")
     os.sync()
 
 

@@ -42,12 +42,15 @@ def write(folder: Path, device: str, record: Record) -> None:
 
 
 def read(folder: Path, device: str, root: PurePosixPath) -> Record | None:
-    """Return what is remembered of a device, None when it was not set up or has another folder by now."""
+    """Return what is remembered of a device, None when it was not set up or has another folder by now.
+
+    Earlier ones were set up in the folder above, where that was named in devices.toml, and work until it is done anew.
+    """
     try:
         record = Record(**json.loads((folder / f"{device}.json").read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return record if record.folder == str(root) else None
+    return record if record.folder in (str(root), str(root.parent)) else None
 
 
 def forget(folder: Path, device: str) -> None:

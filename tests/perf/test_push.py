@@ -217,7 +217,7 @@ def test_a_second_run_with_fifty_artifacts(
     opened.open()
     first = time.perf_counter() - begun
     opened.close()
-    assert len(list((tmp_path / "there").glob("artifacts/*/model.onnx"))) == ARTIFACTS
+    assert len(list((tmp_path / "there").glob("edgebench/artifacts/*/model.onnx"))) == ARTIFACTS
     benchmark.pedantic(Session.open, setup=lambda: ((opened,), {}), teardown=Session.close, rounds=7)
     again = benchmark.stats["median"]
     print(f"\n{kind}: {ARTIFACTS} artifacts of 1 MiB pushed in {first:.2f} s; ready again in {again:.2f} s")

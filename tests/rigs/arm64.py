@@ -40,7 +40,7 @@ PI_PACKAGES = (
     "base-files bash coreutils dash findutils grep gzip hostname libc-bin libgomp1 libpython3-stdlib libstdc++6 mawk "
     "mount openssh-server openssh-sftp-server procps python3 sed tar util-linux"
 )
-PHONE_TOOLS = "cat chmod dd df dirname env kill ls mkdir mv rm sh sha256sum sleep sync tail tar touch uname wc"
+PHONE_TOOLS = "cat chmod dd df dirname env kill ls mkdir mv rm rmdir sh sha256sum sleep sync tail tar touch uname wc"
 
 _START_S = 60.0
 _SSHD_CONFIG = """\

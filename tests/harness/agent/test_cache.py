@@ -163,8 +163,15 @@ def test_a_small_disk(root: Root) -> None:
 @pytest.fixture(params=["local", "ssh", "adb"])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Bench, Root]:
     """A host whose devices.toml has one device; its folder there."""
-    root = tmp_path / "there"
-    lines = ["[devices.it]", f'transport = "{request.param}"', f'python = "{sys.executable}"', f'root = "{root}"']
+    root = tmp_path / "there" / "edgebench"
+    root.mkdir(parents=True)
+    (root / ".edgebench").touch()
+    lines = [
+        "[devices.it]",
+        f'transport = "{request.param}"',
+        f'python = "{sys.executable}"',
+        f'root = "{root.parent}"',
+    ]
     environment = {"TMPDIR": str(tmp_path)}
     if request.param == "ssh":
         server: Sshd = request.getfixturevalue("server")

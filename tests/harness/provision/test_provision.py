@@ -102,11 +102,13 @@ def test_a_second_setup_pushes_nothing_and_a_damaged_file_is_pushed_again(tmp_pa
 
 def test_clean_leaves_nothing_and_touches_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "neighbor").write_text("kept")
-    (tmp_path / "device" / "artifacts").mkdir(parents=True)
-    (tmp_path / "device" / "artifacts" / "link").symlink_to(tmp_path / "neighbor")
+    folder = tmp_path / "device" / "artifacts" / ("a" * 64)
     worker = Provisioner(OfflineTransport(), PurePosixPath(tmp_path / "device"), CACHE)
-    worker.clean()
-    worker.clean()
+    worker.find_pythons(())  # which makes the device's folder
+    folder.mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "neighbor")
+    assert worker.clean() == []
+    assert worker.clean() == []
     assert [path.name for path in tmp_path.iterdir()] == ["neighbor"]
 
 

@@ -37,7 +37,7 @@ def host(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> Bench:
 def test_a_second_run_sends_neither_model_nor_agent(host: Bench, phone: Phone, tmp_path: Path) -> None:
     (row,) = host.rows("run", "--device", "phone", "--models", "tiny.onnx", "--backends", "onnxruntime")
     assert (row["device"], row["n_restarts"]) == ("phone", 2)
-    (agent,) = tmp_path.glob("there/agent/*")
+    (agent,) = tmp_path.glob("there/edgebench/agent/*")
     commands, received = len(phone.asked_for("shell")), phone.device.bytes_in
     host.rows("run", *FAKE)
     (push,) = (line for line in phone.asked_for("shell")[commands:] if ".part" in line)
@@ -82,13 +82,13 @@ def test_a_phone_whose_disk_is_full_is_offline_until_there_is_room(host: Bench, 
 
 
 def test_two_hosts_take_turns_at_a_phone_in_the_network(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
-    there = tmp_path / "there"
+    there = tmp_path / "there" / "edgebench"
     hosts = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         hosts.append(make_host(tmp_path / name, adb_server, phone.serial))
         devices = tmp_path / name / "devices.toml"
-        devices.write_text(devices.read_text().replace(f"{tmp_path / name}/there", str(there)))
+        devices.write_text(devices.read_text().replace(f"{tmp_path / name}/there", str(there.parent)))
     one, other = hosts
     first = one.start("run", *FAKE, "--backend-option", "fake.fault=hang")
     wait_until(lambda: (there / "lock.running").exists() and (there / "lock.running").read_text(), first)
@@ -123,7 +123,7 @@ def test_the_user_s_own_tool_is_pushed_and_its_aggregates_are_marked(host: Bench
     printed = host(*asked).stdout
     (row,) = host.rows("results", "list")
     name, _, digest = row["options"]["binary"].partition("@")
-    (pushed,) = (tmp_path / "there" / "artifacts").glob(f"{digest}*/{name}")
+    (pushed,) = (tmp_path / "there" / "edgebench" / "artifacts").glob(f"{digest}*/{name}")
     assert (name, pushed.read_text()) == ("my_tool", tool.read_text())
     assert (row["median_ms"], row["ci95_ms"], row["n_restarts"], row["n_iterations"]) == (1, [1, 1], 2, 50)
     assert row["aggregates"] == "each restart is the median that the tool told, of random inputs, unchecked"
@@ -140,7 +140,9 @@ def test_a_bad_link(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None
     with between(phone.port) as proxy:
         bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
         run_over_a_bad_link(bench, FAKE, proxy)
-    wait_until(lambda: (tmp_path / "there/lock").read_text() == "")  # a stalled holder's lease may have to end
+    wait_until(
+        lambda: (tmp_path / "there/edgebench/lock").read_text() == ""
+    )  # a stalled holder's lease may have to end
 
 
 def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: AdbServer) -> None:
@@ -182,7 +184,7 @@ def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone
                 "adb server": lambda: adb_server.client("kill-server"),
             },
             phone.processes,
-            lambda: [tmp_path / "tmp/edgebench-locks/phone.lock", tmp_path / "there/lock"],
+            lambda: [tmp_path / "tmp/edgebench-locks/phone.lock", tmp_path / "there/edgebench/lock"],
         )
         try:
             campaign.run(*asked_for())

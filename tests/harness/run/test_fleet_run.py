@@ -101,7 +101,14 @@ def test_measuring_over_ssh_and_a_second_run_that_sends_neither_model_nor_agent(
     assert row["n_restarts"] == 2
     assert row["actual"]["cores"] == "0"
     pushed = sorted(path.name for path in (server.home / ".cache/edgebench").rglob("*") if path.is_file())
-    assert [name.split("-")[0] for name in pushed] == ["agent", "io", "lock", "lock.running", "model.onnx"]
+    assert [name.split("-")[0] for name in pushed] == [
+        ".edgebench",
+        "agent",
+        "io",
+        "lock",
+        "lock.running",
+        "model.onnx",
+    ]
     (agent,) = server.home.rglob("agent-*")
     proxy.sent = 0
     bench("run", "--device", "box", "--models", "tiny.onnx", "--backends", "fake")
