@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from harness.errors import RunNotFound, WorkspaceError
 from harness.fleet import devices as fleet
 from results import journal
+from results.records import RUN_ID
 from results.runs import in_order
 
 # bench's own folder below the `root` of a device.
@@ -21,7 +23,7 @@ class Workspace:
     """Paths in the workspace.
 
     artifacts/    exported models, by hash
-    runs/<run>/   journal.jsonl, run.json, report.html
+    runs/<run>/   journal.jsonl, devices/, run.json, report.html
     devices/      what is pushed to devices on this machine
     agent/        the agents that devices are given, by hash
     setup/        wheels and interpreters for devices, and what each was set up with
@@ -69,7 +71,9 @@ class Workspace:
         return self.root / "runs"
 
     def run_folder(self, run_id: str) -> Path:
-        """The folder of one run."""
+        """The folder of one run. Raises RunNotFound for what is a path and no id."""
+        if not re.fullmatch(RUN_ID, run_id):
+            raise RunNotFound(f"{run_id!r} is no name of a run: letters, digits, '_', '-' and '.', at most 64")
         return self.runs / run_id
 
     @property
@@ -92,7 +96,11 @@ class Workspace:
         if not self.runs.is_dir():
             return []
         names = (journal.JOURNAL, journal.DOCUMENT)
-        found = [folder.name for folder in self.runs.iterdir() if any((folder / name).exists() for name in names)]
+        found = [
+            folder.name
+            for folder in self.runs.iterdir()
+            if re.fullmatch(RUN_ID, folder.name) and any((folder / name).exists() for name in names)
+        ]
         return in_order(self.root / "runs.txt", found)
 
     def find_run(self, name: str) -> str:

@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and their hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
@@ -9,6 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from results.errors import ResultsError
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,12 +73,15 @@ _ACCURACY = ("value", "metric", "dataset", "kind", "source", "recalled")
 def read(path: Path | str) -> pd.DataFrame:
     """The results in a run's folder, or of every run in a workspace (the folder that has `runs/` in it).
 
-    Raises ResultsError when a run cannot be read.
+    Warns of what is damaged in it. Raises ResultsError when a run cannot be read.
     """
     folder = Path(path)
     runs = folder / "runs"
     folders = sorted(runs.iterdir()) if runs.is_dir() else [folder]
-    return to_frame([row for found in folders for row in summarize(journal.read(found))])
+    documents = [journal.read(found) for found in folders]
+    for note in (note for document in documents for note in document.notes):
+        warnings.warn(note, stacklevel=2)
+    return to_frame([row for document in documents for row in summarize(document)])
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:

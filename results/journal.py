@@ -1,40 +1,52 @@
-"""A run on disk: a journal while it runs, a document that is the truth, both in one folder.
+"""A run on disk: journals while it runs, a document that is the truth, all in one folder named by the run's id.
 
-    <run>/journal.jsonl   line 1 the header, then one restart a line, each synced before the next begins
-    <run>/run.json        the whole `RunDocument`, written atomically when the run ends, complete or not
+    <run>/journal.jsonl           the header, twice, then what belongs to no device: exports that failed, the end
+    <run>/devices/<device>.jsonl  what a device was at each connection, and its restarts
+    <run>/run.json                the whole `RunDocument`, written atomically when the run ends, complete or not
 
-A `kill -9` can cut the last line of the journal short; reading passes over such a line and resuming cuts it off.
+Each record is one line with a checksum (`results.lines`), synced before it counts as written, and an empty line lies
+between two of them, so that one damaged byte costs one record at most. What is damaged is passed over and told in the
+document's `notes`; so is the half line that a `kill -9` leaves. Runs of schema 1 have all restarts in journal.jsonl.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-import pydantic_core
-from pydantic import ValidationError
-
+from results import lines
 from results.errors import ResultsError
 from results.files import write_file
-from results.records import SCHEMA_VERSION, Restart, RunDocument, RunHeader, upgrade
+from results.records import (
+    DEVICE_NAME,
+    SCHEMA_VERSION,
+    DeviceSeen,
+    Finished,
+    Record,
+    Restart,
+    RunDocument,
+    RunHeader,
+)
 
 JOURNAL = "journal.jsonl"
+DEVICES = "devices"
 DOCUMENT = "run.json"
 
-T = TypeVar("T", RunHeader, Restart, RunDocument)
+# Without waiting: a pipe that somebody put in a file's place would be waited for.
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+_MAX_NOTES, _MAX_NOTE = 50, 1000
 
 
 class Journal:
-    """The journal of one run, open for appending, by one process at a time."""
+    """The journals of one run, open for appending, by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError, and ResultsError while another process has it open."""
         self._path = folder / JOURNAL
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._file = os.open(self._path, _APPENDING)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -45,148 +57,235 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, header: RunHeader) -> Journal:
-        """Start the journal of a new run in `folder`, which must not exist. Raises ResultsError.
+        """Start the journal of a new run in `folder`, which must not exist and be named by its id. Raises ResultsError.
 
         It appears with its header: a run that is killed before that never began.
         """
+        _check_name(folder, header)
         try:
             folder.mkdir(parents=True)
-            write_file(folder / JOURNAL, header.model_dump_json().encode() + b"\n")
-            _sync_folder(folder)
-            journal = cls(folder)
+            line = lines.encode(header) + b"\n"
+            write_file(folder / JOURNAL, line + b"\n" + line)
+            _sync(folder, folder.parent)
+            return cls(folder)
         except OSError as exc:
             raise ResultsError(f"the run cannot be started in {folder}: {exc.strerror}") from exc
-        return journal
 
     @classmethod
     def reopen(cls, folder: Path) -> Journal:
-        """Open an existing journal, cutting off a last line that was not finished.
-
-        Raises ResultsError, also while another process writes it.
-        """
+        """Open an existing journal. Raises ResultsError, also while another process writes it."""
         try:
-            journal = cls(folder)
-            os.truncate(journal._file, journal._path.read_bytes().rfind(b"\n") + 1)
-            os.fsync(journal._file)
-            return journal
+            return cls(folder)
         except OSError as exc:
             raise ResultsError(f"the journal in {folder} cannot be opened: {exc.strerror}") from exc
 
-    def add(self, restart: Restart) -> None:
-        """Append one restart and wait until the disk has it. Raises ResultsError (a full disk), adding nothing."""
+    def add(self, record: Restart | Finished) -> None:
+        """Append what belongs to no device and wait until the disk has it. Raises ResultsError, adding nothing."""
         try:
-            self._append(restart.model_dump_json())
+            _append(self._file, record)
         except OSError as exc:
-            raise ResultsError(
-                f"{self._path} cannot be written: {exc.strerror}. Everything measured before is kept; "
-                f"make room, then go on with: bench run --resume {self._path.parent.name}"
-            ) from exc
+            raise _unwritable(self._path, self._path.parent, exc) from exc
 
-    def _append(self, line: str) -> None:
-        data = line.encode() + b"\n"
-        before = os.fstat(self._file).st_size
-        try:
-            written = 0
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, before)  # half a line would spoil the next one
-            raise
+    def device(self, name: str) -> DeviceJournal:
+        """Return the journal of one device. Raises ResultsError for a name that is none of a device."""
+        if not re.fullmatch(DEVICE_NAME, name):
+            raise ResultsError(f"{name!r} is no device's name: letters, digits, '_', '.' and '-', at most 64")
+        return DeviceJournal(self._path.parent, name)
 
     def close(self) -> None:
-        """Close the file."""
+        """Let the run go."""
         os.close(self._file)
 
 
+@dataclass(frozen=True)
+class DeviceJournal:
+    """The journal of one device in a run. Those of several devices are written at once, each by one thread."""
+
+    run: Path
+    name: str
+
+    def add(self, record: DeviceSeen | Restart) -> None:
+        """Append one record and wait until the disk has it. Raises ResultsError (a full disk), adding nothing."""
+        path = self.run / DEVICES / f"{self.name}.jsonl"
+        try:
+            is_new = not path.exists()
+            path.parent.mkdir(exist_ok=True)
+            # Opened for each record: a thousand devices are more files than a process may have open.
+            file = os.open(path, _APPENDING | os.O_CREAT, 0o666)
+            try:
+                _append(file, record)
+            finally:
+                os.close(file)
+            if is_new:
+                _sync(path.parent, self.run)
+        except OSError as exc:
+            raise _unwritable(path, self.run, exc) from exc
+
+
+def _append(file: int, record: Record) -> None:
+    """Write one record between line ends: half a line that a killed process left before it stays by itself."""
+    data = b"\n" + lines.encode(record) + b"\n"
+    before = os.fstat(file).st_size
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(file, data[written:])
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, before)
+        raise
+
+
+def _unwritable(path: Path, run: Path, exc: OSError) -> ResultsError:
+    return ResultsError(
+        f"{path} cannot be written: {exc.strerror}. Everything measured before is kept; "
+        f"make room, then go on with: bench run --resume {run.name}"
+    )
+
+
 def read(folder: Path) -> RunDocument:
-    """Return what is known of a run: the document of a finished one, else what its journal holds so far.
+    """Return what is known of a run: the document of a finished one, else what its journals hold so far.
 
     Raises ResultsError when neither can be read, saying which and where.
     """
     has_journal = (folder / JOURNAL).exists()
+    notes: tuple[str, ...] = ()
     if (folder / DOCUMENT).exists() or not has_journal:
         try:
             document = read_document(folder / DOCUMENT)
-        except ResultsError:
+        except ResultsError as exc:
             if not has_journal:
                 raise
+            notes = (f"{str(exc)[:_MAX_NOTE]}; the run's journals were read instead",)
         else:
             if document.finished_at is not None or not has_journal:
                 return document
-    return _read_journal(folder)
+    document = _read_journals(folder)
+    return document.model_copy(update={"notes": (*notes, *document.notes)})
 
 
 def read_document(path: Path) -> RunDocument:
     """Return the document in `path`. Raises ResultsError."""
+    content = _content(path).removesuffix(b"\n")
     try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise ResultsError(f"{path} cannot be read: {exc.strerror}") from exc
-    return _validated(RunDocument, _upgraded(content), str(path))
+        # Without a checksum it can only be one of schema 1.
+        document = lines.decode(content, schema=1)
+    except (lines.Damaged, lines.Newer) as exc:
+        raise _unreadable(str(path), exc) from exc
+    if not isinstance(document, RunDocument):
+        raise ResultsError(f"{path} is damaged or no result of bench (it is no run document)")
+    _check_name(path.parent, document.header)
+    return document
 
 
 def write_document(folder: Path, document: RunDocument) -> Path:
     """Write the run's document, all of it or nothing, and return its path. Raises ResultsError."""
     path = folder / DOCUMENT
-    write_file(path, document.model_dump_json().encode())
+    write_file(path, lines.encode(document) + b"\n")
     return path
 
 
-def _read_journal(folder: Path) -> RunDocument:
+@dataclass
+class _Reading:
+    """What is read of a run's journals; `schema` is that of the run's first line."""
+
+    folder: Path
+    schema: int = SCHEMA_VERSION
+    header: RunHeader | None = None
+    devices: list[DeviceSeen] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
+    finished: Finished | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, path: Path) -> None:
+        """Read one file; damaged lines become notes. Raises ResultsError when it cannot be read, or is too new."""
+        for number, line in enumerate(_content(path).split(b"\n"), start=1):
+            where = f"{path}:{number}"
+            try:
+                if line:
+                    self._add(self._decode(line))
+            except lines.Damaged as exc:
+                self.notes.append(f"{str(_unreadable(where, exc))[:_MAX_NOTE]}; passed over")
+            except lines.Newer as exc:
+                raise _unreadable(where, exc) from exc
+
+    def _decode(self, line: bytes) -> Record:
+        if self.header is not None:
+            return lines.decode(line, self.schema)
+        record = lines.decode(line, schema=1)
+        self.schema = SCHEMA_VERSION if line.startswith(b'{"kind"') else 1
+        return record
+
+    def _add(self, record: Record) -> None:
+        match record:
+            case RunHeader():
+                self.header = self.header or record
+            case DeviceSeen():
+                self.devices.append(record)
+            case Restart():
+                self.restarts.append(record)
+            case Finished():
+                self.finished = record
+
+
+def _read_journals(folder: Path) -> RunDocument:
     path = folder / JOURNAL
+    found = _Reading(folder)
+    found.take(path)
+    if found.header is None:
+        raise ResultsError(found.notes[0] if found.notes else f"{path} is empty: the run ended before it began")
+    _check_name(folder, found.header)
+    for device in dict.fromkeys(case.device for case in found.header.cases):
+        file = folder / DEVICES / f"{device}.jsonl"
+        if re.fullmatch(DEVICE_NAME, device) and file.exists():
+            found.take(file)
+    finished_at = _finished_at(found)
+    if (more := len(found.notes) - _MAX_NOTES) > 0:
+        found.notes[_MAX_NOTES:] = [f"{folder}: {more} more lines are damaged"]
+    return RunDocument(
+        header=found.header,
+        devices=tuple(found.devices),
+        restarts=tuple(found.restarts),
+        finished_at=finished_at,
+        notes=tuple(found.notes),
+    )
+
+
+def _finished_at(found: _Reading) -> str | None:
+    """A run is finished when everything that was written of it can be read."""
+    if found.finished is None or found.finished.restarts <= len(found.restarts):
+        return found.finished.at if found.finished else None
+    found.notes.append(
+        f"{found.folder}: of {found.finished.restarts} restarts {len(found.restarts)} can be read; "
+        f"the others are measured again by: bench run --resume {found.folder.name}"
+    )
+    return None
+
+
+def _content(path: Path) -> bytes:
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # behind the last newline is nothing, or half a line
+        if path.exists() and not path.is_file():
+            raise ResultsError(f"{path} is no file")
+        return path.read_bytes()
     except OSError as exc:
         raise ResultsError(f"{path} cannot be read: {exc.strerror}") from exc
-    if not lines:
-        raise ResultsError(f"{path} is empty: the run ended before it began")
-    header = _validated(RunHeader, _upgraded(lines[0]), f"{path}:1")
-    return RunDocument(header=header, restarts=tuple(_restarts(lines[1:], path)))
 
 
-def _restarts(lines: list[bytes], path: Path) -> Iterator[Restart]:
-    for number, line in enumerate(lines, start=2):
-        yield _validated(Restart, _upgraded(line), f"{path}:{number}")
+def _unreadable(where: str, exc: Exception) -> ResultsError:
+    if isinstance(exc, lines.Newer):
+        return ResultsError(f"{where} {exc}")
+    return ResultsError(f"{where} is damaged or no result of bench ({exc})")
 
 
-def _validated(kind: type[T], content: bytes, where: str) -> T:
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as exc:
-        _refuse_newer(content, where)
-        first = exc.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ResultsError(f"{where} is damaged or no result of bench ({field}: {first['msg']})") from exc
+def _check_name(folder: Path, header: RunHeader) -> None:
+    """A run is written where its id says: a folder of another name would be read here and written there."""
+    if Path(os.path.realpath(folder)).name != header.run_id:
+        raise ResultsError(f"{folder} holds the run {header.run_id}: name the folder {header.run_id} again")
 
 
-def _upgraded(content: bytes) -> bytes:
-    """A line or document of schema 1 in the shape of today's; anything else as it is."""
-    try:
-        tree = pydantic_core.from_json(content)
-        if "header" in tree and tree["header"].get("schema_version") == 1:
-            return pydantic_core.to_json(upgrade.document(tree))
-        if tree.get("schema_version") == 1:
-            return pydantic_core.to_json(upgrade.header(tree))
-        return pydantic_core.to_json(upgrade.restart(tree)) if "case_id" in tree and "cause" not in tree else content
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return content
-
-
-def _refuse_newer(content: bytes, where: str) -> None:
-    """Say so when the reason for not understanding a file is that a newer bench wrote it."""
-    try:
-        tree = json.loads(content)
-        version = tree.get("header", tree).get("schema_version")
-    except (ValueError, AttributeError, RecursionError):
-        return
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ResultsError(f"{where} has schema version {version}, this bench reads up to {SCHEMA_VERSION}: update it")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable too: a synced file whose name is lost is lost."""
-    for path in (folder, folder.parent):
+def _sync(*folders: Path) -> None:
+    """Make the entries of folders durable too: a synced file whose name is lost is lost."""
+    for path in folders:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -84,6 +84,8 @@ def show(run_name: str, as_json: bool) -> None:
 
     workspace = shared.open_workspace()
     document = journal.read(workspace.run_folder(workspace.find_run(run_name)))
+    for note in document.notes:
+        shared.say(f"bench: {note}", err=True)
     if as_json:
         shared.print_json(run=document.model_dump(mode="json"))
         return

@@ -111,6 +111,8 @@ def documents(workspace: Workspace, runs: Iterable[str]) -> Iterable[RunDocument
         except ResultsError as exc:
             say(f"bench: left out: {exc}", err=True)
             continue
+        for note in document.notes:
+            say(f"bench: {note}", err=True)
         if (began := document.header.started_at) > (datetime.now(UTC) + timedelta(days=1)).isoformat():
             say(f"bench: run {run} says that it began at {began}: a clock is off", err=True)
         yield document

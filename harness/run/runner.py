@@ -17,7 +17,7 @@ from models.artifacts import Artifact
 from results import journal
 from results.errors import ResultsError
 from results.journal import Journal
-from results.records import Case, Restart, RunDocument
+from results.records import Case, Finished, Restart, RunDocument
 
 
 class Run:
@@ -39,6 +39,7 @@ class Run:
         self._manners = manners
         self.watch = watch
         self._stop = Stop()
+        self._read = document
         self._restarts = list(document.restarts)
         self._journal = opened
         self._writing = threading.Lock()
@@ -67,8 +68,9 @@ class Run:
 
     def record(self, restart: Restart) -> None:
         """Write one restart down; returns when the disk has it. Raises ResultsError."""
+        opened = self._journal if restart.cause == "export" else self._journal.device(self._device_of[restart.case_id])
+        opened.add(restart)
         with self._writing:
-            self._journal.add(restart)
             self._restarts.append(restart)
             self._count(restart)
 
@@ -117,8 +119,12 @@ class Run:
 
     def finish(self) -> RunDocument:
         """Close the journal and write the run document, complete or not. Raises ResultsError."""
-        self._journal.close()
         finished = datetime.now(UTC).isoformat(timespec="seconds") if self.is_complete() else None
-        document = RunDocument(header=self.header, restarts=tuple(self._restarts), finished_at=finished)
+        try:
+            if finished is not None:
+                self._journal.add(Finished(at=finished, restarts=len(self._restarts)))
+        finally:
+            self._journal.close()
+        document = self._read.model_copy(update={"restarts": tuple(self._restarts), "finished_at": finished})
         journal.write_document(self.folder, document)
         return document

@@ -15,7 +15,7 @@ from harness.run import plan, tools
 from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.run.runner import Run
 from harness.run.tally import ATTEMPTS
-from harness.run.task import Manners, Message
+from harness.run.task import Manners, Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
 from models.artifacts import FORMATS, Artifact, ArtifactStore
@@ -142,6 +142,8 @@ def resume(
     folder = workspace.run_folder(run_id)
     opened = journal.Journal.reopen(folder)  # before it is read: nobody else may add to it any more
     document = journal.read(folder)
+    for note in document.notes:
+        watch(Said(note))
     run = Run(workspace, document, opened, manners, watch)
     todo = {case.case_id: case for device in run.devices for _, case in run.todo(device)}
     return run, _stored(todo, ArtifactStore(workspace.artifacts))

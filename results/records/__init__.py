@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from results.records.accuracy import Accuracy, ModelFacts
 from results.records.base import (
+    DEVICE_NAME,
     MAX_NESTING,
     MAX_SAMPLES,
     SCHEMA_VERSION,
@@ -20,7 +21,7 @@ from results.records.base import (
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.restart import Cause, Restart
 from results.records.row import Row, Verdict
-from results.records.run import RUN_ID, Case, Profile, RunDocument, RunHeader
+from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
 from results.records.telemetry import Telemetry
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Text",
     "Word",
     "Sha256",
+    "DEVICE_NAME",
     "DeviceName",
     "FreeForm",
     "Record",
@@ -47,6 +49,7 @@ __all__ = [
     "Profile",
     "Case",
     "RunHeader",
+    "Finished",
     "RunDocument",
     "Verdict",
     "Row",

@@ -23,7 +23,9 @@ Samples = Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_SAMPLES)]
 Text = Annotated[str, Field(max_length=4096)]
 Word = Annotated[str, Field(max_length=64)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+DEVICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+"""The name of a device is that of its journal too, so it is never a path."""
+DeviceName = Annotated[str, Field(pattern=DEVICE_NAME)]
 
 
 class Record(BaseModel):

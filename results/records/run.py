@@ -53,7 +53,7 @@ class Case(Record):
 
 
 class RunHeader(Record):
-    """What a run set out to do, fixed before the first restart: the first line of its journal."""
+    """What a run set out to do, fixed before the first restart."""
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     run_id: Annotated[str, Field(pattern=RUN_ID)]
@@ -65,6 +65,13 @@ class RunHeader(Record):
     host: dict[str, str] = Field(default_factory=dict)
     models: tuple[ModelFacts, ...]
     cases: tuple[Case, ...]
+
+
+class Finished(Record):
+    """Everything of a run was measured: when, and how many restarts were written down until then."""
+
+    at: Text
+    restarts: Annotated[int, Field(ge=0)]
 
 
 class RunDocument(Record):

@@ -50,8 +50,11 @@ def test_rows_stay_in_order() -> None:
 
 
 def test_read_takes_a_run_or_a_workspace(tmp_path: Path) -> None:
-    runs = [make_run(2, 1, 1), make_run(1, 1, 1)]
     folders = [tmp_path / "runs" / name for name in ("a", "b")]
+    runs = [
+        run.model_copy(update={"header": run.header.model_copy(update={"run_id": folder.name})})
+        for folder, run in zip(folders, (make_run(2, 1, 1), make_run(1, 1, 1)), strict=True)
+    ]
     for folder, document in zip(folders, runs, strict=True):
         folder.mkdir(parents=True)
         journal.write_document(folder, document)
@@ -59,3 +62,7 @@ def test_read_takes_a_run_or_a_workspace(tmp_path: Path) -> None:
     assert len(read(tmp_path)) == sum(len(rows(run)) for run in runs)
     with pytest.raises(ResultsError, match="cannot be read"):
         read(tmp_path / "runs" / "c")
+    journal.Journal.create(folders[1].with_name("c"), runs[0].header.model_copy(update={"run_id": "c"})).close()
+    (folders[1].with_name("c") / journal.DOCUMENT).write_bytes(b"{")
+    with pytest.warns(UserWarning, match="the run's journals were read instead"):
+        assert len(read(folders[1].with_name("c"))) == len(rows(runs[0]))

@@ -48,6 +48,13 @@ def add_tiny(store: ArtifactStore, kind: str, *, model: str = "tiny", key: str =
     )
 
 
+def written(folder: Path) -> dict[str, list[str]]:
+    """Return name -> the complete lines of each journal of a run."""
+    paths = [folder / "journal.jsonl", *sorted(folder.glob("devices/*.jsonl"))]
+    found = {path.name: path.read_text(errors="replace").splitlines(keepends=True) for path in paths}
+    return {name: [line for line in lines if len(line) > 1 and line.endswith("\n")] for name, lines in found.items()}
+
+
 @dataclass
 class Bench:
     """The command in a folder of its own, with a workspace of its own."""
@@ -80,12 +87,11 @@ class Bench:
         """Wait until `process` has written down that many restarts, those of one device where one is named."""
 
         def are_there() -> bool:
-            journals = sorted(self.workspace.glob("runs/*/journal.jsonl"))[earlier_runs:]
-            header, *restarts = (journals[0].read_text().splitlines() if journals else []) or [""]
-            if device and header:
-                cases = [case["case_id"] for case in json.loads(header)["cases"] if case["device"] == device]
-                restarts = [line for line in restarts if any(f'"{case}"' in line for case in cases)]
-            return len(restarts) >= count
+            runs = sorted(path.parent for path in self.workspace.glob("runs/*/journal.jsonl"))[earlier_runs:]
+            found = written(runs[0]) if runs else {}
+            if device:
+                found = {name: found[name] for name in found if name == f"{device}.jsonl"}
+            return sum('"kind":"restart"' in line for lines in found.values() for line in lines) >= count
 
         wait_until(are_there, process, limit_s=300)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from results import journal
-from tests.rigs.bench import Bench
+from tests.rigs.bench import Bench, written
 from tests.rigs.proxy import FaultProxy, Faults
 from tests.rigs.waiting import LIMIT_S, wait_until
 
@@ -47,10 +47,12 @@ class Campaign:
         process = self._start()
         for _ in range(count):
             time.sleep(draw.uniform(0.1, 2.5))
-            kept = {folder: _lines(folder) for folder in self._runs()}
+            kept = {folder: written(folder) for folder in self._runs()}
             self._happen(draw.choice(["host", "agent", *self.faults]), process)
-            for folder, lines in kept.items():
-                assert _lines(folder)[: len(lines)] == lines, f"finished restarts of {folder.name} were lost"
+            for folder, journals in kept.items():
+                now = written(folder)
+                for name, lines in journals.items():
+                    assert now[name][: len(lines)] == lines, f"finished restarts of {folder.name} were lost"
             if draw.random() < 0.5:  # else the next fault may meet a run that has not got over this one
                 self._wait_for_progress(process)
             if process.poll() is not None:
@@ -72,7 +74,7 @@ class Campaign:
         deadline = time.monotonic() + 2  # between two restarts there is none for a moment
         while fault == "agent" and not running and time.monotonic() < deadline:
             running = self.processes("agent-")
-        if fault == "agent" and (not running or '"outcome":"failed"' in self._last_line()):
+        if fault == "agent" and (not running or self._last_failed()):
             fault = "host"
         self.happened[fault] += 1
         if fault == "host":
@@ -94,13 +96,13 @@ class Campaign:
     def _runs(self) -> list[Path]:
         return sorted(path.parent for path in self.bench.workspace.glob("runs/*/journal.jsonl"))
 
-    def _finished(self) -> list[str]:
-        """Return the newest journal's complete lines."""
+    def _finished(self) -> dict[str, list[str]]:
+        """Return the complete lines of the newest run's journals."""
         runs = self._runs()
-        return _lines(runs[-1]) if runs else []
+        return written(runs[-1]) if runs else {}
 
-    def _last_line(self) -> str:
-        return (self._finished() or [""])[-1]
+    def _last_failed(self) -> bool:
+        return any('"outcome":"failed"' in lines[-1] for lines in self._finished().values() if lines)
 
     def _wait_for_progress(self, process: subprocess.Popen[str]) -> None:
         begun, before = time.monotonic(), self._finished()
@@ -147,11 +149,6 @@ class Campaign:
             with path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 assert file.read() == b"", f"{path} names a holder"
-
-
-def _lines(folder: Path) -> list[str]:
-    """Return the complete lines of a run's journal."""
-    return [line for line in (folder / "journal.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def run_over_a_bad_link(bench: Bench, arguments: Sequence[str], proxy: FaultProxy) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import RunNotFound
 from harness.fleet import locks
 from harness.workspace import Workspace
 from results import journal
@@ -185,16 +186,19 @@ def test_an_interrupt_says_how_to_go_on(bench: Bench, number: int) -> None:
     assert bench.rows("run", "--resume", "last")[0]["n_restarts"] == 5
 
 
-def test_half_a_line_in_the_journal_is_passed_over_and_cut_off(bench: Bench) -> None:
+def test_half_a_line_in_the_journal_is_passed_over_told_and_measured_again(bench: Bench) -> None:
     bench.copy_model("onnx")
     bench("run", *FAKE)
     folder = only_run(bench)
     (folder / "run.json").unlink()
-    path = folder / "journal.jsonl"
+    path = folder / "devices/local.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])
     assert len(journal.read(folder).restarts) == 1
-    assert bench.rows("run", "--resume", "last")[0]["n_restarts"] == 2
+    resumed = bench("run", "--resume", "last", "--json")
+    assert f"{path}:{len(lines)} is damaged" in resumed.stderr
+    assert "of 2 restarts 1 can be read" in resumed.stderr
+    assert json.loads(resumed.stdout)["rows"][0]["n_restarts"] == 2
     assert len(journal.read(folder).restarts) == 2
 
 
@@ -443,3 +447,19 @@ def test_results_are_the_same_in_every_listing(bench: Bench) -> None:
     assert bench("report").stdout.strip().endswith("report.html")
     bench("report", "--run", "last", "-o", "page.html", "--image", "chart.svg")
     assert (bench.folder / "chart.svg").read_text().startswith("<svg")
+
+
+def test_a_run_s_folder_of_another_name_is_not_resumed(bench: Bench) -> None:
+    bench.copy_model("onnx")
+    bench("run", *FAKE)
+    folder = only_run(bench)
+    copied = folder.with_name("zz-copied")
+    shutil.copytree(folder, copied)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    said = bench("run", "--resume", copied.name, expect=2).stderr
+    assert f"holds the run {folder.name}: name the folder" in said
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    for name in ("..", "../runs", "."):
+        assert "no run is called" in bench("run", "--resume", name, expect=2).stderr
+    with pytest.raises(RunNotFound, match="no name of a run"):
+        Workspace(bench.workspace).run_folder("..")
