@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import glob
-import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 
-import paramiko
-
 from harness.errors import ConnectError
+from harness.transports.ssh import config
 
 PORT = 22
-_MAX_INCLUDES = 8
 
 
 @dataclass(frozen=True)
@@ -45,19 +40,19 @@ def resolve(
     jump: str | None = None,
 ) -> Address:
     """Return the address of `host`; what is None comes from ~/.ssh/config. Raises ConnectError."""
-    known = _look_up(host)
+    known = config.look_up(host)
     command = str(known.get("proxycommand") or "none")  # paramiko has None for "none", which switches it off
     if command.lower() != "none" and "proxyjump" not in known and jump is None:
         raise ConnectError(f"~/.ssh/config has a ProxyCommand for {host}, which bench does not run; use ProxyJump")
     name = str(known.get("hostname", host))
     number = port or _port(host, str(known.get("port", PORT)))
-    files = [identity_file] if identity_file else known.get("identityfile", [])
+    named = [Path(identity_file).expanduser()] if identity_file else None
     jumps = jump or str(known.get("proxyjump", ""))
     return Address(
         host=name,
         port=number,
         user=user or str(known.get("user") or getuser()),
-        identity_files=tuple(Path(file).expanduser() for file in files),
+        identity_files=tuple(named or map(config.expanded, known.get("identityfile", []))),
         jumps=tuple(part.strip() for part in jumps.split(",") if part.strip() and part.strip() != "none"),
         key_name=str(known.get("hostkeyalias") or key_name(name, number)),
     )
@@ -84,24 +79,3 @@ def split(text: str) -> tuple[str, int | None, str | None]:
     if not match or not host or host.startswith("-") or not 0 < int(match["port"] or PORT) < 65536:
         raise ValueError(f"{text!r} is not [user@]host[:port]")
     return host, int(match["port"]) if match["port"] else None, match["user"]
-
-
-def _look_up(host: str) -> paramiko.config.SSHConfigDict:
-    path = Path.home() / ".ssh" / "config"
-    try:
-        text = "\n".join(_lines(path, 0)) if path.is_file() else ""
-        return paramiko.SSHConfig.from_file(io.StringIO(text)).lookup(host)
-    except (OSError, RuntimeError, ValueError, paramiko.SSHException) as exc:  # RuntimeError: no such user's home
-        raise ConnectError(f"{path} cannot be read: {exc}") from exc
-
-
-def _lines(path: Path, depth: int) -> Iterator[str]:
-    """Yield a configuration's lines with its `Include`s in place, which paramiko passes over."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = re.fullmatch(r"\s*include[\s=]+(.+?)\s*", line, re.IGNORECASE)
-        if match is None:
-            yield line
-        elif depth < _MAX_INCLUDES:
-            for pattern in match[1].replace('"', "").split():
-                for included in sorted(glob.glob(str(Path.home() / ".ssh" / Path(pattern).expanduser()))):  # noqa: PTH207 - absolute patterns too
-                    yield from _lines(Path(included), depth + 1)

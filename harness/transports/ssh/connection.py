@@ -17,6 +17,7 @@ import paramiko
 from harness.errors import AuthenticationFailed, ConnectError
 from harness.transports.ssh import address as ssh_address
 from harness.transports.ssh.address import Address
+from harness.transports.ssh.files import read
 from harness.transports.ssh.known_hosts import KnownHosts
 
 DEFAULT_TIMEOUT_S = 20.0
@@ -345,12 +346,11 @@ def _keys(login: Login, notes: list[str]) -> Iterator[tuple[str, paramiko.PKey]]
     address = login.address
     files = address.identity_files or tuple(Path.home() / ".ssh" / name for name in _DEFAULT_KEYS)
     for path in files:
-        if not path.exists():
+        try:
+            key = _key(path)
+        except FileNotFoundError:
             if path in address.identity_files:
                 notes.append(f"{path} (no such file)")
-            continue
-        try:
-            key = paramiko.PKey.from_path(path)
         except Exception as exc:  # noqa: BLE001 - a key file may hold anything, and the kinds of errors differ by it
             locked = "password" in str(exc).lower() or "encrypted" in str(exc).lower()
             why = "has a passphrase: load it into ssh-agent with ssh-add" if locked else f"unreadable: {_plain(exc)}"
@@ -370,11 +370,20 @@ def _keys(login: Login, notes: list[str]) -> Iterator[tuple[str, paramiko.PKey]]
                 yield f"ssh-agent: {key.comment or key.get_name()}", key
 
 
+def _key(path: Path) -> paramiko.PKey:
+    """Return the key in a file. Raises OSError, and whatever else paramiko and the libraries below it do."""
+    read(path)  # paramiko would wait for ever for what is no file
+    certificate = Path(f"{path}-cert.pub")
+    if certificate.exists():
+        read(certificate)
+    return paramiko.PKey.from_path(path)
+
+
 def _text(*paths: Path) -> str:
     """Return the first of these files that can be read as text."""
     for path in paths:
         with suppress(OSError, ValueError):
-            return path.read_text(encoding="ascii")
+            return read(path).decode("ascii")
     return ""
 
 

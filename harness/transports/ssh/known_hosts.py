@@ -14,21 +14,24 @@ from pathlib import Path
 import paramiko
 
 from harness.errors import HostKeyChanged, HostKeyUnknown, WorkspaceError
+from harness.transports.ssh.files import read
 from results.errors import ResultsError
 from results.files import write_file
 
 FILE_NAME = "known_hosts"
 _SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+_REVOKED = "@revoked"
+_AUTHORITY = "known_hosts has a @cert-authority for it; bench reads no host certificates"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: whose key it is (patterns, or one hashed name), its kind and the key in base64."""
+    """One line: whose key it is (patterns, or one hashed name), its kind, the key in base64, and its @marker."""
 
     names: str
     kind: str
     key: str
-    revoked: bool = False
+    marker: str = ""
 
     def is_of(self, name: str) -> bool:
         """Tell whether the line is about the server called `name`."""
@@ -47,20 +50,28 @@ def fingerprint(key: paramiko.PKey) -> str:
 
 
 class KnownHosts:
-    """Several known_hosts files read as one; a line that cannot be read is passed over."""
+    """Several known_hosts files read as one; what cannot be read is passed over, a file noted in `unread`."""
 
     def __init__(self, own: Path | None) -> None:
         """`own` is the workspace's file."""
         files = (Path.home() / ".ssh" / FILE_NAME, _SYSTEM, *((own,) if own else ()))
-        self.entries = [entry for file in files for line in _lines(file) if (entry := parse(line))]
+        self.unread: list[str] = []
+        self.entries = [entry for file in files for line in self._lines(file) if (entry := parse(line))]
+
+    def _lines(self, path: Path) -> list[str]:
+        try:
+            return _lines(path)
+        except OSError as exc:
+            self.unread.append(f"{path} cannot be read: {exc.strerror}")
+            return []
 
     def kinds(self, name: str) -> list[str]:
         """Return the kinds of keys that are known of a server, to be asked of it first."""
-        return [entry.kind for entry in self.entries if entry.is_of(name) and not entry.revoked]
+        return [entry.kind for entry in self.entries if entry.is_of(name) and not entry.marker]
 
     def knows(self, name: str, key: paramiko.PKey) -> bool:
         """Tell whether a file has this very key of the server."""
-        return any(entry.is_of(name) and entry.key == key.get_base64() for entry in self.entries)
+        return any(entry.is_of(name) and entry.key == key.get_base64() and not entry.marker for entry in self.entries)
 
     def check(self, name: str, key: paramiko.PKey, remedy: str) -> None:
         """Return when `key` is the server's; `remedy` is the command that makes a server known.
@@ -70,40 +81,45 @@ class KnownHosts:
         shown = f"{key.get_name()} {fingerprint(key)}"
         about = [entry for entry in self.entries if entry.is_of(name)]
         same = [entry for entry in about if entry.key == key.get_base64()]
-        if any(entry.revoked for entry in same):
+        if any(entry.marker == _REVOKED for entry in same):
             raise HostKeyChanged(f"its host key {shown} is marked as revoked in known_hosts: do not use this device")
-        if same:
+        if any(not entry.marker for entry in same):
             return
-        if not any(not entry.revoked for entry in about):
+        if all(entry.marker for entry in about):
             raise HostKeyUnknown(
-                f"its host key {shown} is not known yet. Compare it with the device's own (there: ssh-keygen -lf "
-                f"/etc/ssh/ssh_host_ed25519_key.pub), then: {remedy}"
+                f"its host key {shown} is not known yet{self._why(about)}. Compare it with the device's own (there: "
+                f"ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: {remedy}"
             )
         raise HostKeyChanged(
             f"its host key is now {shown}, not the known one. Either the device was installed anew, or something else "
             f"answers at its address. Only when it is the former: ssh-keygen -R '{name}', then: {remedy}"
         )
 
+    def _why(self, about: Sequence[Entry]) -> str:
+        """Say what was passed over that may have made the key known."""
+        is_signed = any(entry.marker == "@cert-authority" for entry in about)
+        return "".join(f" ({note})" for note in [*self.unread, *([_AUTHORITY] if is_signed else [])])
+
 
 def parse(line: str) -> Entry | None:
-    """Return what a line of a known_hosts file says, None for a comment, a certificate authority and nonsense."""
+    """Return what a line of a known_hosts file says, None for a comment and nonsense."""
     fields = line.split()
-    revoked = fields[:1] == ["@revoked"]
-    names, kind, key = (*fields[revoked : revoked + 3], "", "", "")[:3]
+    marker = fields.pop(0) if line.lstrip().startswith("@") else ""
+    names, kind, key = (*fields[:3], "", "", "")[:3]
     if not key or names[0] in "#@":
         return None
-    return Entry(names, kind, key, revoked)
+    return Entry(names, kind, key, marker)
 
 
 def add(own: Path, name: str, key: paramiko.PKey) -> None:
     """Write a server's key into the workspace's file, in place of those it had there. Raises WorkspaceError."""
-    kept = [line for line in _lines(own) if line.split(" ")[0] != name]
+    kept = [line for line in _own_lines(own) if line.split(" ")[0] != name]
     _write(own, [*kept, f"{name} {key.get_name()} {key.get_base64()}"])
 
 
 def remove(own: Path, name: str) -> None:
     """Take a server out of the workspace's file. Raises WorkspaceError."""
-    lines = _lines(own)
+    lines = _own_lines(own)
     kept = [line for line in lines if line.split(" ")[0] != name]
     if kept != lines:
         _write(own, kept)
@@ -124,9 +140,16 @@ def _is_hash_of(hashed: str, name: str) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        return read(path).decode("utf-8", "replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _own_lines(path: Path) -> list[str]:
+    try:
+        return _lines(path)
+    except OSError as exc:
+        raise WorkspaceError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

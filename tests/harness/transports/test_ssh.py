@@ -25,11 +25,13 @@ from harness.errors import (
     HostKeyChanged,
     HostKeyUnknown,
     TransferError,
+    WorkspaceError,
 )
 from harness.fleet.devices import Device
 from harness.transports.base import MAX_STDERR_BYTES
 from harness.transports.ssh import address as ssh_address
 from harness.transports.ssh import connection as ssh_connection
+from harness.transports.ssh import known_hosts
 from harness.transports.ssh import stream as ssh_stream
 from harness.transports.ssh import transport as ssh_transport
 from harness.transports.ssh.stream import SshStream
@@ -245,6 +247,107 @@ def test_what_is_wrong_in_ssh_config_is_told(own_home: Path, lines: str, said: s
 def test_a_proxy_command_that_is_switched_off(own_home: Path) -> None:
     (own_home / ".ssh" / "config").write_text("Host box\n  ProxyCommand none\n")
     assert ssh_address.resolve("box").host == "box"
+
+
+@pytest.mark.parametrize(
+    ("lines", "user"),
+    [
+        *(
+            (f"Match {words}\n  User other", "me")
+            for words in (
+                'tagged "lab"',
+                "localnetwork 127.0.0.0/8",
+                "sessiontype shell",
+                'command "x"',
+                "version *",
+                "no-such-word x",
+                'exec "true"',
+                '!exec "false"',
+                "host box tagged x",
+                "!tagged x",
+            )
+        ),
+        ("Match host box\n  User other", "other"),
+        ("Match HOST nobox\n  User other", "me"),
+        ("Match !host nobox user me  # mine\n  User other", "me"),
+        ("Match all\n  User other", "other"),
+        ("Host box # and not other\n  User first", "first"),
+        ("Host other # not box\n  User other", "me"),
+        ("Host box\n  User first # the first one", "first"),
+        ("Host box\n  User a#b", "a#b"),
+    ],
+)
+def test_conditions_in_ssh_config_hold_only_when_they_are_known_to(own_home: Path, lines: str, user: str) -> None:
+    (own_home / ".ssh" / "config").write_text(f"{lines}\nHost *\n  User me\n")
+    assert ssh_address.resolve("box").user == user
+
+
+def test_a_variable_in_an_identity_file(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own_home / ".ssh" / "config").write_text("IdentityFile ${KEYS_AT}/box\n")
+    monkeypatch.setenv("KEYS_AT", "/media/keys")
+    assert ssh_address.resolve("box").identity_files == (Path("/media/keys/box"),)
+    monkeypatch.delenv("KEYS_AT")
+    with pytest.raises(ConnectError, match=r"IdentityFile .*, but the environment has no KEYS_AT"):
+        ssh_address.resolve("box")
+
+
+def test_a_key_that_is_a_pipe_is_refused(server: Sshd) -> None:
+    server.identity.unlink()
+    os.mkfifo(server.identity)
+    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is no file\)"):
+        SshTransport(server.login())
+
+
+def test_a_certificate_that_is_a_pipe_is_refused(server: Sshd) -> None:
+    os.mkfifo(f"{server.identity}-cert.pub")
+    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is no file\)"):
+        SshTransport(server.login())
+
+
+@pytest.mark.parametrize("name", ["known_hosts", "id_ed25519.pub"])
+def test_a_pipe_among_the_user_s_own_files_is_passed_over(server: Sshd, own_home: Path, name: str) -> None:
+    os.mkfifo(own_home / ".ssh" / name)
+    (own_home / ".ssh" / "id_ed25519").write_bytes(server.identity.read_bytes())
+    login = replace(server.login(), address=replace(server.login().address, identity_files=()))
+    SshTransport(login).close()
+    if name == "known_hosts":
+        with pytest.raises(HostKeyUnknown, match=r"known_hosts cannot be read: it is no file\)"):
+            SshTransport(replace(login, own_known_hosts=None))
+
+
+@pytest.mark.parametrize("name", ["config", "included"])
+def test_a_configuration_that_is_a_pipe_is_refused(own_home: Path, name: str) -> None:
+    (own_home / ".ssh" / "config").write_text("Include included\n")
+    (own_home / ".ssh" / name).unlink(missing_ok=True)
+    os.mkfifo(own_home / ".ssh" / name)
+    with pytest.raises(ConnectError, match=rf"config cannot be read: .*{name}: it is no file"):
+        ssh_address.resolve("box")
+
+
+def test_a_configuration_that_includes_itself_ends(own_home: Path) -> None:
+    for number in range(10):
+        (own_home / ".ssh" / f"config{number}").write_text("Include config*\n")
+    (own_home / ".ssh" / "config").write_text("Include config*\n")
+    with pytest.raises(ConnectError, match="more than 200 files are included"):
+        ssh_address.resolve("box")
+
+
+def test_a_pipe_in_place_of_the_workspace_s_known_hosts(server: Sshd, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "known")
+    with pytest.raises(WorkspaceError, match="known cannot be read: it is no file"):
+        known_hosts.add(tmp_path / "known", "box", ssh_connection.host_key(server.login()))
+    with pytest.raises(WorkspaceError, match="known cannot be read: it is no file"):
+        known_hosts.remove(tmp_path / "known", "box")
+
+
+def test_a_certificate_authority_is_named_as_not_read(server: Sshd) -> None:
+    known = server.client / ".ssh" / "known_hosts"
+    key = known.read_text()
+    known.write_text(f"@cert-authority {key}")
+    with pytest.raises(HostKeyUnknown, match="has a @cert-authority for it; bench reads no host certificates"):
+        SshTransport(server.login())
+    known.write_text(f"@cert-authority * {key.split(' ', 1)[1]}{key}")
+    SshTransport(server.login()).close()
 
 
 def test_a_jump_host(server: Sshd, tmp_path: Path, own_home: Path) -> None:
