@@ -13,6 +13,7 @@ from harness.errors import Unwritable
 MAX_LINE_BYTES = 32 << 20
 MAX_STDERR_BYTES = 64 << 10
 MAX_PULL_BYTES = 1 << 30
+MAX_NOISE_BYTES = 1 << 20  # what a shell may print before a command begins
 
 
 # What a device says when it cannot write a file, and what to do about it.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Iterator
 
-from harness.errors import CommandTimeout, ConnectError
-from harness.transports.adb.server import AdbServer
+from harness.errors import AgentError, CommandTimeout, ConnectError
+from harness.transports.adb.server import AdbServer, is_network
 from harness.transports.adb.shell import Shell, service
+from harness.transports.base import MAX_NOISE_BYTES
 
 KILL_S = 3.0
 SETTLE_S = 5.0  # a device that was just plugged in or has just booted
@@ -48,7 +48,7 @@ class AdbConnection:
     @property
     def is_network(self) -> bool:
         """Whether the device is reached over a network, where other computers can reach it too."""
-        return re.search(r":\d+$", self.serial) is not None
+        return is_network(self.serial)
 
     @property
     def is_closed(self) -> bool:
@@ -91,6 +91,9 @@ class AdbConnection:
             self._running.add(shell)
         deadline = time.monotonic() + self.timeout_s
         while shell.pid is None:
+            if len(shell.stdout) > MAX_NOISE_BYTES:
+                self.end(shell)
+                raise AgentError(f"its shell printed more than {MAX_NOISE_BYTES} bytes before the command began")
             if shell.ended or not shell.turn(deadline):
                 self.end(shell)
                 raise self.lost("a command was started")
@@ -132,6 +135,7 @@ class AdbConnection:
         deadline = time.monotonic() + timeout_s
         try:
             while not shell.ended:
+                shell.stdout.clear()
                 if not shell.turn(deadline):
                     return False
             return not shell.is_lost

@@ -29,6 +29,9 @@ _HASH_BYTES_PER_S = 10e6  # slower than any device that was seen: bounds the wai
 # instead, since two hosts may bring the same agent at once.
 _PUSH = f"""\
 size() {{ stat -c %s "$1" 2>/dev/null || wc -c < "$1"; }}
+for tool in cat mkdir mv; do
+  command -v $tool >/dev/null || {{ echo "its shell has no $tool" >&2; exit 127; }}
+done
 if command -v sha256sum >/dev/null; then checks=1; else checks=; fi
 if [ "$checks" ] && [ -f "$t" ] && [ "$(size "$t")" = $n ]; then
   case $(sha256sum < "$t") in $h*) echo all; exit;; esac
@@ -41,7 +44,11 @@ if [ $n -le {256 << 10} ]; then p=$p.$$; trap 'rm -f "$p"' EXIT HUP; elif [ -s "
   done
 fi
 : >> "$p" && size "$p" || exit
-if [ "$checks" ]; then found=$({{ cat "$p"; tee -a "$p"; }} | sha256sum); else cat >> "$p"; found=none; fi
+if [ "$checks" ] && command -v tee >/dev/null; then found=$({{ cat "$p"; tee -a "$p"; }} | sha256sum)
+else
+  cat >> "$p"
+  if [ "$checks" ]; then found=$(sha256sum < "$p"); else found=none; fi
+fi
 there=$(size "$p")
 if [ $there = $n ]; then case $found in $h*|none) mv -f "$p" "$t" || exit;; esac; fi
 echo ${{found%% *}} $there
@@ -132,13 +139,15 @@ def pull(connection: AdbConnection, source: PurePosixPath, target: Path) -> None
 
 
 def _receive(connection: AdbConnection, shell: Shell, file: BinaryIO) -> None:
-    size = 0
+    size, deadline = 0, time.monotonic() + connection.timeout_s
     while not shell.ended or shell.stdout:
+        if shell.stdout:
+            deadline = time.monotonic() + connection.timeout_s
         size += file.write(shell.stdout)
         shell.stdout.clear()
         if size > MAX_PULL_BYTES:
             raise TransferError(f"it is larger than {MAX_PULL_BYTES} bytes")
-        if not shell.ended and not shell.turn(time.monotonic() + connection.timeout_s):
+        if not shell.ended and not shell.turn(deadline):
             raise TransferError(_stood_still(connection))
     if shell.exit_code != 0:
         raise _failure(connection, shell)
@@ -166,6 +175,7 @@ def _line(connection: AdbConnection, shell: Shell, timeout_s: float) -> str:
 def _wait(shell: Shell, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not shell.ended:
+        shell.stdout.clear()  # nobody asked
         if not shell.turn(deadline):
             raise TransferError(f"no answer for {timeout_s:g} s")
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from harness.transports.kind import Fields, Host, Kind, Named, Port, Trusts, Word
+from pydantic import Field
+
+from harness.transports.kind import Fields, Host, Kind, Named, Port, Trusts
 
 if TYPE_CHECKING:
     from harness.transports.adb.transport import AdbTransport
+
+
+# The name that a phone announces in its network may hold a space.
+Serial = Annotated[str, Field(pattern=r"^[^\s,]([^\t\r\n,]*[^\s,])?$", max_length=255)]
 
 
 class Adb(Kind):
@@ -17,7 +23,7 @@ class Adb(Kind):
     root: ClassVar[str | None] = "/data/local/tmp/edgebench"
     fixed_clocks: ClassVar[str] = "on Android only root can set it"
 
-    serial: Word | None = None
+    serial: Serial | None = None
     adb_host: Host | None = None
     adb_port: Port | None = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -155,7 +156,8 @@ class AdbServer:
             return ""
         if state is None:
             others = f"adb sees: {_listed(seen)}" if seen else "adb sees no device"
-            network = "is it on, in this network, with wireless debugging on this port?" if ":" in serial else _PLUG_IN
+            is_far = is_network(serial)
+            network = "is it on, in this network, with wireless debugging on this port?" if is_far else _PLUG_IN
             return f"no device {serial} is connected; {others}. Check: {network}"
         help_ = next((text for key, text in _HELP.items() if state.startswith(key)), "boot it into Android")
         return f"{serial} is {state.split(' (')[0]}: {help_}"
@@ -178,6 +180,11 @@ class AdbServer:
 
 
 _PLUG_IN = "the cable, a charging-only one will not do; and USB debugging in the phone's developer options"
+
+
+def is_network(serial: str) -> bool:
+    """Tell whether a device is reached over a network, by HOST:PORT or by the name it announces there (mDNS)."""
+    return re.search(r":\d+$|\._adb[\w-]*\._tcp\.?$", serial) is not None
 
 
 def _listed(seen: dict[str, str]) -> str:

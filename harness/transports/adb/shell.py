@@ -20,6 +20,7 @@ from harness.transports.base import MAX_STDERR_BYTES
 _FRAME = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 _CHUNK = 1 << 20
+_LATE_S = 0.5
 
 # The first thing a command whose service shows it prints to standard error: the number of its process.
 _SHOWN = re.compile(rb"^edgebench:(\d{1,9})\n", re.MULTILINE)
@@ -98,26 +99,31 @@ class Shell:
     def _write(self, frame: bytes, timeout_s: float) -> bool:
         self._outgoing = memoryview(frame)
         self._selector.modify(self._connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        deadline, left = time.monotonic() + timeout_s, len(frame)
         try:
             while self._outgoing and not self.ended:
-                if not self.turn(time.monotonic() + timeout_s):
+                if not self.turn(deadline):
                     return False
+                if len(self._outgoing) < left:  # not for what the device says meanwhile
+                    deadline, left = time.monotonic() + timeout_s, len(self._outgoing)
         finally:
             self._selector.modify(self._connection, selectors.EVENT_READ)
         return True
 
     def turn(self, deadline: float) -> bool:
-        """Take in what the device sends, or send what it takes; False when neither happened by the deadline."""
+        """Take in what the device sends, and send what it takes; False when neither happened by the deadline.
+
+        What has come is still taken in right after it, but a device that goes on and on changes no deadline.
+        """
         left = deadline - time.monotonic()
-        ready = self._selector.select(max(0.0, left))
-        if not ready:
+        if left < -_LATE_S or not (ready := self._selector.select(max(0.0, left))):
             return False
         _, events = ready[0]
         try:
             if events & selectors.EVENT_READ:
                 self._take(self._connection.recv(_CHUNK))
                 acknowledge(self._connection)
-            elif events & selectors.EVENT_WRITE:
+            if events & selectors.EVENT_WRITE:
                 self._outgoing = self._outgoing[self._connection.send(self._outgoing) :]
         except BlockingIOError:
             pass

@@ -14,13 +14,13 @@ from contextlib import suppress
 import paramiko
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransportError
-from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream
+from harness.transports.base import MAX_LINE_BYTES, MAX_NOISE_BYTES, MAX_STDERR_BYTES, Completed, Stream
 from harness.transports.ssh.connection import Connection
 
-# What a shell's profile may print before the command begins, and how many of the device's time-outs it may take.
-MAX_NOISE_BYTES = 1 << 20
+# How many of the device's time-outs a shell's profile may take before the command begins.
 START_TIMEOUTS = 3
 _CHUNK_BYTES = 1 << 20
+_DRAIN_S = 0.5
 # What paramiko puts into a packet; of more it copies the rest again for every packet.
 _PACKET_BYTES = (1 << 15) - 64
 
@@ -193,8 +193,9 @@ class SshStream(Stream):
         return False
 
     def _drain_stderr(self) -> None:
+        limit = time.monotonic() + _DRAIN_S  # a command that goes on and on keeps nobody here
         with suppress(*_FOREIGN):
-            while self._channel.recv_stderr_ready():
+            while self._channel.recv_stderr_ready() and time.monotonic() < limit:
                 self._stderr += self._channel.recv_stderr(_CHUNK_BYTES)
                 del self._stderr[:-MAX_STDERR_BYTES]
 

@@ -18,6 +18,7 @@ from harness.transports import base
 from harness.transports.adb import server as server_side
 from harness.transports.adb.transport import AdbTransport
 from tests.rigs.adbd import AdbServer, Phone
+from tests.rigs.adbd import Device as Rig
 from tests.rigs.proxy import between
 from tests.rigs.waiting import wait_until_ended
 
@@ -58,6 +59,49 @@ def test_run_that_takes_too_long_is_killed_there(adb_transport: AdbTransport, tm
     with pytest.raises(CommandTimeout, match=r"did not end within 2 s"):
         adb_transport.run(python(code), timeout_s=2)
     wait_until_ended(int(note.read_text()))
+
+
+@pytest.mark.parametrize("where", ["", ">&2"])
+def test_a_flood_before_the_command_begins_ends(adb_server: AdbServer, where: str) -> None:
+    with Phone(Rig(shell=("/bin/sh", "-c", f"exec yes {where}"))) as phone:  # noqa: S604
+        transport = AdbTransport(phone.serial, port=adb_server.port, timeout_s=1)
+        said = "before the command began" if not where else "went away while a command was started"
+        with pytest.raises((AgentError, ConnectError), match=said):
+            transport.stream(["true"], stdin=b"")
+        assert not transport.connection.answers()
+        transport.close()
+
+
+def test_a_flood_of_standard_error_is_silence(adb_transport: AdbTransport) -> None:
+    with pytest.raises(CommandTimeout, match="did not end within 1 s"):
+        adb_transport.run(["sh", "-c", "exec yes >&2"], timeout_s=1)
+    stream = adb_transport.stream(["sh", "-c", "echo up; exec yes >&2"], stdin=b"")
+    assert stream.read_line(60) == b"up"
+    with pytest.raises(CommandTimeout, match="nothing was said"):
+        stream.read_line(0)
+    with pytest.raises(CommandTimeout, match="no answer within 1 s"):
+        stream.read_line(1)
+    assert len(stream.close().stderr) <= base.MAX_STDERR_BYTES
+
+
+@pytest.mark.parametrize(
+    ("serial", "is_far"),
+    [
+        ("192.168.1.20:5555", True),
+        ("adb-R5CR10ABCDE-Xy12Zw._adb-tls-connect._tcp", True),
+        ("adb-R5CR10ABCDE-Xy12Zw (2)._adb-tls-connect._tcp.", True),
+        ("R5CR10ABCDE", False),
+        ("emulator-5554", False),
+    ],
+)
+def test_a_phone_in_a_network_is_shared_with_other_hosts(
+    serial: str, is_far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_side.AdbServer, "start", lambda *_: None)
+    monkeypatch.setattr(server_side.AdbServer, "devices", lambda _: {serial: "device"})
+    monkeypatch.setattr(server_side.AdbServer, "features", lambda *_: frozenset({"shell_v2"}))
+    transport = Device(name="phone", transport="adb", serial=serial, adb_host="127.0.0.1").connect()
+    assert transport.shared is is_far
 
 
 def test_more_than_a_command_may_print(adb_transport: AdbTransport, monkeypatch: pytest.MonkeyPatch) -> None:

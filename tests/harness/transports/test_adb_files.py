@@ -153,6 +153,36 @@ def test_without_sha256sum_the_size_is_compared(adb_server: AdbServer, tmp_path:
     assert (tmp_path / "there").read_bytes() == large.read_bytes()
 
 
+@pytest.mark.parametrize("missing", ["tee", "mv"])
+def test_what_the_phone_s_shell_lacks(adb_server: AdbServer, tmp_path: Path, large: Path, missing: str) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in {"cat", "mkdir", "mv", "rm", "sha256sum", "stat", "tee", "wc"} - {missing}:
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    there = PurePosixPath(tmp_path / "there")
+    with Phone(Device(environment={"PATH": str(tools)})) as phone:
+        transport = AdbTransport(phone.serial, port=adb_server.port)
+        if missing == "tee":  # it takes two steps then
+            transport.push(large, there)
+            assert transport.connection.checks_by == "sha256"
+            assert Path(there).read_bytes() == large.read_bytes()
+        else:
+            with pytest.raises(TransferError, match=f"its shell has no {missing}"):
+                transport.push(large, there)
+        transport.close()
+
+
+def test_a_push_to_a_shell_that_floods_ends(adb_server: AdbServer, tmp_path: Path, large: Path) -> None:
+    shell = ("/bin/sh", "-c", "echo edgebench:$$ >&2; exec yes >&2")
+    with Phone(Device(shell=shell)) as phone:
+        transport = AdbTransport(phone.serial, port=adb_server.port, timeout_s=1)
+        with pytest.raises(TransferError, match="no answer for"):
+            transport.push(large, PurePosixPath(tmp_path / "there"))
+        with pytest.raises(TransferError, match="nothing moved for 1 s"):
+            transport.pull(PurePosixPath("/dev/zero"), tmp_path / "back")
+        transport.close()
+
+
 def test_a_pull_that_fails_leaves_nothing(adb_transport: AdbTransport, phone: Phone, large: Path) -> None:
     back = large.with_name("back")
     with pytest.raises(TransferError, match=r"nothing cannot be copied from .*: .*No such file"):
