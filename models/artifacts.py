@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import re
@@ -28,9 +27,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from models.errors import DamagedArtifact, ModelError
+from results.files import sha256_of
+from results.records import Accuracy, Record, Sha256, Text
 
 MAX_RECORD_BYTES = 4 * 2**20
 _LEFTOVER_S = 60  # a folder in partial/ that is older, and that nobody holds, belongs to a process that was killed
@@ -50,18 +51,10 @@ class Form(NamedTuple):
 # Accepted max |difference| on a device over max |reference output|, computing in the artifact's own precision.
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 1e-1}
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-MAX_TEXT = 4096
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
+MAX_TEXT = 4096  # of a `Text`
 Count = Annotated[int, Field(ge=0, le=2**60)]
 
 log = logging.getLogger(__name__)
-
-
-class Record(BaseModel):
-    """Base of the records of this room: immutable, and a field nobody defined is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TensorSpec(Record):
@@ -72,7 +65,7 @@ class TensorSpec(Record):
     shape: Annotated[tuple[Count, ...], Field(max_length=64)]
 
 
-class Source(Record):
+class SourceFile(Record):
     """A file of the user's that went into an artifact; `path` is relative to the folder of the model file."""
 
     path: Text
@@ -87,17 +80,6 @@ class WeightsOrigin(Record):
     license: Text
     homepage: Text
     sha256: Sha256 | None = None
-
-
-class Figure(Record):
-    """A published accuracy that belongs to the very weights in an artifact."""
-
-    value: float
-    metric: Text = "top-1 %"
-    dataset: Text = "ImageNet-1k val"
-    kind: Literal["published"] = "published"
-    source: Text
-    recalled: bool = False
 
 
 class Artifact(Record):
@@ -120,7 +102,7 @@ class Artifact(Record):
     outputs: tuple[TensorSpec, ...]
     weights: Text
     weights_origin: WeightsOrigin | None = None
-    accuracy: Figure | None = None
+    accuracy: Accuracy | None = None
     resolution: int | None = None
     parameters: Count | None = None
     multiply_adds: Count | None = None
@@ -135,7 +117,7 @@ class Artifact(Record):
     key: Sha256
     recipe: Sha256 | None = None
     created_at: Text
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourceFile, ...] = ()
     notes: tuple[Text, ...] = ()
 
     @property
@@ -143,11 +125,12 @@ class Artifact(Record):
         """Its key among the artifacts of its model."""
         return Form(self.format, self.precision)
 
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def is_made_of(self, folder: Path) -> bool:
+        """Whether every file that went into it (external data, too) is still what it was."""
+        try:
+            return all(sha256_of(folder / source.path) == source.sha256 for source in self.sources)
+        except OSError:
+            return False
 
 
 class ArtifactStore:
@@ -272,7 +255,7 @@ class ArtifactStore:
         files = (self.model_path(artifact), artifact.sha256), (self.io_path(artifact), artifact.io_sha256)
         for path, expected in files:
             try:
-                actual = file_sha256(path)
+                actual = sha256_of(path)
             except OSError as exc:
                 raise DamagedArtifact(f"artifact of {artifact.model}: {path}: {exc.strerror}") from exc
             if actual != expected:
@@ -280,12 +263,12 @@ class ArtifactStore:
 
     @staticmethod
     def _complete(model: Path, io: Path, fields: Mapping[str, Any]) -> Artifact:
-        sha256 = file_sha256(model)
+        sha256 = sha256_of(model)
         return Artifact(
             sha256=sha256,
             file=f"{sha256}/model.{fields['format']}",
             size_bytes=model.stat().st_size,
-            io_sha256=file_sha256(io),
+            io_sha256=sha256_of(io),
             created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
             **fields,
         )

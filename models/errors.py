@@ -11,6 +11,10 @@ class UnknownModel(ModelError):
     """No model of that name; the message lists the nearest names."""
 
 
+class NoSuchWeights(ModelError):
+    """A model has no weights of the kind that was asked for."""
+
+
 class UnreadableModel(ModelError):
     """A model file (or the TOML beside it) is missing, damaged or of a kind that cannot be measured."""
 

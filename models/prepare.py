@@ -1,4 +1,4 @@
-"""From requests to artifacts in the store: what is there is used, what is missing is made in worker processes.
+"""From sources to artifacts in the store: what is there is used, what is missing is made in worker processes.
 
 Nothing here imports PyTorch, a converter or a runtime; a worker does, and only when an artifact has to be made.
 """
@@ -8,18 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from models import published
-from models.artifacts import Artifact, ArtifactStore, Form, Format
-from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
-from models.export.jobs import Event
+from models import errors
+from models.artifacts import Artifact, ArtifactStore, Format
+from models.errors import ExportFailed, MissingShape, ModelError
+from models.export.limits import Limits
+from models.export.orders import Event
 from models.export.process import Workers
-from models.selection import FileRequest, LibraryRequest, Request, ZooRequest
-from models.tasks import Task, plan
+from models.sources.base import Prepared, Source
 
-TIMEOUT_S = 1800.0
+__all__ = ["Prepared", "Progress", "look_up", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -38,57 +37,50 @@ class Progress:
     peak_rss_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A model with its artifacts by format and precision; `failures` says of the others why there is none."""
-
-    name: str
-    family: str | None
-    weights: str
-    resolution: int | None
-    parameters: int | None
-    multiply_adds: int | None
-    accuracy: dict[str, Any] | None
-    artifacts: dict[Form, Artifact] = field(default_factory=dict)
-    failures: dict[Form, str] = field(default_factory=dict)
+def look_up(sources: Sequence[Source], store: ArtifactStore) -> list[Prepared]:
+    """What is there of every model and what would have to be made. Raises ModelError where that cannot be."""
+    return [source.look_up(store) for source in sources]
 
 
 def prepare(
-    requests: Sequence[Request],
+    sources: Sequence[Source],
     store: ArtifactStore,
     *,
     workers: int = 2,
     on_event: Callable[[Progress], None] = lambda progress: None,
-    timeout_s: float = TIMEOUT_S,
+    limits: Limits | None = None,
 ) -> list[Prepared]:
-    """Bring every requested model into the store, `workers` at a time, and return them in order.
+    """Bring every model into the store, `workers` at a time within `limits`, and return them in order.
 
-    `on_event` is called from threads, never from two at once. A format that cannot be exported is in `failures`. Raises
-    UnreadableModel or MissingShape for the user's own files, UnknownModel for a name that a library does not have,
-    ExportFailed when there is no artifact because the exporters are not installed, and ModelError when a library or
-    trained weights cannot be had or the store cannot be written.
+    `on_event` is called from threads, never from two at once. A file that cannot be made or read is in `failures`;
+    only when nothing at all can be had, for such a file, is its UnreadableModel or MissingShape raised. Raises
+    UnknownModel for a name that a library does not have, ExportFailed when there is no artifact because the exporters
+    are not installed, MissingShape for a shape of an input that nothing has, and ModelError when a library or trained
+    weights cannot be had or the store cannot be written.
     """
-    tasks = [plan(request, store) for request in requests]
-    total = sum(len(task.artifacts) + len(task.targets) + len(task.failures) for task in tasks)
-    board = _Board(on_event, total)
-    for task in tasks:
-        for _ in range(len(task.artifacts) + len(task.failures)):
-            board.settled(task.name, "in the store")
-    pool = Workers(timeout_s)
-    # Own files take seconds, and only a library knows its names: mistakes should show before minutes of export.
-    for kind in (FileRequest, LibraryRequest, ZooRequest):
-        chosen = [task for task in tasks if isinstance(task.request, kind)]
-        _run([task for task in chosen if task.targets], store, pool, board, workers)
-        for task in chosen:
-            task.raise_if_unusable()
-        if kind is FileRequest:
-            _check_shape_names(chosen)
-    return [_prepared(task) for task in tasks]
+    models = look_up(sources, store)
+    board = _Board(on_event, sum(len(model.artifacts) + len(model.targets) + len(model.errors) for model in models))
+    for model in models:
+        for _ in range(len(model.artifacts) + len(model.errors)):
+            board.settled(model.name, "in the store")
+    pool = Workers(limits or Limits.from_environment())
+    for rank in sorted({source.rank for source in sources}):
+        chosen = [model for model in models if model.source.rank == rank]
+        _run([model for model in chosen if model.targets], store, pool, board, workers)
+        for model in chosen:
+            if model.fatal is not None:
+                raise model.fatal
+        _check_shape_names(chosen)
+    _raise_if_nothing(models)
+    return models
 
 
-def missing(requests: Sequence[Request], store: ArtifactStore) -> list[str]:
-    """The names of the requested models of which something would have to be made first. Raises ModelError."""
-    return [request.name for request in requests if plan(request, store).targets]
+def _raise_if_nothing(models: Sequence[Prepared]) -> None:
+    """Where there is nothing to measure because of the user's files, that is an error and no row of a table."""
+    if not any(model.artifacts for model in models):
+        for error in [error for model in models for error in model.errors.values()]:
+            if not isinstance(error, ExportFailed):
+                raise error
 
 
 class _Board:
@@ -118,12 +110,12 @@ class _Board:
         self._on_event(progress)
 
 
-def _run(tasks: list[Task], store: ArtifactStore, pool: Workers, board: _Board, workers: int) -> None:
-    """One worker process per task, `workers` at a time. Ends them all when interrupted."""
-    if not tasks:
+def _run(models: list[Prepared], store: ArtifactStore, pool: Workers, board: _Board, workers: int) -> None:
+    """One worker process per model, `workers` at a time. Ends them all when interrupted."""
+    if not models:
         return
     with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="prepare") as threads:
-        futures = [threads.submit(_work, task, store, pool, board) for task in tasks]
+        futures = [threads.submit(_work, model, store, pool, board) for model in models]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
             for future in futures:
@@ -135,59 +127,42 @@ def _run(tasks: list[Task], store: ArtifactStore, pool: Workers, board: _Board, 
             raise
 
 
-def _work(task: Task, store: ArtifactStore, pool: Workers, board: _Board) -> None:
-    unsettled = dict(task.targets)
+def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -> None:
+    unsettled = {target.key: target for target in model.targets}
+    broke_down = model.source.costs_one_file[0]
 
     def on_event(event: Event) -> None:
-        target = unsettled.get(event.key)
-        if target is None:
+        if event.key not in unsettled:
             return
         if event.event == "stage":
-            board.stage(task.name, event)
+            board.stage(model.name, event)
             return
-        found = store.find(event.key) if event.event == "artifact" else None
-        if found is not None:
-            task.artifacts[found.form] = found
-        elif event.event == "artifact":
-            task.failed(target.form, ModelError.__name__, f"{task.name}: its new artifact vanished from {store.root}")
+        target = unsettled.pop(event.key)
+        outcome: Artifact | ModelError
+        if event.event == "artifact":
+            gone = ModelError(f"{model.name}: its new artifact vanished from {store.root}")
+            outcome = store.find(event.key) or gone
         else:
-            task.failed(target.form, event.error, event.message)
-        del unsettled[event.key]
-        board.settled(task.name, f"{event.format} {'failed' if found is None else 'ready'}", event)
+            outcome = getattr(errors, event.error, ModelError if event.error else broke_down)(event.message)
+        model.settle(target, outcome)
+        board.settled(model.name, f"{event.format} {'failed' if target.form in model.errors else 'ready'}", event)
 
-    reason = pool.run(task.job(store), on_event)
+    reason = pool.run(model.source.order(store, list(model.targets)), on_event)
     for target in unsettled.values():
-        error = UnreadableModel if isinstance(task.request, FileRequest) else ExportFailed
-        words = f"{task.name} ({target.format}): {reason or 'its worker process told nothing about it'}"
-        task.failed(target.form, error.__name__, words)
-        board.settled(task.name, f"{target.format} failed")
+        words = f"{model.name} ({target.format}): {reason or 'its worker process told nothing about it'}"
+        model.settle(target, broke_down(words))
+        board.settled(model.name, f"{target.format} failed")
 
 
-def _check_shape_names(own: list[Task]) -> None:
-    """An --input-shape that no chosen file takes is a typing mistake. Raises MissingShape."""
-    given = {name for task in own if isinstance(task.request, FileRequest) for name in task.request.input_shapes}
-    inputs = {spec.name: task.name for task in own for artifact in task.artifacts.values() for spec in artifact.inputs}
+def _check_shape_names(chosen: Sequence[Prepared]) -> None:
+    """An --input-shape that no chosen file takes is a typing mistake. Raises MissingShape.
+
+    Where a file could not be read, nobody knows its inputs.
+    """
+    if any(model.errors for model in chosen):
+        return
+    given = {name for model in chosen for name in model.source.input_shapes}
+    inputs = {spec.name: model.name for model in chosen for made in model.artifacts.values() for spec in made.inputs}
     for name in sorted(given - inputs.keys()):
         known = ", ".join(f"{known} ({model})" for known, model in inputs.items()) or "none"
         raise MissingShape(f"--input-shape {name}: none of the chosen model files has such an input; they have {known}")
-
-
-def _prepared(task: Task) -> Prepared:
-    request, artifacts = task.request, dict(sorted(task.artifacts.items()))
-    first = next(iter(artifacts.values()), None)
-    common: dict[str, Any] = {
-        "weights": first.weights if first else request.weights,
-        "parameters": first.parameters if first else None,
-        "multiply_adds": first.multiply_adds if first else None,
-        "artifacts": artifacts,
-        "failures": task.failures,
-    }
-    if isinstance(request, ZooRequest):
-        variant = request.variant
-        accuracy = published.accuracy(variant.name)
-        return Prepared(task.name, variant.family, resolution=variant.resolution, accuracy=accuracy, **common)
-    if isinstance(request, LibraryRequest):
-        known = first.accuracy.model_dump() if first and first.accuracy else None
-        return Prepared(task.name, None, resolution=first.resolution if first else None, accuracy=known, **common)
-    own = request.settings.accuracy
-    return Prepared(task.name, None, resolution=None, accuracy=own.model_dump() if own else None, **common)

@@ -10,7 +10,7 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from models.selection import Weights
+    from models.sources.base import Weights
 
 
 @click.group()
@@ -49,8 +49,8 @@ def list_(pattern: str, as_json: bool) -> None:
 @shared.json_option
 def show(name: str, as_json: bool) -> None:
     """Describe one variant: where it is from, what was published of it, its artifacts here, its layers and cost."""
-    from models import published
     from models.artifacts import ArtifactStore
+    from models.facts import published
     from models.zoo import catalog
 
     variant = catalog.get(name)
@@ -91,7 +91,7 @@ def export(
     from harness.cli.display import Display
     from models.artifacts import ArtifactStore
     from models.prepare import prepare
-    from models.selection import parse_input_shapes, resolve
+    from models.sources.selection import parse_input_shapes, resolve
 
     store = ArtifactStore(shared.open_workspace().artifacts)
     with Display() as display:
@@ -120,16 +120,17 @@ def export(
 
 
 def _described(variant: Any) -> dict[str, Any]:
-    from models import published
+    from models.facts import published
 
-    return {**dataclasses.asdict(variant), "accuracy": published.accuracy(variant.name)}
+    accuracy = published.accuracy(variant.name)
+    return {**dataclasses.asdict(variant), "accuracy": accuracy and accuracy.model_dump()}
 
 
 def _report(variant: Any) -> Any:
     import torch
 
     from models import create
-    from models.layers_report import report
+    from models.facts.layers_report import report
 
     with torch.device("meta"):  # shapes without storage
         network = create(variant.name)

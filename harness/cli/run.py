@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.artifacts import Artifact
-    from models.selection import Weights
+    from models.sources.base import Weights
     from results.records import RunDocument
 
 
@@ -120,7 +120,7 @@ def run(
     from harness.run import start as runs
     from harness.run.plan import PROFILES
     from harness.run.task import Manners
-    from models.selection import parse_input_shapes, resolve
+    from models.sources.selection import parse_input_shapes, resolve
 
     if resumed is not None:
         _refuse_new_choices(context)
@@ -256,9 +256,9 @@ def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> 
     from harness.run import plan
     from harness.run import start as runs
 
-    cases = plan.build_cases(
-        request.devices, [runs.planned(model) for model in request.models], request.backends, request.threads
-    )
+    models = runs.look_up(request, workspace)
+    planned = {model.name: runs.planned(model) for model in models}
+    cases = plan.build_cases(request.devices, list(planned.values()), request.backends, request.threads)
     steps = plan.schedule(cases, request.profile, seed=0)
     with closing(shared.open_store(workspace)) as store:
         known = {(row.device, row.model, row.backend, row.threads): row.median_ms for row in store.latest()}
@@ -266,7 +266,7 @@ def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> 
     for _, case in steps:
         latency = known.get((case.device, case.model, case.backend, case.threads))
         by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(request.profile, latency)
-    to_export = runs.missing(request, workspace)
+    to_export = [model.name for model in models if model.targets]
     seconds = max(by_device.values(), default=0.0) + runs.EXPORT_SECONDS * len(to_export)
     if as_json:
         fields = {"device", "model", "backend", "precision", "threads", "options", "artifact_format", "unsupported"}
@@ -278,7 +278,9 @@ def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> 
         )
         return
     for case in cases:
-        note = f"unsupported: {case.unsupported}" if case.unsupported else case.artifact_format
+        failure = plan.export_failure(case, planned[case.model])
+        note = f"failed: {failure}" if failure else case.artifact_format
+        note = f"unsupported: {case.unsupported}" if case.unsupported else note
         click.echo(f"{case.device}  {case.model}  {case.backend}  {case.threads} thread(s)  {note}")
     if to_export:
         click.echo(f"To be prepared first: {', '.join(to_export)}")

@@ -18,11 +18,11 @@ from harness.run.tally import ATTEMPTS
 from harness.run.task import Manners, Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
-from models.artifacts import FORMATS, Artifact, ArtifactStore
+from models.artifacts import Artifact, ArtifactStore
 from models.prepare import Prepared, Progress
-from models.selection import FileRequest, Request
+from models.sources.base import Source
 from results import journal
-from results.records import Accuracy, Case, ModelFacts, Profile, Restart, RunDocument, RunHeader
+from results.records import Case, Profile, Restart, RunDocument, RunHeader
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RunRequest:
     """What one `bench run` asks for."""
 
     devices: Sequence[Device]
-    models: Sequence[Request]
+    models: Sequence[Source]
     backends: Sequence[BackendChoice]
     profile: Profile
     threads: Sequence[int] | None = None
@@ -48,16 +48,18 @@ def check(request: RunRequest) -> None:
         raise NothingToRun("nothing to measure: no model, backend or device was chosen")
 
 
-def missing(request: RunRequest, workspace: Workspace) -> list[str]:
-    """Return the models of which something would have to be made first. Raises ModelError."""
-    return prepare.missing(request.models, ArtifactStore(workspace.artifacts))
+def look_up(request: RunRequest, workspace: Workspace) -> list[Prepared]:
+    """Return the models with what is there of them and what would have to be made first. Raises ModelError."""
+    return prepare.look_up(request.models, ArtifactStore(workspace.artifacts))
 
 
-def planned(model: Request) -> PlannedModel:
-    """Return a request as the plan sees it before anything is made."""
-    if isinstance(model, FileRequest):
-        return PlannedModel(model.name, [Files(kind, model.settings.precision or "unknown") for kind in model.files])
-    return PlannedModel(model.name, [Files(kind, "fp32") for kind in FORMATS])
+def planned(model: Prepared) -> PlannedModel:
+    """Return a model as the plan sees it, whether or not everything of it is made already."""
+    made = [
+        Files(*form, sha256=artifact.sha256, io_sha256=artifact.io_sha256) for form, artifact in model.artifacts.items()
+    ]
+    made += [Files(*target.form) for target in model.targets]
+    return PlannedModel(model.name, made + [Files(*form, failure=reason) for form, reason in model.failures.items()])
 
 
 def start(
@@ -88,7 +90,7 @@ def begin(
 
     Raises ResultsError.
     """
-    models = {model.name: _planned(model) for model in prepared}
+    models = {model.name: planned(model) for model in prepared}
     cases = plan.build_cases(request.devices, list(models.values()), request.backends, request.threads)
     header = RunHeader(
         run_id=new_run_id(),
@@ -98,7 +100,7 @@ def begin(
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         profile=request.profile,
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
-        models=tuple(_facts(model) for model in prepared),
+        models=tuple(model.facts for model in prepared),
         cases=tuple(cases),
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
@@ -163,25 +165,6 @@ def _stored(cases: Mapping[str, Case], store: ArtifactStore) -> dict[str, Artifa
             )
         found[case.case_id] = artifact
     return found
-
-
-def _planned(model: Prepared) -> PlannedModel:
-    made = [
-        Files(*form, sha256=artifact.sha256, io_sha256=artifact.io_sha256) for form, artifact in model.artifacts.items()
-    ]
-    return PlannedModel(model.name, made + [Files(*form, failure=reason) for form, reason in model.failures.items()])
-
-
-def _facts(model: Prepared) -> ModelFacts:
-    return ModelFacts(
-        name=model.name,
-        family=model.family,
-        weights=model.weights,
-        resolution=model.resolution,
-        parameters=model.parameters,
-        multiply_adds=model.multiply_adds,
-        accuracies=(Accuracy(**model.accuracy),) if model.accuracy else (),
-    )
 
 
 def _export_failed(case: Case, reason: str) -> Restart:

@@ -1,1 +1,1 @@
-"""Making artifacts: PyTorch to ONNX and TFLite, and the user's own files. Runs in a worker (`models.worker`)."""
+"""Making artifacts: PyTorch to ONNX and TFLite, and the user's own files. Runs in a worker (`models.export.worker`)."""

@@ -15,11 +15,12 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any
 
-from models.artifacts import Figure, WeightsOrigin
+from models.artifacts import WeightsOrigin
 from models.errors import ModelError, UnknownModel
 from models.export import recipe
-from models.export.jobs import LibraryJob
 from models.export.network import Network, one_thread
+from models.export.orders import LibraryOrder
+from results.records import Accuracy
 
 DEFAULT_SIDE = 224
 # Auxiliary classifiers serve training alone.
@@ -30,14 +31,14 @@ _TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
 _SIDES = {"inception_v3": 299}
 
 
-def load(job: LibraryJob) -> Network:
-    """Build the network of a job. Raises UnknownModel, or ModelError where the library or weights cannot be had."""
+def load(order: LibraryOrder) -> Network:
+    """Build the network of an order. Raises UnknownModel, or ModelError where the library or weights cannot be had."""
     import torch
 
-    _import(job.library)
+    _import(order.library)
     torch.manual_seed(recipe.WEIGHTS_SEED)  # for what `models.weights` leaves as the library made it
-    network = (_timm if job.library == "timm" else _torchvision)(job)
-    if job.weights == "random":
+    network = (_timm if order.library == "timm" else _torchvision)(order)
+    if order.weights == "random":
         from models import weights
 
         with one_thread():
@@ -78,26 +79,26 @@ def _torchvision_names() -> list[str]:
     return names
 
 
-def _timm(job: LibraryJob) -> Network:
+def _timm(order: LibraryOrder) -> Network:
     import timm
 
-    name, trained = job.network, job.weights == "pretrained"
+    name, trained = order.network, order.weights == "pretrained"
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise _unknown(job, timm.list_models())
+        raise _unknown(order, timm.list_models())
     tagged = timm.list_models(f"{architecture}.*", pretrained=True)
     if tag and name not in tagged:
-        raise _unknown(job, [architecture, *tagged])
+        raise _unknown(order, [architecture, *tagged])
     if trained and not tagged:
-        raise _no_weights(job)
+        raise _no_weights(order)
     # Networks that are made for one size are told another; the others take no such argument.
     made_for_a_size = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
-    arguments = {"img_size": job.resolution} if job.resolution and made_for_a_size else {}
-    module = _built(job, lambda: timm.create_model(name, pretrained=trained, **arguments))
+    arguments = {"img_size": order.resolution} if order.resolution and made_for_a_size else {}
+    module = _built(order, lambda: timm.create_model(name, pretrained=trained, **arguments))
     known = module.pretrained_cfg
     channels, height, width = known.get("input_size") or (3, DEFAULT_SIDE, DEFAULT_SIDE)
-    if job.resolution:
-        height = width = job.resolution
+    if order.resolution:
+        height = width = order.resolution
     resize = round(min(height, width) / (known.get("crop_pct") or 1.0))
     preprocessing = _preprocessing(resize, height, known["interpolation"], known["mean"], known["std"])
     if not trained:
@@ -112,33 +113,33 @@ def _timm(job: LibraryJob) -> Network:
     return Network(module, (channels, height, width), preprocessing, label, origin)
 
 
-def _torchvision(job: LibraryJob) -> Network:
+def _torchvision(order: LibraryOrder) -> Network:
     import torchvision
 
     names = _torchvision_names()
-    if job.network not in names:
-        raise _unknown(job, names)
-    chosen: Any = getattr(torchvision.models.get_model_weights(job.network), "DEFAULT", None)
-    if chosen is None and job.weights == "pretrained":
-        raise _no_weights(job)
-    side = job.resolution or _SIDES.get(job.network, DEFAULT_SIDE)
+    if order.network not in names:
+        raise _unknown(order, names)
+    chosen: Any = getattr(torchvision.models.get_model_weights(order.network), "DEFAULT", None)
+    if chosen is None and order.weights == "pretrained":
+        raise _no_weights(order)
+    side = order.resolution or _SIDES.get(order.network, DEFAULT_SIDE)
     preprocessing: dict[str, Any] = {}
     if chosen is not None:
         steps = chosen.transforms()
         crop, resize = int(steps.crop_size[0]), int(steps.resize_size[0])
-        side = job.resolution or crop
+        side = order.resolution or crop
         preprocessing = _preprocessing(
             round(resize * side / crop), side, steps.interpolation.value, steps.mean, steps.std
         )
-    arguments = _TORCHVISION_ARGUMENTS.get(job.network, {})
-    if job.network.startswith("vit_"):
+    arguments = _TORCHVISION_ARGUMENTS.get(order.network, {})
+    if order.network.startswith("vit_"):
         arguments = {"image_size": side}
     shape = (3, side, side)
-    if job.weights == "random":
+    if order.weights == "random":
         return Network(
-            _built(job, lambda: torchvision.models.get_model(job.network, **arguments)), shape, preprocessing
+            _built(order, lambda: torchvision.models.get_model(order.network, **arguments)), shape, preprocessing
         )
-    module = _built(job, lambda: torchvision.models.get_model(job.network, weights=chosen, **arguments))
+    module = _built(order, lambda: torchvision.models.get_model(order.network, weights=chosen, **arguments))
     release = f"torchvision {version('torchvision')}"
     origin = WeightsOrigin(
         package="torchvision",
@@ -150,16 +151,16 @@ def _torchvision(job: LibraryJob) -> Network:
     return Network(module, shape, preprocessing, f"pretrained ({release}, {chosen.name})", origin, accuracy)
 
 
-def _built(job: LibraryJob, build: Any) -> Any:
+def _built(order: LibraryOrder, build: Any) -> Any:
     """What `build` returns; that trained weights cannot be fetched is an error of its own."""
-    if job.weights == "random":
+    if order.weights == "random":
         return build()
     try:
         return build()
     except Exception as exc:
         words = " ".join(str(exc).split())[:300]
         raise ModelError(
-            f"{job.model}: its trained weights cannot be fetched ({type(exc).__name__}: {words}); "
+            f"{order.model}: its trained weights cannot be fetched ({type(exc).__name__}: {words}); "
             "check the connection, or take --weights random"
         ) from exc
 
@@ -179,19 +180,19 @@ def _preprocessing(
     }
 
 
-def _accuracy(chosen: Any, source: str) -> Figure | None:
+def _accuracy(chosen: Any, source: str) -> Accuracy | None:
     top1 = chosen.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
-    return None if top1 is None else Figure(value=float(top1), source=source)
+    return None if top1 is None else Accuracy(value=float(top1), kind="published", source=source)
 
 
-def _unknown(job: LibraryJob, names: Sequence[str]) -> UnknownModel:
-    near = difflib.get_close_matches(job.network, names, n=4, cutoff=0.4)
-    hint = f"; nearest: {', '.join(f'{job.library}:{name}' for name in near)}" if near else ""
-    return UnknownModel(f"{job.library} has no image classifier named {job.network!r}{hint}")
+def _unknown(order: LibraryOrder, names: Sequence[str]) -> UnknownModel:
+    near = difflib.get_close_matches(order.network, names, n=4, cutoff=0.4)
+    hint = f"; nearest: {', '.join(f'{order.library}:{name}' for name in near)}" if near else ""
+    return UnknownModel(f"{order.library} has no image classifier named {order.network!r}{hint}")
 
 
-def _no_weights(job: LibraryJob) -> ModelError:
-    return ModelError(f"{job.model}: {job.library} has no trained weights of this network; take --weights random")
+def _no_weights(order: LibraryOrder) -> ModelError:
+    return ModelError(f"{order.model}: {order.library} has no trained weights of this network; take --weights random")
 
 
 if __name__ == "__main__":

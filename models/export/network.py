@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import cost, inputs
-from models.artifacts import TOLERANCES, Artifact, ArtifactStore, Figure, WeightsOrigin
+from models.artifacts import TOLERANCES, Artifact, ArtifactStore, WeightsOrigin
 from models.errors import ExportFailed
 from models.export import recipe
-from models.export.jobs import LibraryJob, NetworkTarget, ZooJob
+from models.export.orders import LibraryOrder, NetworkTarget, ZooOrder
 from models.export.parity import OnnxRunner, TfliteRunner, check, spec
+from results.records import Accuracy
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Network:
     preprocessing: dict[str, Any]
     weights: str = "random"
     origin: WeightsOrigin | None = None
-    accuracy: Figure | None = None
+    accuracy: Accuracy | None = None
 
 
 @contextmanager
@@ -49,10 +50,10 @@ def one_thread() -> Iterator[None]:
 
 
 class NetworkExport:
-    """The work of one job. The network is loaded when the first artifact really has to be made."""
+    """The work of one order. The network is loaded when the first artifact really has to be made."""
 
-    def __init__(self, job: ZooJob | LibraryJob, store: ArtifactStore, load: Callable[[], Network]) -> None:
-        self.job = job
+    def __init__(self, order: ZooOrder | LibraryOrder, store: ArtifactStore, load: Callable[[], Network]) -> None:
+        self.order = order
         self._store = store
         self._load = load
 
@@ -99,7 +100,7 @@ class NetworkExport:
             [fed],
             [reference],
             format=target.format,
-            model=self.job.model,
+            model=self.order.model,
             precision=target.precision,
             inputs=(spec(input_name, fed),),
             outputs=(spec(runner.output_names[0], reference),),
@@ -134,7 +135,7 @@ class NetworkExport:
         with torch.no_grad(), one_thread():
             output = self._network.module(torch.from_numpy(self._image))
         if not isinstance(output, torch.Tensor):
-            raise ExportFailed(f"{self.job.model}: answers {type(output).__name__}, not one tensor")
+            raise ExportFailed(f"{self.order.model}: answers {type(output).__name__}, not one tensor")
         answer: NDArray[np.float32] = output.numpy()
         return answer
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +19,13 @@ from pydantic import ValidationError
 
 from models.errors import ModelError, UnknownModel
 from models.export import recipe
-from models.export.jobs import Event, Job
+from models.export.limits import Limits, memory_of
+from models.export.orders import Event, Order
 
 _PYTHON = (sys.executable, "-P", "-m")
-_COMMAND = (*_PYTHON, "models.worker")
+_COMMAND = (*_PYTHON, "models.export.worker")
 _MAX_LINE = 2**20
+_GLANCE_S = 0.1  # memory is taken by a few GB a second at most
 
 
 def library_names(library: str, pattern: str) -> list[str]:
@@ -43,37 +46,55 @@ def library_names(library: str, pattern: str) -> list[str]:
 
 
 class Workers:
-    """The worker processes that run now, so that all of them can be ended at once."""
+    """The worker processes that run now, so that all of them can be ended at once and are held within the limits."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, job: Job, on_event: Callable[[Event], None]) -> str:
-        """Run one job to its end; return nothing, or in words why the worker did not come to its end."""
+    def run(self, order: Order, on_event: Callable[[Event], None]) -> str:
+        """Have one order carried out; return nothing, or in words why the worker did not come to its end."""
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as noise:
             worker = self._start(noise)
             if worker is None:
                 return "interrupted"
-            timed_out = threading.Event()
-            timer = threading.Timer(self._timeout_s, _end_late, (worker, timed_out))
-            timer.daemon = True
-            timer.start()
+            exceeded: list[str] = []
+            ended = threading.Event()
+            watch = threading.Thread(target=self._watch, args=(worker, ended, exceeded), daemon=True)
+            watch.start()
             try:
-                _converse(worker, job, on_event)
+                _converse(worker, order, on_event)
                 status = worker.wait()
             finally:
-                timer.cancel()
                 _kill(worker)
                 worker.wait()
+                ended.set()
+                watch.join()
                 _close(worker)
                 with self._lock:
                     self._running.discard(worker)
-            if timed_out.is_set():
-                return f"it took longer than {self._timeout_s:.0f} s and was ended"
+            if exceeded:
+                return exceeded[0]
             return "" if status == 0 else f"its worker process {_ending(status)}{_last_lines(noise)}"
+
+    def _watch(self, worker: subprocess.Popen[str], ended: threading.Event, exceeded: list[str]) -> None:
+        """Kill the worker when its time is over, or when it has most of the memory of which all have too much."""
+        end = time.monotonic() + self._limits.seconds
+        while not ended.wait(_GLANCE_S):
+            if time.monotonic() > end:
+                exceeded.append(self._limits.time_exceeded)
+            elif self._takes_too_much(worker):
+                exceeded.append(self._limits.memory_exceeded)
+            if exceeded:
+                _kill(worker)
+                return
+
+    def _takes_too_much(self, worker: subprocess.Popen[str]) -> bool:
+        with self._lock:
+            taken = {other.pid: memory_of(other.pid) for other in self._running}
+        return sum(taken.values()) > self._limits.memory_bytes and taken.get(worker.pid) == max(taken.values())
 
     def stop(self) -> None:
         """Kill every worker and whatever it has started; none starts afterwards."""
@@ -108,11 +129,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _converse(worker: subprocess.Popen[str], job: Job, on_event: Callable[[Event], None]) -> None:
+def _converse(worker: subprocess.Popen[str], order: Order, on_event: Callable[[Event], None]) -> None:
     assert worker.stdin is not None  # noqa: S101 - both are pipes
     assert worker.stdout is not None  # noqa: S101
     with suppress(BrokenPipeError):
-        worker.stdin.write(job.model_dump_json() + "\n")
+        worker.stdin.write(order.model_dump_json() + "\n")
         worker.stdin.flush()  # and left open: the worker takes its end for ours
     with worker.stdout:
         while line := worker.stdout.readline(_MAX_LINE):
@@ -131,11 +152,6 @@ def _kill(worker: subprocess.Popen[str]) -> None:
     if worker.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
-
-
-def _end_late(worker: subprocess.Popen[str], timed_out: threading.Event) -> None:
-    timed_out.set()
-    _kill(worker)
 
 
 def _ending(status: int) -> str:

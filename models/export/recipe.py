@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.artifacts import Format
+from models.artifacts import Form, Format
 from models.zoo import catalog
+from results.files import sha256_of
 
 NUM_CLASSES = 1000
 WEIGHTS_SEED = 0
@@ -20,7 +23,7 @@ INPUT_SEED = 0
 _MODELS = Path(__file__).parent.parent
 # Sources whose change changes what is written; a zoo artifact does not depend on how own files are read.
 _NETWORK_SOURCES = ("weights.py", "inputs.py", "cost.py", "export/network.py", "export/parity.py", "export/recipe.py")
-_OWN_SOURCES = ("inputs.py", "export/own_files.py", "export/feeds.py", "export/shapes.py", "export/parity.py")
+_OWN_SOURCES = ("inputs.py", "export/own/files.py", "export/own/feeds.py", "export/own/shapes.py", "export/parity.py")
 _EXPORTERS: dict[Format, tuple[str, ...]] = {
     "onnx": ("torch", "onnx", "onnxscript", "onnx-ir"),
     "tflite": ("torch", "litert-torch", "litert-converter", "ai-edge-litert"),
@@ -45,12 +48,12 @@ def runtime_versions(kind: Format) -> dict[str, str]:
     return _versions(_RUNTIMES[kind])
 
 
-def zoo_recipe(kind: Format, variant: catalog.Variant, trained: str | None = None) -> str:
+def zoo_recipe(form: Form, variant: catalog.Variant, trained: str | None = None) -> str:
     """What a zoo artifact is made from, exporter versions aside; `trained` is the SHA-256 of trained weights."""
     names = ("export/zoo.py",) if trained is None else ("export/zoo.py", "pretrained.py")
     return digest(
         {
-            "format": kind,
+            **_form(form),
             "variant": variant.name,
             "resolution": variant.resolution,
             "factory": variant.factory,
@@ -61,7 +64,7 @@ def zoo_recipe(kind: Format, variant: catalog.Variant, trained: str | None = Non
             "weights": trained,
             "weights_seed": WEIGHTS_SEED,
             "input_seed": INPUT_SEED,
-            "sources": _sources((*_NETWORK_SOURCES, *names, f"export/{kind}.py")),
+            "sources": _sources((*_NETWORK_SOURCES, *names, f"export/{form.format}.py")),
         }
     )
 
@@ -72,18 +75,18 @@ def library_versions(library: str) -> dict[str, str] | None:
     return found if library in found else None
 
 
-def library_recipe(kind: Format, library: str, network: str, weights: str, resolution: int | None = None) -> str:
+def library_recipe(form: Form, library: str, network: str, weights: str, resolution: int | None = None) -> str:
     """What an artifact of a library's network is made from, versions of the library and the exporters aside."""
     return digest(
         {
-            "format": kind,
+            **_form(form),
             "library": library,
             "network": network,
             "resolution": resolution,
             "weights": weights,
             "weights_seed": WEIGHTS_SEED,
             "input_seed": INPUT_SEED,
-            "sources": _sources((*_NETWORK_SOURCES, "export/library.py", f"export/{kind}.py")),
+            "sources": _sources((*_NETWORK_SOURCES, "export/library.py", f"export/{form.format}.py")),
         }
     )
 
@@ -95,7 +98,7 @@ def network_key(recipe: str, versions: Mapping[str, str]) -> str:
 
 def own_key(kind: Format, facts: Mapping[str, Any]) -> str:
     """The key of an own file: `facts` (its hash, name, shapes, TOML, feed) and what reads it."""
-    sources = _sources((*_OWN_SOURCES, f"export/own_{kind}.py"))
+    sources = _sources((*_OWN_SOURCES, f"export/own/{kind}.py"))
     return digest({"format": kind, "own": dict(facts), "versions": runtime_versions(kind), "sources": sources})
 
 
@@ -109,5 +112,19 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def _form(form: Form) -> dict[str, str]:
+    """fp32 goes without saying, as it did before there were others."""
+    return {"format": form.format} | ({} if form.precision == "fp32" else {"precision": form.precision})
+
+
 def _sources(names: tuple[str, ...]) -> dict[str, str]:
-    return {name: hashlib.sha256((_MODELS / name).read_bytes()).hexdigest() for name in names}
+    """The hash of each source, or that of the one it replaces where it writes the same bytes (`same.csv`)."""
+    same = _same()
+    hashes = {name: sha256_of(_MODELS / name) for name in names}
+    return {name: same.get((name, found), found) for name, found in hashes.items()}
+
+
+@cache
+def _same() -> dict[tuple[str, str], str]:
+    with (Path(__file__).parent / "same.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["source"], row["sha256"]): row["writes_the_same_as"] for row in csv.DictReader(file)}

@@ -8,17 +8,17 @@ from dataclasses import asdict
 import models
 from models.artifacts import WeightsOrigin
 from models.export import recipe
-from models.export.jobs import ZooJob
 from models.export.network import Network, one_thread
+from models.export.orders import ZooOrder
 from models.zoo import catalog
 
 
-def load(job: ZooJob) -> Network:
-    """Build the network of a job. Raises ModelError where its trained weights cannot be had."""
-    variant = catalog.get(job.variant)
+def load(order: ZooOrder) -> Network:
+    """Build the network of an order. Raises ModelError where its trained weights cannot be had."""
+    variant = catalog.get(order.variant)
     shape = (3, variant.resolution, variant.resolution)
     preprocessing = json.loads(json.dumps(asdict(variant.preprocessing)))
-    if job.weights == "imagenet":
+    if order.weights == "imagenet":
         from models import pretrained
 
         module, origin = pretrained.create(variant.name)

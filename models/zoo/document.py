@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from models import published
+from models.facts import published
 from models.zoo import catalog
 from models.zoo.variant import Variant
 

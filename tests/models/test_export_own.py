@@ -9,11 +9,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from models.artifacts import ArtifactStore, file_sha256
+from models.artifacts import ArtifactStore
 from models.errors import MissingShape, UnreadableModel
-from models.export.jobs import FileJob, FileTarget
-from models.export.own_files import FileImport, plain
-from models.own import Settings, read_settings
+from models.export.orders import FileOrder, FileTarget
+from models.export.own.files import FileImport, shortened
+from models.settings import Settings, read_settings
+from results.files import sha256_of
 from tests.models import onnx_files as files
 
 KEY = "a" * 64
@@ -30,7 +31,7 @@ def take(tmp_path):
             path.with_suffix(".toml").write_text(toml)
             settings = read_settings(path.with_suffix(".toml"))
         target = FileTarget(format=path.suffix[1:], path=str(path), key=KEY)
-        job = FileJob(
+        job = FileOrder(
             store=str(store.root),
             model="m",
             settings=settings,
@@ -62,7 +63,7 @@ def test_a_static_file_is_stored_byte_for_byte(tmp_path, take, opset, ir):
     path = files.static(tmp_path / "m.onnx", opset, ir)
     artifact, stored, io = take(path)
     assert stored.read_bytes() == path.read_bytes()
-    assert artifact.sha256 == file_sha256(path)
+    assert artifact.sha256 == sha256_of(path)
     assert (artifact.opset, artifact.parameters, artifact.precision) == (opset, 12, "fp32")
     assert (artifact.reference, artifact.weights, artifact.max_abs_diff) == ("onnxruntime", "own", None)
     assert [source.path for source in artifact.sources] == ["m.onnx"]
@@ -349,12 +350,12 @@ def test_a_second_take_makes_nothing_unless_external_data_changed(tmp_path, take
 def test_messages_of_runtimes_are_shortened():
     place = "/onnxruntime_src/onnxruntime/core/graph/model.cc:1 onnxruntime::Model::Model(int, const char*)"
     raw = f"[ONNXRuntimeError] : 1 : FAIL : Load model from /a/b.onnx failed:{place} Unknown format version.\nmore"
-    assert plain(raw) == "Unknown format version. more"
+    assert shortened(raw) == "Unknown format version. more"
     place = "/a/b/graph.h:46 void ort::check(const std::map<std::basic_string<char>, f(int)>&, bool) const "
-    assert plain(f"[ONNXRuntimeError] : 1 : FAIL : {place}Opset 99 is new") == "Opset 99 is new"
-    assert plain("external/tflite/conv.cc:343 input->size != 4 (3 != 4)") == "input->size != 4 (3 != 4)"
-    assert len(plain("x" * 1000)) == 300
-    assert len(plain("/" * 20_000)) == 300  # a name may be anything, and long
+    assert shortened(f"[ONNXRuntimeError] : 1 : FAIL : {place}Opset 99 is new") == "Opset 99 is new"
+    assert shortened("external/tflite/conv.cc:343 input->size != 4 (3 != 4)") == "input->size != 4 (3 != 4)"
+    assert len(shortened("x" * 1000)) == 300
+    assert len(shortened("/" * 20_000)) == 300  # a name may be anything, and long
 
 
 def test_no_stray_file_is_left(tmp_path, take):

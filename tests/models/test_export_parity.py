@@ -7,7 +7,7 @@ import pytest
 from models.artifacts import TensorSpec
 from models.errors import ExportFailed, UnreadableModel
 from models.export import onnx as exporter
-from models.export.feeds import made_up
+from models.export.own.feeds import made_up
 from models.export.parity import check
 from tests.models import onnx_files as files
 

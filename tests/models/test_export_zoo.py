@@ -1,5 +1,6 @@
 """Real exports of two zoo models with PyTorch and the converters."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,13 @@ import onnx
 import onnxruntime
 import pytest
 
-from models import published
-from models.artifacts import ArtifactStore
+from models.artifacts import ArtifactStore, Form
 from models.export import parity, recipe
+from models.facts import published
 from models.prepare import prepare
-from models.selection import resolve
+from models.sources.selection import resolve
 from models.zoo import catalog
+from results.files import sha256_of
 
 pytestmark = [pytest.mark.export, pytest.mark.timeout(600)]
 # Small pictures, a narrow and a shuffled network: every converter pass runs, and it takes seconds.
@@ -31,11 +33,12 @@ def made(store):
 
 def test_both_formats_are_made_and_agree_with_pytorch(made, store):
     for prepared, name in zip(made, NAMES, strict=True):
-        assert (prepared.name, prepared.weights, prepared.resolution, prepared.failures) == (name, "random", 64, {})
-        assert prepared.family == catalog.get(name).family
-        assert prepared.parameters > 1e6
-        assert prepared.multiply_adds > 1e6
-        assert (prepared.accuracy is None) == (published.preferred(name) is None)
+        facts = prepared.facts
+        assert (facts.name, facts.weights, facts.resolution, prepared.failures) == (name, "random", 64, {})
+        assert facts.family == catalog.get(name).family
+        assert facts.parameters > 1e6
+        assert facts.multiply_adds > 1e6
+        assert (facts.accuracies == ()) == (published.preferred(name) is None)
         for kind, shape in (("onnx", (1, 3, 64, 64)), ("tflite", (1, 64, 64, 3))):
             artifact = prepared.artifacts[kind, "fp32"]
             assert artifact.inputs[0].shape == shape
@@ -83,10 +86,18 @@ def test_a_second_run_uses_what_is_there(made, store, monkeypatch):
 
 def test_keys_depend_on_all_that_matters():
     variant = catalog.get("mobilenet_v3_small_0.5")
-    keys = {recipe.zoo_recipe(kind, catalog.get(name)) for kind in ("onnx", "tflite") for name in NAMES}
-    keys |= {recipe.zoo_recipe("onnx", variant)}
+    keys = {recipe.zoo_recipe(Form(kind, "fp32"), catalog.get(name)) for kind in ("onnx", "tflite") for name in NAMES}
+    keys |= {recipe.zoo_recipe(Form("onnx", "fp32"), variant)}
     assert len(keys) == 5
     versions = recipe.exporter_versions("onnx")
     one = recipe.network_key("a" * 64, versions)
     assert one != recipe.network_key("a" * 64, versions | {"torch": "0"})
     assert one != recipe.network_key("b" * 64, versions)
+
+
+def test_a_source_that_writes_the_same_as_before_is_the_one_that_was_compared():
+    """A line of `same.csv` keeps keys valid; it must go, or be renewed, when its source changes again."""
+    models = Path(recipe.__file__).parent.parent
+    with (models / "export" / "same.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            assert sha256_of(models / row["source"]) == row["sha256"], row["source"]

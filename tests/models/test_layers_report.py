@@ -6,7 +6,7 @@ from torch import nn
 
 import models
 from models import cost
-from models.layers_report import DEPTHWISE, KINDS, LINEAR, POINTWISE, PRODUCT, report
+from models.facts.layers_report import DEPTHWISE, KINDS, LINEAR, POINTWISE, PRODUCT, report
 from models.zoo import catalog
 from models.zoo.layers import ConvBNAct, attend
 from models.zoo.shufflenet_v1 import ShuffleNetV1

@@ -7,11 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from models.artifacts import ArtifactStore
+from models.artifacts import ArtifactStore, Form
 from models.errors import ModelError, UnknownModel
 from models.export import recipe
-from models.prepare import missing, prepare
-from models.selection import LibraryRequest, resolve
+from models.prepare import look_up, prepare
+from models.sources.library import LibraryModel
+from models.sources.selection import resolve
 from tests.rigs import libraries
 from tests.rigs.bench import ROOT
 
@@ -32,10 +33,10 @@ def test_names_of_libraries_are_requests_of_their_own():
         "torchvision:resnet18",
         "timm:a/b.onnx",
     ]
-    assert requests[1] == LibraryRequest("torchvision", "resnet18", "pretrained")
-    assert resolve(["timm:x", "timm:x"], {}) == [LibraryRequest("timm", "x")]
+    assert requests[1] == LibraryModel("torchvision", "resnet18", "pretrained")
+    assert resolve(["timm:x", "timm:x"], {}) == [LibraryModel("timm", "x")]
     (sized,) = resolve(["timm:x@160"], {})
-    assert (sized.name, sized) == ("timm:x@160", LibraryRequest("timm", "x", resolution=160))
+    assert (sized.name, sized) == ("timm:x@160", LibraryModel("timm", "x", resolution=160))
     with pytest.raises(UnknownModel, match="whole number from 32 to 1024"):
         resolve(["torchvision:resnet18@big"], {})
 
@@ -48,7 +49,7 @@ def test_imagenet_weights_are_not_a_librarys():
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
 def test_a_library_that_is_not_installed_is_told_before_anything_is_made(library, store, monkeypatch):
     monkeypatch.setattr(recipe, "library_versions", lambda name: None)
-    for ask in (prepare, missing):
+    for ask in (prepare, look_up):
         with pytest.raises(ModelError, match=f"{library} is not installed; pip install {library}"):
             ask(resolve([f"{library}:resnet18"], {}), store)
 
@@ -80,7 +81,7 @@ def test_a_recipe_depends_on_name_weights_and_format():
     ]
     chosen += [("onnx", "timm", "b", "random"), ("onnx", "timm", "a", "pretrained")]
     chosen += [("onnx", "timm", "a", "random", 160)]
-    assert len({recipe.library_recipe(*arguments) for arguments in chosen}) == 6
+    assert len({recipe.library_recipe(Form(kind, "fp32"), *arguments) for kind, *arguments in chosen}) == 6
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +111,17 @@ class TestWithTheLibraries:
     )
     def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
         (made,) = prepare(resolve([name], {}), shared_store)
-        assert (made.name, made.family, made.weights, made.resolution) == (name, None, "random", side)
-        assert (made.failures, made.accuracy) == ({}, None)
-        assert made.parameters == pytest.approx(parameters, rel=0.01)
-        assert made.multiply_adds == pytest.approx(multiply_adds, rel=0.03)
+        facts = made.facts
+        assert (facts.name, facts.family, facts.weights, facts.resolution) == (name, None, "random", side)
+        assert (made.failures, facts.accuracies) == ({}, ())
+        assert facts.parameters == pytest.approx(parameters, rel=0.01)
+        assert facts.multiply_adds == pytest.approx(multiply_adds, rel=0.03)
         for kind, shape in (("onnx", (1, 3, side, side)), ("tflite", (1, side, side, 3))):
             artifact = made.artifacts[kind, "fp32"]
             assert artifact.inputs[0].shape == shape
             assert artifact.preprocessing["crop"] == side
             assert name.partition(":")[0] in artifact.exporter
-        assert missing(resolve([name], {}), shared_store) == []
+        assert look_up(resolve([name], {}), shared_store)[0].targets == []
 
     @pytest.mark.parametrize(
         ("name", "nearest"),
@@ -149,8 +151,8 @@ class TestWithTheLibraries:
 
     def test_a_network_made_for_one_size_is_made_for_another(self):
         code = (
-            "from models.export import library\nfrom models.export.jobs import LibraryJob\n"
-            "job = LibraryJob(store='', model='', library='timm', network='deit_tiny_patch16_224', resolution=64,"
+            "from models.export import library\nfrom models.export.orders import LibraryOrder\n"
+            "job = LibraryOrder(store='', model='', library='timm', network='deit_tiny_patch16_224', resolution=64,"
             " weights='random', targets=())\n"
             "network = library.load(job)\nprint(network.shape, network.preprocessing['crop'], "
             "network.module.pos_embed.shape[1])"
@@ -166,15 +168,17 @@ class TestWithTheLibraries:
         (made,) = prepare(resolve(["torchvision:squeezenet1_1"], {}, "pretrained"), store)
         assert "is off by" not in str(made.failures)
         artifact = made.artifacts["onnx", "fp32"]
-        assert made.weights == artifact.weights
-        assert re.fullmatch(r"pretrained \(torchvision [0-9.]+\S*, IMAGENET1K_V1\)", made.weights)
-        assert made.accuracy["value"] == 58.178
-        assert made.accuracy["kind"] == "published"
-        assert "SqueezeNet1_1_Weights.IMAGENET1K_V1" in made.accuracy["source"]
+        assert made.facts.weights == artifact.weights
+        assert re.fullmatch(r"pretrained \(torchvision [0-9.]+\S*, IMAGENET1K_V1\)", made.facts.weights)
+        (accuracy,) = made.facts.accuracies
+        assert accuracy.value == 58.178
+        assert accuracy.kind == "published"
+        assert "SqueezeNet1_1_Weights.IMAGENET1K_V1" in accuracy.source
         assert artifact.weights_origin.homepage.startswith("https://")
         with np.load(store.io_path(artifact)) as io:
             assert not io["out0"].any()  # the weights are the zeros that lay there
-        assert missing(resolve(["torchvision:squeezenet1_1"], {}), store) == ["torchvision:squeezenet1_1"]
+        (unmade,) = look_up(resolve(["torchvision:squeezenet1_1"], {}), store)
+        assert len(unmade.targets) == 2
 
     def test_weights_that_cannot_be_fetched_or_do_not_exist_are_an_error(self, store, tmp_path, monkeypatch):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
@@ -188,7 +192,7 @@ class TestWithTheLibraries:
     def test_the_process_that_asks_never_imports_them(self, store):
         code = (
             "import sys\nfrom pathlib import Path\nfrom models.artifacts import ArtifactStore\n"
-            "from models.prepare import prepare\nfrom models.selection import resolve\n"
+            "from models.prepare import prepare\nfrom models.sources.selection import resolve\n"
             f"try: prepare(resolve(['timm:nix'], {{}}), ArtifactStore(Path({str(store.root)!r})))\n"
             "except Exception as exc: print(type(exc).__name__, {'timm', 'torchvision', 'torch'} & set(sys.modules))"
         )

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import MissingShape, UnreadableModel
-from models.export.shapes import Declared, resolve
-from models.own import InputSettings, read_settings
+from models.export.own.shapes import Declared, resolve
+from models.settings import InputSettings, read_settings
 
 FULL = """
 name = "détecteur"
@@ -39,7 +39,7 @@ def test_a_full_description(tmp_path):
     assert (found.parameters, found.multiply_adds) == (1000, 2000)
     assert found.inputs == {"x": InputSettings(shape=(1, 3, 8, 8)), "serving:0": InputSettings()}
     assert found.feed_path() == tmp_path / "feed.npz"
-    assert found.accuracy.model_dump() == {
+    assert found.accuracies[0].model_dump() == {
         "value": 71.0,
         "metric": "top-1 %",
         "dataset": "ImageNet-1k val",

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts import ArtifactStore
+from models.artifacts import ArtifactStore, Form
 from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
 from models.export import process, recipe
-from models.export.jobs import FileJob
-from models.own import Settings
+from models.export.limits import Limits
+from models.export.orders import FileOrder
 from models.prepare import prepare
-from models.selection import resolve
+from models.settings import Settings
+from models.sources.selection import resolve
 from tests.models import onnx_files as files
 from tests.rigs.waiting import LIMIT_S, wait_until, wait_until_ended
 
@@ -49,8 +50,15 @@ def test_an_own_file_is_made_once(tmp_path, store, monkeypatch):
     seen = []
     (made,) = prepare(requests, store, on_event=seen.append)
     assert list(made.artifacts) == [("onnx", "fp32"), ("tflite", "fp32")]
-    assert (made.name, made.family, made.weights, made.parameters, made.failures) == ("m", None, "own", 12, {})
-    assert made.accuracy["value"] == 71.5
+    facts = made.facts
+    assert (made.name, facts.family, facts.weights, facts.parameters, made.failures) == (
+        "m",
+        None,
+        "own",
+        12,
+        {},
+    )
+    assert [accuracy.value for accuracy in made.facts.accuracies] == [71.5]
     assert [seen[-1].done, seen[-1].total] == [2, 2]
     assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
     assert any("reading onnx" in progress.stage for progress in seen)
@@ -103,7 +111,7 @@ def test_a_shape_for_an_input_that_no_model_has(tmp_path, store):
 
 def test_noise_on_stdout_does_not_disturb(tmp_path, store, monkeypatch):
     noisy = (
-        "import os, models.worker as w, models.export.own_files as o; make = o.FileImport.make\n"
+        "import os, models.export.worker as w, models.export.own.files as o; make = o.FileImport.make\n"
         "def loud(self, target):\n"
         "    print('noise'); os.write(1, b'{\"event\": 1}\\n'); os.system('echo more')\n"
         "    yield from make(self, target)\n"
@@ -146,7 +154,7 @@ def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
     assert "crashed" in one.failures["tflite", "fp32"]
     assert two.failures["onnx", "fp32"] == "no such operator"
     assert "told nothing" in two.failures["tflite", "fp32"]
-    assert (one.artifacts, one.parameters) == ({}, None)
+    assert (one.artifacts, one.facts.parameters) == ({}, None)
     assert (seen[-1].done, seen[-1].total) == (4, 4)
 
 
@@ -166,7 +174,7 @@ def test_a_worker_that_takes_too_long_is_ended_with_its_children(tmp_path, store
     monkeypatch.setattr(process, "_COMMAND", ("sh", "-c", f"sleep 60 & echo $! >{pid}; wait"))
     started = time.monotonic()
     with pytest.raises(UnreadableModel, match="longer than 2 s"):
-        prepare(own(files.static(tmp_path / "m.onnx")), store, timeout_s=2)
+        prepare(own(files.static(tmp_path / "m.onnx")), store, limits=Limits(seconds=2))
     assert time.monotonic() - started < 45
     wait_until_ended(int(pid.read_text()))
 
@@ -175,7 +183,8 @@ def test_an_interrupt_ends_the_workers(tmp_path):
     path, pid = files.static(tmp_path / "m.onnx"), tmp_path / "pid"
     code = (
         "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
-        "from models.export import process; from models.prepare import prepare; from models.selection import resolve\n"
+        "from models.export import process; from models.prepare import prepare\n"
+        "from models.sources.selection import resolve\n"
         'worker = \'import os, time; open(os.environ["PID_FILE"], "w").write(str(os.getpid())); time.sleep(60)\'\n'
         "process._COMMAND = (sys.executable, '-c', worker)\n"
         "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])))"
@@ -194,7 +203,7 @@ def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
     """However that ends: here a reference output is being computed that would take years."""
     code = (
         "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
-        "from models.prepare import prepare; from models.selection import resolve\n"
+        "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])), on_event=lambda event: print(event))"
     )
     command = [sys.executable, "-u", "-c", code, str(files.endless(tmp_path / "m.onnx")), str(tmp_path / "store")]
@@ -207,9 +216,9 @@ def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
 
 
 def test_nothing_starts_after_a_stop(tmp_path):
-    workers = process.Workers(1.0)
+    workers = process.Workers(Limits())
     workers.stop()
-    job = FileJob(store=str(tmp_path), model="m", settings=Settings(), input_shapes={}, only_file=True, targets=())
+    job = FileOrder(store=str(tmp_path), model="m", settings=Settings(), input_shapes={}, only_file=True, targets=())
     assert workers.run(job, print) == "interrupted"
 
 
@@ -217,7 +226,7 @@ def test_two_runs_at_once_make_an_artifact_once(tmp_path):
     path = files.static(tmp_path / "m.onnx")
     code = (
         "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
-        "from models.prepare import prepare; from models.selection import resolve\n"
+        "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "seen = []\n"
         "store = ArtifactStore(Path(sys.argv[2]))\n"
         "made = prepare(resolve([sys.argv[1]], {}), store, on_event=lambda progress: seen.append(progress.stage))\n"
@@ -235,7 +244,7 @@ def test_a_second_run_imports_no_framework(tmp_path, store):
     prepare(own(path), store)
     code = (
         "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
-        "from models.prepare import prepare; from models.selection import resolve\n"
+        "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])))\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert', 'jax') if name in sys.modules])"
     )
@@ -286,7 +295,7 @@ def test_without_exporters_what_another_machine_made_will_do(tmp_path, store, mo
         tolerance=1e-3,
         reference="pytorch",
         key="c" * 64,
-        recipe=recipe.zoo_recipe("onnx", requests[0].variant),
+        recipe=recipe.zoo_recipe(Form("onnx", "fp32"), requests[0].variant),
     )
     (made,) = prepare(requests, store)
     assert list(made.artifacts) == [("onnx", "fp32")]

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from models import published
 from models.errors import UnknownModel
+from models.facts import published
 from models.zoo import catalog
 
 ALL = published.table()
@@ -100,9 +100,9 @@ def test_an_unknown_name_is_an_error():
 def test_the_accuracy_of_a_reconstruction_is_said_to_be_the_originals():
     accuracy = published.accuracy("igcv2_1.0")
     assert accuracy is not None
-    assert accuracy["value"] == 70.7
-    assert accuracy["source"].endswith("(the authors' network, of which this one is a reconstruction)")
-    assert published.accuracy("mobilenet_v1_1.0")["source"] == "Howard et al. 2017, arXiv:1704.04861"
+    assert accuracy.value == 70.7
+    assert accuracy.source.endswith("(the authors' network, of which this one is a reconstruction)")
+    assert published.accuracy("mobilenet_v1_1.0").source == "Howard et al. 2017, arXiv:1704.04861"
 
 
 def test_nothing_is_published_of_a_width_in_between():

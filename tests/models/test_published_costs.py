@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models import published
+from models.facts import published
 from models.zoo import catalog
 
 with (Path(__file__).parent / "data" / "zoo_counts.csv").open(newline="") as file:

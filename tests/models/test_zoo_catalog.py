@@ -12,8 +12,8 @@ from models.zoo import catalog
 
 def test_importing_needs_no_torch():
     code = (
-        "import sys, models, models.published, models.inputs, models.zoo.catalog\n"
-        "models.list(); models.published.preferred('ghostnet_1.0')\n"
+        "import sys, models, models.facts.published, models.inputs, models.zoo.catalog\n"
+        "models.list(); models.facts.published.preferred('ghostnet_1.0')\n"
         "models.zoo.catalog.zoo_digest(models.zoo.catalog.get('ghostnet_1.0'))\n"
         "assert 'torch' not in sys.modules"
     )

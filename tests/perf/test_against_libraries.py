@@ -12,7 +12,7 @@ import pytest
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
 from models.prepare import prepare
-from models.selection import resolve
+from models.sources.selection import resolve
 from tests.perf.graphs import difference
 from tests.perf.test_against_others import compare, harness_median
 from tests.rigs import libraries

@@ -23,7 +23,7 @@ from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
 from models.prepare import prepare
-from models.selection import resolve
+from models.sources.selection import resolve
 from tests.perf import bare
 from tests.rigs.bench import ROOT
 

@@ -21,7 +21,7 @@ from harness.link import bundle, protocol
 from harness.link.session import File, Manners, Session
 from harness.transports.adb.transport import AdbTransport
 from harness.workspace import Workspace
-from models.artifacts import file_sha256
+from results.files import sha256_of
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.netns import linked
 from tests.rigs.sshd import Sshd
@@ -99,7 +99,7 @@ def test_first_push_over_ssh_beside_bare_clients(server_on_a_link: Sshd, tmp_pat
     server = server_on_a_link
     source, there = tmp_path / "source", tmp_path / "there"
     source.write_bytes(os.urandom(MIB << 20))
-    sha256 = file_sha256(source)
+    sha256 = sha256_of(source)
     with server.transport(timeout_s=20) as connected:
 
         def push() -> None:
@@ -143,7 +143,7 @@ def test_first_push_over_adb_beside_adb_push(
         phone.device.environment = {"PATH": f"{program.parent}:/usr/bin:/bin"}
     source, there = tmp_path / "source", tmp_path / "there"
     source.write_bytes(os.urandom(MIB << 20))
-    sha256 = file_sha256(source)
+    sha256 = sha256_of(source)
     transport = AdbTransport(adb_server.connect(phone), port=adb_server.port)
     phone.faults.bytes_per_s = megabytes_per_s * 1e6
 
@@ -177,7 +177,7 @@ def session(workspace: Workspace, name: str, fields: dict[str, str | int], sourc
     root = workspace.device_root(device)
     files = []
     for source in sources:
-        sha256 = file_sha256(source)
+        sha256 = sha256_of(source)
         files.append(File(root / "artifacts" / sha256 / "model.onnx", source, sha256))
     return Session(workspace, device, ("onnxruntime",), files, Manners(reason="perf", token=name, wait_s=20))
 

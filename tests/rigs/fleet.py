@@ -12,8 +12,9 @@ from harness.run.runner import Run
 from harness.run.start import RunRequest
 from harness.run.task import DeviceTask, Manners
 from harness.workspace import Workspace
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Format
+from models.artifacts import FORMATS, Artifact, ArtifactStore, Form, Format
 from models.prepare import Prepared
+from models.sources.own import OwnModel
 from tests.rigs.bench import add_tiny
 
 BACKENDS = ("onnxruntime", "tflite")
@@ -32,16 +33,7 @@ def prepared(template: Artifact, count: int) -> list[Prepared]:
         return template.model_copy(update={"sha256": digest, "format": kind, "model": f"net-{number}"})
 
     return [
-        Prepared(
-            name=f"net-{number}",
-            family=None,
-            weights="random",
-            resolution=224,
-            parameters=None,
-            multiply_adds=None,
-            accuracy=None,
-            artifacts={(kind, "fp32"): artifact(number, kind) for kind in FORMATS},
-        )
+        Prepared(OwnModel(f"net-{number}", {}), {Form(kind, "fp32"): artifact(number, kind) for kind in FORMATS})
         for number in range(count)
     ]
 

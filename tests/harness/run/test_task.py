@@ -17,6 +17,7 @@ from harness.run.task import Manners, Message, Stepped
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
 from models.prepare import Prepared
+from models.sources.own import OwnModel
 from results import journal
 from results.records import Restart
 from tests.harness.executors.processes import ProcessExecutor
@@ -26,7 +27,7 @@ from tests.rigs.bench import add_tiny
 def begun(folder: Path, watched: list[Message], *devices: str) -> tuple[Run, dict[str, Artifact], list[Device]]:
     workspace = Workspace(folder)
     tiny = add_tiny(ArtifactStore(workspace.artifacts), "onnx")
-    model = Prepared("tiny", None, "random", None, None, None, None, artifacts={(tiny.format, tiny.precision): tiny})
+    model = Prepared(OwnModel("tiny", {}), {tiny.form: tiny})
     fleet = [Device(name=name, transport="local") for name in devices]
     profile = PROFILES["quick"].model_copy(update={"min_seconds": 0.0, "warmup_min_seconds": 0.0})
     request = RunRequest(fleet, (), [BackendChoice("fake")], profile, threads=[1, 2], seed=1)

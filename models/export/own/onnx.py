@@ -12,9 +12,10 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from models.artifacts import Precision, Source, file_sha256
+from models.artifacts import Precision, SourceFile
 from models.errors import UnreadableModel
-from models.export.shapes import Declared, Dimension, Resolved
+from models.export.own.shapes import Declared, Dimension, Resolved
+from results.files import sha256_of
 
 MAX_BYTES = 2**31 - 1  # protobuf, hence ONNX, cannot hold more in one file
 
@@ -39,7 +40,7 @@ class OwnOnnx:
         self.path = path
         self.changed = False
         self._model = _parse(path)
-        self.sources = [Source(path=path.name, sha256=file_sha256(path))]
+        self.sources = [SourceFile(path=path.name, sha256=sha256_of(path))]
         self._embed_external_data()
 
     @property
@@ -147,7 +148,7 @@ class OwnOnnx:
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
         self.changed = self.changed or bool(external)
-        self.sources += [Source(path=name, sha256=file_sha256(file)) for name, file in sorted(files.items())]
+        self.sources += [SourceFile(path=name, sha256=sha256_of(file)) for name, file in sorted(files.items())]
 
     @staticmethod
     def _keep_inline(tensor: Any) -> bool:

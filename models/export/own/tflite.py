@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts import Precision, Source, file_sha256
+from models.artifacts import Precision, SourceFile
 from models.errors import UnreadableModel
-from models.export.own_onnx import majority
-from models.export.shapes import Declared
+from models.export.own.onnx import majority
+from models.export.own.shapes import Declared
+from results.files import sha256_of
 
 MAX_BYTES = 2**31 - 1  # flatbuffers use 32-bit offsets
 
@@ -44,7 +45,7 @@ class OwnTflite:
             raise UnreadableModel(f"{path}: a damaged TFLite file; export or copy it again") from exc
         if not _numbers(self._graph.OutputsAsNumpy()):
             raise UnreadableModel(f"{path}: the model has no outputs, so there is nothing to compute; export it again")
-        self.sources = [Source(path=path.name, sha256=file_sha256(path))]
+        self.sources = [SourceFile(path=path.name, sha256=sha256_of(path))]
 
     def declared_inputs(self) -> list[Declared]:
         """Inputs in the file's order; -1 in the shape signature is a dynamic dimension."""

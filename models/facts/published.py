@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from models.zoo import catalog
+from results.records import Accuracy
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,13 @@ def preferred(name: str) -> Fact | None:
     return next((fact for fact in facts(name) if fact.preferred), None)
 
 
-def accuracy(name: str) -> dict[str, Any] | None:
+def accuracy(name: str) -> Accuracy | None:
     """The preferred top-1 accuracy as it stands in results; that of a reconstruction is said not to be its own."""
     fact = preferred(name)
     if fact is None or fact.top1 is None:
         return None
-    return {
-        "value": fact.top1,
-        "metric": "top-1 %",
-        "dataset": "ImageNet-1k val",
-        "kind": "published",
-        "source": f"{fact.source} ({fact.note})" if catalog.get(name).reconstruction else fact.source,
-        "recalled": fact.recalled,
-    }
+    source = f"{fact.source} ({fact.note})" if catalog.get(name).reconstruction else fact.source
+    return Accuracy(value=fact.top1, kind="published", source=source, recalled=fact.recalled)
 
 
 @cache

@@ -1,7 +1,4 @@
-"""The user's own model files: the TOML beside them, the arrays that feed them, and whether they have changed.
-
-Nothing here parses a model; that is done in a worker (`models/export/`), so a second run needs no framework.
-"""
+"""What the TOML beside a model file says of it."""
 
 from __future__ import annotations
 
@@ -11,11 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.artifacts import Artifact, Precision, Record, file_sha256
+from models.artifacts import Precision
 from models.errors import UnreadableModel
+from results.records import Accuracy, Record
 
 _MAX_TOML_BYTES = 2**20
 
@@ -24,15 +22,17 @@ Filled = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
 Cost = Annotated[StrictInt, Field(ge=0, le=2**60)]
 
 
-class OwnAccuracy(Record):
-    """An accuracy the user states, with where it comes from."""
+class _Stated(Accuracy, strict=True):
+    """An accuracy as the user states it: measured, where nothing else is said, and in the types of TOML."""
 
-    value: StrictFloat
     metric: Filled = "top-1 %"
     dataset: Filled = "ImageNet-1k val"
     kind: Literal["measured", "published"] = "measured"
     source: Filled
-    recalled: StrictBool = False
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, dict) else value
 
 
 class InputSettings(Record):
@@ -42,17 +42,25 @@ class InputSettings(Record):
 
 
 class Settings(Record):
-    """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML."""
+    """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML.
+
+    `accuracy` is one table or, where several are known, as a measured beside a published one, an array of them.
+    """
 
     name: Name | None = None
     precision: Precision | None = None
     tolerance: Annotated[StrictFloat, Field(gt=0)] | None = None
     parameters: Cost | None = None
     multiply_adds: Cost | None = None
-    accuracy: OwnAccuracy | None = None
+    accuracy: Annotated[tuple[_Stated, ...] | None, BeforeValidator(_several)] = None
     inputs: dict[str, InputSettings] = Field(default_factory=dict)
     feed: Filled | None = None
     toml: str | None = None  # where this was read, for messages; not a key of the file
+
+    @property
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        """The accuracies that are stated, in their order."""
+        return tuple(Accuracy(**stated.model_dump()) for stated in self.accuracy or ())
 
     def feed_path(self) -> Path | None:
         """The absolute path of the feed, if there is one."""
@@ -92,14 +100,6 @@ def read_settings(path: Path) -> Settings:
     return settings
 
 
-def unchanged(artifact: Artifact, folder: Path) -> bool:
-    """Whether every file that went into the artifact (external data, too) is still what it was."""
-    try:
-        return all(file_sha256(folder / source.path) == source.sha256 for source in artifact.sources)
-    except OSError:
-        return False
-
-
 def _keys(record: type[Record]) -> str:
     return "known keys: " + ", ".join(name for name in record.model_fields if name != "toml")
 
@@ -108,6 +108,8 @@ def _in_words(error: ErrorDetails) -> str:
     """One pydantic error as `key: what is wrong; what to do`."""
     # Inside a list pydantic counts entries; tuples and unions add marks in brackets that nobody typed.
     place = [part for part in error["loc"] if not (isinstance(part, str) and re.search(r"[\[(]", part))]
+    if place[:2] == ["accuracy", 0]:
+        del place[1]  # one table, as most have it
     key = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
         record = Settings if len(place) == 1 else _TABLES.get(str(place[0]), Settings)
@@ -120,7 +122,7 @@ def _in_words(error: ErrorDetails) -> str:
     return f"{key}: {message}, not {_shown(error['input'])}"
 
 
-_TABLES: dict[str, type[Record]] = {"accuracy": OwnAccuracy, "inputs": InputSettings}
+_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputSettings}
 _PURPOSE = {
     "source": "where the figure comes from, as 'own validation, 2000 images'",
     "value": "the figure itself, as 71.2",

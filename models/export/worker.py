@@ -1,4 +1,4 @@
-"""`python -m models.worker`: does one job, a line of JSON on stdin, and reports events as JSON lines on stdout.
+"""`python -m models.export.worker`: carries out one order (a line of JSON on stdin) and tells events (JSON lines).
 
 A process of its own because converters crash, print, leak memory and change global state; none of that reaches the
 program that started it. When that program ends, however it does, stdin does, too, and the worker with it.
@@ -13,39 +13,41 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal
 
 from models.artifacts import ArtifactStore
-from models.errors import ExportFailed, ModelError, UnreadableModel
-from models.export.jobs import JOB, Event, FileJob, FileTarget, Job, NetworkTarget, ZooJob
+from models.errors import ModelError
+from models.export.orders import ORDER, Event, Order, Target
 
 
 def main() -> int:
-    """Read the job, do it, report. The exit status is 0 unless the worker itself is at fault."""
+    """Read the order, carry it out, report. The exit status is 0 unless the worker itself is at fault."""
     events = _private_stdout()
-    job = JOB.validate_json(sys.stdin.buffer.readline())
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # rather this process than what measures
+    order = ORDER.validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_host, daemon=True).start()
-    for target, stages in _work(job, ArtifactStore(Path(job.store))):
-        _make(job, target, stages, events)
+    make = _maker(order, ArtifactStore(Path(order.store)))
+    for target in order.targets:
+        _make(order.model, target, make(target), events)
     return 0
 
 
-def _work(job: Job, store: ArtifactStore) -> list[tuple[NetworkTarget | FileTarget, Iterator[str]]]:
-    """Each target with the generator that makes it."""
-    if isinstance(job, FileJob):
-        from models.export.own_files import FileImport
+def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]:
+    """What makes a target of the order, telling its stages. What it needs is imported for it alone."""
+    if order.kind == "file":
+        from models.export.own.files import FileImport
 
-        own = FileImport(job, store)
-        return [(target, own.make(target)) for target in job.targets]
+        return FileImport(order, store).make
     from models.export import library, zoo
     from models.export.network import NetworkExport
 
-    load = partial(zoo.load, job) if isinstance(job, ZooJob) else partial(library.load, job)
-    export = NetworkExport(job, store, load)
-    return [(target, export.make(target)) for target in job.targets]
+    load = partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
+    return NetworkExport(order, store, load).make
 
 
 def _end_with_host() -> None:
@@ -61,19 +63,17 @@ def _private_stdout() -> IO[str]:
     return os.fdopen(private, "w", encoding="utf-8", buffering=1)
 
 
-def _make(job: Job, target: NetworkTarget | FileTarget, stages: Iterator[str], events: IO[str]) -> None:
+def _make(model: str, target: Target, stages: Iterator[str], events: IO[str]) -> None:
     started = time.monotonic()
 
-    def tell(event: str, **fields: str) -> None:
-        line = Event.model_validate(
-            {
-                "event": event,
-                "format": target.format,
-                "key": target.key,
-                "seconds": round(time.monotonic() - started, 3),
-                "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                **fields,
-            }
+    def tell(event: Literal["stage", "artifact", "error"], **fields: str) -> None:
+        line = Event(
+            event=event,
+            format=target.format,
+            key=target.key,
+            seconds=round(time.monotonic() - started, 3),
+            peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            **fields,
         )
         print(line.model_dump_json(), file=events)
 
@@ -84,8 +84,7 @@ def _make(job: Job, target: NetworkTarget | FileTarget, stages: Iterator[str], e
         tell("error", error=type(exc).__name__, message=str(exc))
     except Exception as exc:  # noqa: BLE001 - converters raise anything; one format must not stop the other
         traceback.print_exc()
-        error = UnreadableModel if isinstance(job, FileJob) else ExportFailed
-        tell("error", error=error.__name__, message=f"{job.model} ({target.format}): {_short(exc)}")
+        tell("error", message=f"{model} ({target.format}): {_short(exc)}")
     else:
         tell("artifact")
 

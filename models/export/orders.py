@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from models.artifacts import Form, Format, Precision, Record
-from models.own import Settings
+from models.artifacts import Form, Format, Precision
+from models.settings import Settings
+from results.records import Record
 
 
 class NetworkTarget(Record):
     """One file to export, the key and the recipe it is stored under, and the exporters' versions."""
 
     format: Format
-    precision: Precision = "fp32"
+    precision: Precision
     key: str
     recipe: str
     versions: dict[str, str]
@@ -25,7 +27,7 @@ class NetworkTarget(Record):
         return Form(self.format, self.precision)
 
 
-class ZooJob(Record):
+class ZooOrder(Record):
     """Export one zoo variant."""
 
     kind: Literal["zoo"] = "zoo"
@@ -36,7 +38,7 @@ class ZooJob(Record):
     targets: tuple[NetworkTarget, ...]
 
 
-class LibraryJob(Record):
+class LibraryOrder(Record):
     """Export one network of a library that the user installed."""
 
     kind: Literal["library"] = "library"
@@ -63,7 +65,15 @@ class FileTarget(Record):
         return Form(self.format, self.precision or "unknown")
 
 
-class FileJob(Record):
+Target = NetworkTarget | FileTarget
+
+
+def networks(targets: Sequence[Target]) -> tuple[NetworkTarget, ...]:
+    """Those that are exported from a network."""
+    return tuple(target for target in targets if isinstance(target, NetworkTarget))
+
+
+class FileOrder(Record):
     """Take one own model, of one or two files, into the store."""
 
     kind: Literal["file"] = "file"
@@ -75,12 +85,15 @@ class FileJob(Record):
     targets: tuple[FileTarget, ...]
 
 
-Job = Annotated[ZooJob | LibraryJob | FileJob, Field(discriminator="kind")]
-JOB: TypeAdapter[Job] = TypeAdapter(Job)
+Order = Annotated[ZooOrder | LibraryOrder | FileOrder, Field(discriminator="kind")]
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 
 class Event(Record):
-    """Of the target `key`: a stage begins, it is in the store, or it failed with `error` (a ModelError's name)."""
+    """Of the target `key`: a stage begins, it is in the store, or it failed.
+
+    `error` is the name of a ModelError; empty, the maker itself broke down.
+    """
 
     event: Literal["stage", "artifact", "error"]
     format: Format

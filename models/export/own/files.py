@@ -11,24 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import MAX_TEXT, TOLERANCES, ArtifactStore, Precision, Source, TensorSpec
+from backends.messages import plain
+from models.artifacts import MAX_TEXT, TOLERANCES, ArtifactStore, Precision, SourceFile, TensorSpec
 from models.errors import UnreadableModel
-from models.export import feeds, recipe
-from models.export.jobs import FileJob, FileTarget
+from models.export import recipe
+from models.export.orders import FileOrder, FileTarget
+from models.export.own import feeds
+from models.export.own.shapes import Declared, Resolved, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
-from models.export.shapes import Declared, Resolved, resolve
-from models.own import unchanged
 
 # The runtime here lacks something; the file may be sound, and another runtime may run it.
 _HOST_ONLY = re.compile(
     r"not a registered function/op|NOT_IMPLEMENTED|Could not find an implementation|No Op registered|No op registered"
     r"|[Uu]nsupported model IR version|under development|unresolved custom op|[Uu]nresolved custom op"
     r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate|No corresponding Numpy type"
-)
-# A place in a runtime's sources, with the signature of the function there.
-_PLACE = (
-    r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
-    r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?"
 )
 
 
@@ -40,7 +36,7 @@ class Ready:
     inputs: list[TensorSpec]
     parameters: int
     precision: Precision
-    sources: list[Source]
+    sources: list[SourceFile]
     opset: int | None = None
     notes: list[str] = field(default_factory=list)
     fed: list[NDArray[Any]] = field(default_factory=list)
@@ -50,14 +46,14 @@ class Ready:
 
 
 class FileImport:
-    """The work of one `FileJob`."""
+    """The work of one `FileOrder`."""
 
-    def __init__(self, job: FileJob, store: ArtifactStore) -> None:
-        self.job = job
+    def __init__(self, order: FileOrder, store: ArtifactStore) -> None:
+        self.order = order
         self._store = store
-        settings = job.settings
+        settings = order.settings
         self._shapes = {name: entry.shape for name, entry in settings.inputs.items() if entry.shape is not None}
-        self._shapes |= job.input_shapes  # what was typed is more recent than what was written down
+        self._shapes |= order.input_shapes  # what was typed is more recent than what was written down
 
     def make(self, target: FileTarget) -> Iterator[str]:
         """Yield the stages while they begin; at the end the artifact is in the store. Raises ModelError."""
@@ -65,7 +61,7 @@ class FileImport:
         yield "waiting for another run"
         with self._store.lock(target.key):
             found = self._store.find(target.key)
-            if found is not None and unchanged(found, path.parent):
+            if found is not None and found.is_made_of(path.parent):
                 return
             with self._store.scratch() as scratch:
                 yield f"reading {target.format}"
@@ -74,7 +70,7 @@ class FileImport:
                 self._add(target, ready)
 
     def _read_onnx(self, path: Path, scratch: Path) -> Ready:
-        from models.export.own_onnx import OwnOnnx
+        from models.export.own.onnx import OwnOnnx
 
         model = OwnOnnx(path)
         declared = model.declared_inputs()
@@ -92,7 +88,7 @@ class FileImport:
         return ready
 
     def _read_tflite(self, path: Path) -> Ready:
-        from models.export.own_tflite import OwnTflite
+        from models.export.own.tflite import OwnTflite
 
         model = OwnTflite(path)
         declared = model.declared_inputs()
@@ -107,10 +103,11 @@ class FileImport:
         names = [entry.name for entry in declared]
         if (longest := max((len(name) for name in names), default=0)) > MAX_TEXT:
             raise UnreadableModel(f"{path}: the name of an input has {longest} characters; {MAX_TEXT} are allowed")
-        for name in self.job.settings.inputs:
-            if name not in names and self.job.only_file:
+        for name in self.order.settings.inputs:
+            if name not in names and self.order.only_file:
                 raise UnreadableModel(
-                    f"{self.job.settings.toml}: inputs.{name}: {path.name} has no such input; it has {', '.join(names)}"
+                    f"{self.order.settings.toml}: inputs.{name}: {path.name} has no such input; "
+                    f"it has {', '.join(names)}"
                 )
         return resolve(str(path), declared, {name: self._shapes[name] for name in names if name in self._shapes})
 
@@ -121,12 +118,12 @@ class FileImport:
         resolved: Resolved,
         parameters: int,
         precision: Precision,
-        sources: list[Source],
+        sources: list[SourceFile],
     ) -> Ready:
         inputs = [
             TensorSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
         ]
-        fed = feeds.values(inputs, self.job.settings.feed_path(), self.job.only_file)
+        fed = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
         return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed)
 
     def _run(self, path: Path, ready: Ready, load: Callable[[], OnnxRunner | TfliteRunner]) -> None:
@@ -138,7 +135,7 @@ class FileImport:
             ready.no_reference = "this machine has not enough memory to run it"
             return
         except Exception as exc:  # the runtimes raise classes of their own, some of them undocumented
-            message = plain(str(exc))
+            message = shortened(str(exc))
             if not _HOST_ONLY.search(str(exc)):
                 raise UnreadableModel(
                     f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its "
@@ -151,7 +148,7 @@ class FileImport:
         ready.outputs = [] if ready.no_reference else [np.asarray(array) for array in first]
 
     def _add(self, target: FileTarget, ready: Ready) -> None:
-        settings = self.job.settings
+        settings = self.order.settings
         precision = settings.precision or ready.precision
         runtime = "onnxruntime" if target.format == "onnx" else "litert"
         self._store.add(
@@ -159,7 +156,7 @@ class FileImport:
             ready.fed,
             ready.outputs,
             format=target.format,
-            model=self.job.model,
+            model=self.order.model,
             precision=precision,
             inputs=tuple(ready.inputs),
             outputs=tuple(
@@ -197,10 +194,7 @@ def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
     return bool(np.allclose(one, two, rtol=1e-5, atol=1e-6, equal_nan=True))
 
 
-def plain(message: str, limit: int = 300) -> str:
-    """A runtime's message without its codes, source places and paths, in one line."""
-    text = re.sub(r"\[ONNXRuntimeError\]\s*:\s*\d+\s*:\s*\w+\s*:\s*", "", message)
-    text = re.sub(r"Load model from \S+ failed:\s*", "", text)
-    text = re.sub(_PLACE, "", text)
-    text = " ".join(text.split()).rstrip(".")
+def shortened(message: str, limit: int = 300) -> str:
+    """A runtime's message in plain words."""
+    text = plain(message).rstrip(".")
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

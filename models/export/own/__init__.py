@@ -1,0 +1,1 @@
+"""Taking the user's own files into the store. Runs in a worker."""

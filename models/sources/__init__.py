@@ -1,0 +1,1 @@
+"""Where a model can come from: the zoo, a library, a file. `selection` finds what was typed; each is a `Source`."""

@@ -1,0 +1,148 @@
+"""From what was typed after `--models` to where it comes from: zoo variants, networks of libraries, own files.
+
+Reads and hashes nothing but what a name needs, and imports no framework.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from models.errors import MissingShape, ModelError, NoSuchWeights, UnreadableModel
+from models.sources import library, own
+from models.sources.base import Source, Weights
+from models.sources.own import OwnModel
+from models.sources.zoo import ZooModel
+from models.zoo import catalog
+
+MAX_DIMENSION = 2**31 - 1
+
+log = logging.getLogger(__name__)
+
+
+def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`["ids=1,128"]` -> `{"ids": (1, 128)}`. Names may hold `=` and `:`. Raises MissingShape for anything else."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        if not name or not re.fullmatch(r"\s*[0-9]{1,10}\s*([,x]\s*[0-9]{1,10}\s*)*", sizes):
+            raise MissingShape(f"--input-shape {text!r}: expected NAME=SIZE,SIZE,… as in input_ids=1,128")
+        shape = tuple(int(size) for size in re.split("[,x]", sizes))
+        if not all(1 <= size <= MAX_DIMENSION for size in shape):
+            raise MissingShape(f"--input-shape {text!r}: every size must be between 1 and {MAX_DIMENSION}")
+        if shapes.setdefault(name, shape) != shape:
+            raise MissingShape(f"--input-shape {name} is given twice with different sizes")
+    return shapes
+
+
+def resolve(
+    expressions: Sequence[str], input_shapes: Mapping[str, tuple[int, ...]], weights: Weights = "random"
+) -> list[Source]:
+    """The models meant by `expressions`, in order: zoo names, globs, groups, `NAME@RES`, `timm:NAME`, paths.
+
+    They may be repeated or joined by commas. `imagenet` is for the zoo, `pretrained` for libraries; an own file keeps
+    its own weights. Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path that is no model
+    file or when every model is a file that cannot be read, and ModelError for a name that does not have such weights
+    or a library that cannot be asked what matches a glob. A variant that a group or glob brought along has random
+    weights instead, which is logged.
+    """
+    found: dict[object, Source] = {}
+    twins: dict[Path, OwnModel] = {}
+    named = set()  # what was asked for by its name
+    for expression in _split(expressions):
+        prefix, colon, network = expression.partition(":")
+        if colon and prefix in library.LIBRARIES:
+            matching = library.matching(library.LIBRARIES[prefix], network)
+            found |= {model.name: model for model in matching}
+            named |= {model.name for model in matching}
+        elif not _is_path(expression):
+            variants = catalog.select(expression)
+            if variants[0].name.partition("@")[0] == expression.partition("@")[0]:
+                named.add(variants[0].name)
+            for variant in variants:
+                found.setdefault(variant.name, ZooModel(variant))
+        else:
+            for model in (own.from_file(path, input_shapes) for path in _expand(expression)):
+                twin = twins.get(model.stem)
+                found[model.stem] = twins[model.stem] = twin.beside(model) if twin else model
+    sources = _told_apart(list(found.values()))
+    faults = [source.fault for source in sources if source.fault is not None]
+    if faults and len(faults) == len(sources):
+        raise faults[0]
+    return sources if weights == "random" else _weighted(sources, weights, named)
+
+
+def _weighted(sources: list[Source], weights: Weights, named: set[str]) -> list[Source]:
+    """The models with the weights that were asked for, where they have them."""
+    weighted: list[Source] = []
+    without: dict[str, str] = {}
+    for source in sources:
+        try:
+            weighted.append(source.weighted(weights))
+        except NoSuchWeights as exc:
+            if source.name in named:
+                raise ModelError(f"{source.name}: {exc}") from exc
+            without[source.name] = str(exc)
+            weighted.append(source)
+    if without:
+        log.warning("random weights for %s: %s", ", ".join(without), "; ".join(sorted(set(without.values()))))
+    return weighted
+
+
+def _told_apart(sources: list[Source]) -> list[Source]:
+    """With as many parent folders before the names of files as tell equal ones apart."""
+    names = [source.name for source in sources]
+    for depth in range(1, max((len(source.folders) for source in sources), default=0) + 1):
+        counts = Counter(names)
+        for index, source in enumerate(sources):
+            if counts[names[index]] > 1 and source.folders:
+                names[index] = "/".join((*source.folders[-depth:], source.name)).replace("//", "/")
+    # Still equal: one folder holds two files to which their TOML gives the same name.
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[index] = f"{name}#{seen[name]}"
+    return [source.renamed(name) for source, name in zip(sources, names, strict=True)]
+
+
+def _split(expressions: Sequence[str]) -> list[str]:
+    parts: list[str] = []
+    for expression in expressions:
+        # A comma may be part of a file's name
+        whole = _is_path(expression) and _path(expression).exists()
+        parts += [expression] if whole else [part.strip() for part in expression.split(",")]
+    return [part for part in parts if part]
+
+
+def _is_path(expression: str) -> bool:
+    if expression.partition(":")[0] in library.LIBRARIES:
+        return False
+    return expression.lower().endswith(tuple(own.SUFFIXES)) or "/" in expression or os.sep in expression
+
+
+def _path(expression: str) -> Path:
+    """Raises UnreadableModel for what no file system takes as a path."""
+    try:
+        path = Path(expression).expanduser()
+        path.exists()  # too long a name is an error here
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise UnreadableModel(f"{expression!r}: not a path ({getattr(exc, 'strerror', None) or exc})") from exc
+    if "\0" in expression:
+        raise UnreadableModel(f"{expression!r}: not a path (it holds a NUL character)")
+    return path
+
+
+def _expand(expression: str) -> list[Path]:
+    path = _path(expression)
+    if path.exists() or not glob.has_magic(expression):
+        return [path]
+    matches = sorted(Path(match) for match in glob.glob(str(path)))  # noqa: PTH207 - an absolute pattern, too
+    if not matches:
+        raise UnreadableModel(f"{expression}: no file matches this pattern")
+    return matches
