@@ -2,9 +2,7 @@
 
 from typing import Any, List, Optional
 
-
-class WrongOutput(Exception):
-    """The output is not the reference's; the message says how far off."""
+from harness.agent.failures import WrongOutput
 
 
 def compare(outputs: List[Any], references: List[Any], tolerance: float) -> Optional[float]:

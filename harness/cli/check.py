@@ -10,7 +10,7 @@ from harness.cli import shared
 
 if TYPE_CHECKING:
     from harness.fleet.devices import Device
-    from harness.link.protocol import Probe
+    from harness.jobs.probe import Probed
     from harness.workspace import Workspace
     from results.records import Telemetry
 
@@ -43,9 +43,10 @@ def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Teleme
     from harness import provision
     from harness.errors import TransportError
     from harness.fleet import locks
+    from harness.jobs.probe import Probe
     from harness.link.advice import advice
     from harness.link.device_lock import since
-    from harness.link.session import push_agent
+    from harness.link.ready import push_agent
 
     setup = provision.status(workspace, device, workspace.device_root(device))
     busy = locks.holder(device.name)
@@ -54,8 +55,8 @@ def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Teleme
     try:
         transport = device.connect(workspace.known_hosts)
         answer["works"].append("it can be reached")
-        agent = push_agent(workspace, device, transport, (), patience_s=60.0)
-        probe = agent.probe(backends.DEFAULT, ())
+        agent = push_agent(workspace, device, transport, ())
+        probe = agent.carry_out(Probe(backends.DEFAULT))
     except TransportError as exc:
         return {**answer, "problem": str(exc)}, None
     finally:
@@ -76,7 +77,7 @@ def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Teleme
     return answer, probe.telemetry
 
 
-def _missing(device: Device, probe: Probe, setup: dict[str, Any] | None) -> list[str]:
+def _missing(device: Device, probe: Probed, setup: dict[str, Any] | None) -> list[str]:
     """Say what to do about runtimes that are not there, or not the ones that they should be."""
     import backends
 

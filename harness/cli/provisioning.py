@@ -14,7 +14,7 @@ from harness.cli import shared
 
 if TYPE_CHECKING:
     from harness.fleet.devices import Device
-    from harness.link.session import Reservation
+    from harness.link.ready import Reservation
     from harness.transports import Transport
     from harness.workspace import Workspace
 
@@ -119,7 +119,8 @@ def _on_each(
     from harness.errors import BenchError
     from harness.fleet import locks
     from harness.fleet.devices import choose
-    from harness.link.session import Manners, Reservation
+    from harness.link.manners import Claim, Manners
+    from harness.link.ready import Reservation
 
     workspace = shared.open_workspace()
     answers = []
@@ -130,8 +131,10 @@ def _on_each(
                 locks.hold(device.name, reason, wait_s=wait_s, on_wait=_say(device.name)),
                 _connected(workspace, device) as transport,
             ):
-                manners = Manners(reason, token=secrets.token_hex(8), wait_s=wait_s, say=_say(device.name))
-                with Reservation(workspace, device, transport, manners) as reservation:
+                claim = Claim(reason, token=secrets.token_hex(8))
+                with Reservation(
+                    workspace, device, transport, claim, Manners(wait_s), _say(device.name)
+                ) as reservation:
                     answer.update(work(workspace, device, reservation))
         except BenchError as exc:
             answer.update(done=False, problems=[str(exc)])

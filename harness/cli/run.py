@@ -117,9 +117,9 @@ def run(
     """
     from harness.cli.display import Display
     from harness.fleet import devices as fleet
+    from harness.link.manners import Manners
     from harness.run import start as runs
     from harness.run.plan import PROFILES
-    from harness.run.task import Manners
     from models.sources.selection import parse_input_shapes, resolve
 
     if resumed is not None:
@@ -252,7 +252,7 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
 
 def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
     """Print cases, restarts and the expected time."""
-    from harness.link.agent import expected_seconds
+    from harness.jobs.latency import expected_seconds
     from harness.run import plan
     from harness.run import start as runs
 

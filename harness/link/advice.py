@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.fleet.devices import Device
-from harness.link.protocol import Probe
+from harness.jobs.probe import Probed
 from results.judge import environment
 from results.records import Telemetry
 
@@ -27,7 +27,7 @@ def power_problem(device: Device, telemetry: Telemetry) -> str | None:
     return f"{environment.mismatch(asked, found)}; its rows will be not-comparable; {remedy}"
 
 
-def advice(device: Device, probe: Probe) -> list[str]:
+def advice(device: Device, probe: Probed) -> list[str]:
     """Return sentences about a device's disk, cores, governor and sensors; none when all is well."""
     found = []
     free = probe.system.get("free_bytes")

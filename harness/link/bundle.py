@@ -33,7 +33,8 @@ def _sources(third_party: tuple[str, ...]) -> dict[str, bytes]:
     """Return path in the zipapp -> source, third-party backends' modules under their own dotted names."""
     files = {"harness/__init__.py": b""}
     for folder in ("harness/agent", "backends"):
-        files.update({f"{folder}/{path.name}": path.read_bytes() for path in (_ROOT / folder).glob("*.py")})
+        sources = (_ROOT / folder).rglob("*.py")
+        files.update({path.relative_to(_ROOT).as_posix(): path.read_bytes() for path in sources})
     files["__main__.py"] = files["harness/agent/__main__.py"]
     for target in third_party:
         module = target.partition(":")[0]

@@ -11,7 +11,8 @@ from getpass import getuser
 from pathlib import PurePosixPath
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, DeviceBusy, TransportError
-from harness.link import protocol
+from harness.jobs.base import Ended, Failure, why
+from harness.jobs.hold import Busy, Hold
 from harness.link.agent import AgentOnDevice
 from harness.transports import Stream
 from harness.transports.base import unwritable
@@ -35,24 +36,19 @@ class DeviceLock:
 
     def acquire(self, name: str, wait_s: float, say: Callable[[str], None]) -> None:
         """Wait for the device at most `wait_s`; `say` is told once who has it. Raises DeviceBusy, TransportError."""
-        line = protocol.request_line(
-            op="hold",
-            path=str(self._path),
-            owner=f"{self._reason} ({_me()})",
-            token=self._token,
-            wait_s=wait_s,
-            lease_s=self._lease_s,
-        )
-        stream = self._agent.transport.stream(self._agent.command, stdin=line)
+        job = Hold(self._path, f"{self._reason} ({_me()})", self._token, wait_s, self._lease_s)
+        stream = self._agent.start(job)
+        busy = ""
         try:
-            while True:
-                said = self._next(stream, wait_s + self._agent.patience_s)
-                if isinstance(said, protocol.Held):
-                    break
-                busy = f"device {name} is in use by {said.owner}{since(said.held_s)}"
-                if said.over:
+            for event in self._agent.listen(stream, job):
+                if isinstance(event, Failure) and not (busy and event.kind == "silent"):
+                    raise self._not_taken(event, stream)
+                if isinstance(event, Failure) or (isinstance(event, Busy) and event.over):
+                    busy = _in_use(name, event) if isinstance(event, Busy) else busy
                     raise DeviceBusy(f"{busy}; gave up after {wait_s:g} s, see --wait")
-                say(busy)
+                if isinstance(event, Busy) and not busy:
+                    busy = _in_use(name, event)
+                    say(busy)
         except BaseException:
             stream.close()
             raise
@@ -82,16 +78,16 @@ class DeviceLock:
             while not self._released.wait(self._lease_s / 4):
                 stream.write(b"\n")
 
-    def _next(self, stream: Stream, timeout_s: float) -> protocol.Held | protocol.Busy:
-        line = stream.read_line(timeout_s)
-        if line is None:
-            raise self._agent.unusable(stream.close())
-        event = protocol.parse(line)
-        if isinstance(event, protocol.Held | protocol.Busy):
-            return event
-        said_instead = event.message if isinstance(event, protocol.Failure) else event.event
+    def _not_taken(self, failure: Failure, stream: Stream) -> TransportError:
         what = f"the device's lock {self._path} cannot be taken"
-        raise unwritable(what, said_instead) or AgentError(f"{what}: {said_instead}")
+        if failure.kind == "ended":
+            ended = Ended(stream.close(), self._agent.command[0])
+            return AgentError(f"the agent does not work there: {why(failure, ended)}")
+        return unwritable(what, failure.message) or AgentError(f"{what}: {failure.message}")
+
+
+def _in_use(name: str, busy: Busy) -> str:
+    return f"device {name} is in use by {busy.owner}{since(busy.held_s)}"
 
 
 def since(held_s: float | None) -> str:

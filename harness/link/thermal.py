@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from harness.errors import TransportError
 from harness.fleet.devices import Device
+from harness.jobs.probe import Probe
 from harness.link.agent import AgentOnDevice
 
 MAX_WAIT_S = 300.0
@@ -22,7 +23,7 @@ def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], 
     waited = 0.0
     while limit is not None:
         try:
-            now = agent.probe((), ()).telemetry.hottest_c
+            now = agent.carry_out(Probe()).telemetry.hottest_c
         except TransportError:
             return True
         if now is None:

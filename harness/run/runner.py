@@ -9,9 +9,10 @@ from pathlib import Path
 
 from harness.executors.base import Executor, Stop
 from harness.fleet.devices import Device
+from harness.link.manners import Manners
 from harness.run import plan
 from harness.run.tally import Tally
-from harness.run.task import DeviceTask, Manners, Message, carry_out
+from harness.run.task import DeviceTask, Message, carry_out
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from results import journal

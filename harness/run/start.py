@@ -11,11 +11,12 @@ from importlib import metadata
 
 from harness.errors import NothingToRun
 from harness.fleet.devices import Device
+from harness.link.manners import Manners
 from harness.run import plan, tools
 from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.run.runner import Run
 from harness.run.tally import ATTEMPTS
-from harness.run.task import Manners, Message, Said
+from harness.run.task import Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
 from models.artifacts import Artifact, ArtifactStore

@@ -11,9 +11,9 @@ from harness.errors import DeviceBusy, LockUnusable, TransportError
 from harness.executors.base import Stop
 from harness.fleet import locks
 from harness.fleet.devices import Device
-from harness.link.agent import DEFAULT_PATIENCE_S, Target
-from harness.link.session import RECONNECT_S, File, Session
-from harness.link.session import Manners as SessionManners
+from harness.jobs.latency import Latency, Target
+from harness.link.manners import Claim, Hooks, Manners
+from harness.link.ready import File, ReadyDevice
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
 from harness.run.tally import ATTEMPTS, Tally
@@ -24,15 +24,6 @@ from results.records import Case, Profile, Restart
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How long a run waits: for a device another run holds, for each silence of an agent, for one that went away."""
-
-    wait_s: float = 3600.0
-    patience_s: float = DEFAULT_PATIENCE_S
-    reconnect_s: float = RECONNECT_S
 
 
 @dataclass(frozen=True)
@@ -133,29 +124,21 @@ class _Work:
         if self._stop.is_set():
             transport.close()
 
-    def _session(self, todo: Sequence[tuple[int, Case]]) -> Session:
+    def _session(self, todo: Sequence[tuple[int, Case]]) -> ReadyDevice:
         task = self._task
         targets = [self._target(case) for case in {case.case_id: case for _, case in todo}.values()]
-        manners = SessionManners(
-            reason=f"bench run {task.run_id}",
-            token=task.run_id,
-            wait_s=task.manners.wait_s,
-            patience_s=task.manners.patience_s,
-            reconnect_s=task.manners.reconnect_s,
-            say=self._say,
-            opened=self._opened,
-            pause=self._stop.wait,
-        )
-        return Session(
+        return ReadyDevice(
             task.workspace,
             task.device,
+            Claim(f"bench run {task.run_id}", task.run_id),
             tuple(sorted({case.backend for _, case in todo})),
             # Cases share models; a dictionary keeps their order.
             list(dict.fromkeys(file for target in targets for file in self._files(target))),
-            manners,
+            task.manners,
+            Hooks(say=self._say, opened=self._opened, pause=self._stop.wait),
         )
 
-    def _measure_all(self, session: Session, todo: Sequence[tuple[int, Case]]) -> None:
+    def _measure_all(self, session: ReadyDevice, todo: Sequence[tuple[int, Case]]) -> None:
         cooled, is_gated = -1, True
         for round_, case in todo:
             if self._stop.is_set():
@@ -193,7 +176,7 @@ class _Work:
             *self._tools(target.case).values(),
         ]
 
-    def _measure(self, session: Session, target: Target, round_: int) -> None:
+    def _measure(self, session: ReadyDevice, target: Target, round_: int) -> None:
         """One restart, repeated when it failed; what was damaged on the device is pushed again first.
 
         A restart during which the device went away says nothing about the case: it is made again, unless that happens
@@ -202,19 +185,22 @@ class _Work:
         attempt = losses = 0
         while attempt < ATTEMPTS:
             self._emit(Begun(target.case, round_))
-            restart = self._restart(session, target, round_, attempt)
-            if self._stop.is_set():
-                return  # cut off by us: says nothing about the case
-            if restart.outcome == "offline":
+            try:
+                restart = self._restart(session, Latency(target, self._task.profile, round_, attempt))
+            except TransportError as exc:
+                if self._stop.is_set():
+                    return  # cut off by us: says nothing about the case
                 losses += 1
                 if losses >= LOSSES:
-                    reason = f"the device went away {LOSSES} times while this ran; at last: {restart.reason}"
-                    self._record(restart.model_copy(update={"reason": reason[:4000]}))
+                    reason = f"the device went away {LOSSES} times while this ran; at last: {exc}"
+                    self._record(_lost(target.case, round_, TransportError(reason)))
                     self._left.add(target.case.case_id)
-                session.reopen(restart.reason)
+                session.reopen(exc)
                 if losses >= LOSSES:
                     return
                 continue
+            if self._stop.is_set():
+                return
             self._record(restart)
             if restart.outcome != "failed":
                 return
@@ -224,14 +210,11 @@ class _Work:
                     for file in self._files(target):
                         session.agent.transport.push(file.source, file.path, file.sha256)
 
-    def _restart(self, session: Session, target: Target, round_: int, attempt: int) -> Restart:
-        try:
-            session.check()
-            restart = session.agent.restart(target, self._task.profile, round_, attempt)
-            if restart.outcome == "ok":
-                session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
-        except TransportError as exc:
-            return _lost(target.case, round_, exc)
+    def _restart(self, session: ReadyDevice, job: Latency) -> Restart:
+        session.check()
+        restart = session.carry_out(job)
+        if restart.outcome == "ok":
+            session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
         return restart
 
     def _record(self, restart: Restart) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import backends
 from harness.errors import ConfigError, NothingToRun, WorkspaceError
 from harness.fleet.devices import Device
-from harness.link.session import File
+from harness.link.ready import File
 from harness.workspace import Workspace
 from results.errors import ResultsError
 from results.files import write_file

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness.fleet.devices import LOCAL
-from harness.link.agent import Target
-from harness.link.session import push_agent
+from harness.jobs.latency import Latency, Target
+from harness.link.ready import push_agent
 from harness.run import plan
 from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.workspace import Workspace
@@ -62,7 +62,7 @@ def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Ca
     agent = push_agent(workspace, LOCAL, LOCAL.connect(), (), 60.0)
 
     def measure() -> float:
-        restart = agent.restart(target, PROFILE, 0, 0)
+        restart = agent.carry_out(Latency(target, PROFILE))
         assert restart.outcome == "ok", restart.reason
         return statistics.median(restart.samples_ns)
 

@@ -17,8 +17,12 @@ from typing import Any
 import pytest
 
 from harness.fleet.devices import make
-from harness.link import bundle, protocol
-from harness.link.session import File, Manners, Session
+from harness.jobs.base import Terms
+from harness.jobs.hold import Hold
+from harness.jobs.probe import Probe
+from harness.link import bundle
+from harness.link.manners import Claim, Manners
+from harness.link.ready import File, ReadyDevice
 from harness.transports.adb.transport import AdbTransport
 from harness.workspace import Workspace
 from results.files import sha256_of
@@ -171,7 +175,7 @@ def test_first_push_over_adb_beside_adb_push(
     compare("a shell's cat without a hash", shell_alone, ours)
 
 
-def session(workspace: Workspace, name: str, fields: dict[str, str | int], sources: Sequence[Path]) -> Session:
+def session(workspace: Workspace, name: str, fields: dict[str, str | int], sources: Sequence[Path]) -> ReadyDevice:
     """A run's session with a device; every source is a model of its own."""
     device = make(name, {**fields, "python": sys.executable})
     root = workspace.device_root(device)
@@ -179,7 +183,7 @@ def session(workspace: Workspace, name: str, fields: dict[str, str | int], sourc
     for source in sources:
         sha256 = sha256_of(source)
         files.append(File(root / "artifacts" / sha256 / "model.onnx", source, sha256))
-    return Session(workspace, device, ("onnxruntime",), files, Manners(reason="perf", token=name, wait_s=20))
+    return ReadyDevice(workspace, device, Claim("perf", name), ("onnxruntime",), files, Manners(wait_s=20))
 
 
 def trust(server: Sshd, workspace: Workspace) -> None:
@@ -218,7 +222,7 @@ def test_a_second_run_with_fifty_artifacts(
     first = time.perf_counter() - begun
     opened.close()
     assert len(list((tmp_path / "there").glob("edgebench/artifacts/*/model.onnx"))) == ARTIFACTS
-    benchmark.pedantic(Session.open, setup=lambda: ((opened,), {}), teardown=Session.close, rounds=7)
+    benchmark.pedantic(ReadyDevice.open, setup=lambda: ((opened,), {}), teardown=ReadyDevice.close, rounds=7)
     again = benchmark.stats["median"]
     print(f"\n{kind}: {ARTIFACTS} artifacts of 1 MiB pushed in {first:.2f} s; ready again in {again:.2f} s")
 
@@ -240,16 +244,9 @@ def test_twelve_devices_at_once(server: Sshd, tmp_path: Path, benchmark: Any) ->
 
     def theirs(root: Path) -> None:
         model = {"path": f"{root}/model", "size_bytes": 1 << 20, "room_bytes": 1 << 20}
-        hold = protocol.request_line(
-            op="hold", path=f"{root}/lock", owner="perf", token=root.name, wait_s=20, lease_s=60
-        )
-        probe = protocol.request_line(
-            op="probe",
-            backends={"onnxruntime": ["onnxruntime"]},
-            files=[model],
-            cache={"root": str(root), "max_bytes": None},
-            give_up_after_s=60,
-        )
+        terms = Terms(patience_s=60)
+        hold = Hold(PurePosixPath(root) / "lock", "perf", root.name, wait_s=20, lease_s=60).line(terms)
+        probe = Probe(["onnxruntime"], [model], {"root": str(root), "max_bytes": None}).line(terms)
         python = f"{shlex.quote(sys.executable)} -I {root}/agent.pyz"
         # The agent ends when its standard input does; this end of a fifo keeps itself open.
         script = (

@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 import backends
+from harness.jobs.latency import Latency, Target
+from harness.jobs.probe import Probe
 from harness.link import bundle
-from harness.link.agent import AgentOnDevice, Target
+from harness.link.agent import AgentOnDevice
 from harness.provision.state import Record
 from harness.transports import Completed, Stream, Transport
 from harness.transports.local import LocalTransport
@@ -87,7 +89,7 @@ def restart_tiny(
     inputs = [spec.model_dump(mode="json") for spec in artifact.inputs]
     what = Target(case, model, artifact.sha256, io, artifact.io_sha256, inputs, artifact.tolerance)
     on_device = AgentOnDevice(transport, record.launch(agent), packed.sha256, patience_s)
-    probe = on_device.probe([backend], [])
+    probe = on_device.carry_out(Probe([backend]))
     assert probe.backends[backend], probe
     assert backends.find(backend).packages
-    return on_device.restart(what, PROFILE, 0, 0)
+    return on_device.carry_out(Latency(what, PROFILE))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 import backends
-from harness.agent import main
-from harness.agent.probe import cpu_model
+from harness.agent import failures, jobs
+from harness.agent.jobs.probe import cpu_model
 from harness.link import bundle
 from models.artifacts import Artifact, ArtifactStore
 from tests.rigs.bench import ROOT, add_tiny
@@ -45,7 +46,8 @@ def request_for(store: ArtifactStore) -> Callable[..., dict[str, Any]]:
     def make(backend: str, kind: str = "onnx", **changes: Any) -> dict[str, Any]:
         artifact: Artifact = add_tiny(store, kind)
         return {
-            "protocol": 1,
+            "protocol": 2,
+            "job": "latency",
             "backend": backend,
             "backend_class": backends.reference(backend),
             "model": str(store.model_path(artifact)),
@@ -80,9 +82,19 @@ def talk(agent: Path, request: dict[str, Any] | bytes, *, python: str = sys.exec
 )
 def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]], backend: str, kind: str) -> None:
     events = talk(agent, request_for(backend, kind))
-    assert [event["event"] for event in events] == ["hello", "loaded", "first", "verified", "warmup", "samples", "done"]
+    assert [event["event"] for event in events] == [
+        "hello",
+        "imported",
+        "loaded",
+        "first",
+        "verified",
+        "warmup",
+        "samples",
+        "done",
+    ]
     by_name = {event["event"]: event for event in events}
-    assert by_name["hello"]["protocol"] == 1
+    assert by_name["hello"]["protocol"] == 2
+    assert by_name["hello"]["agent_sha256"] == bundle.build().sha256
     assert 0 <= by_name["verified"]["max_abs_diff"] < 1e-5
     assert len(by_name["samples"]["ns"]) >= PROFILE["min_iterations"]
     # Half of it: on a busy machine much of the time passes between the inferences.
@@ -97,7 +109,7 @@ def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]]
     ("fault", "kind", "words"),
     [
         ("load", "failed", "the model cannot be loaded"),
-        ("wrong", "failed", "wrong output: output 0 is off by 1, allowed"),
+        ("wrong", "wrong-output", "wrong output: output 0 is off by 1, allowed"),
         ("unsupported", "unsupported", "operator Imaginary is not supported"),
     ],
 )
@@ -138,11 +150,12 @@ def test_a_missing_runtime_is_unsupported(agent: Path, request_for: Callable[...
     assert (last["kind"], last["phase"]) == ("unsupported", "import")
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b'{"protocol": 99}\n', b"\xff\xfe\n", b""])
+@pytest.mark.parametrize("line", [b"not json\n", b"[2]\n", b'{"protocol": 99}\n', b"\xff\xfe\n", b""])
 def test_a_bad_request_is_answered_or_ends(agent: Path, line: bytes) -> None:
     process = subprocess.run([sys.executable, "-I", str(agent)], input=line, capture_output=True, timeout=LIMIT_S)
     assert process.returncode == 1
-    assert json.loads(process.stdout)["event"] == "error"
+    hello, error = map(json.loads, process.stdout.splitlines())
+    assert (hello["event"], error["event"]) == ("hello", "error")
 
 
 def test_it_ends_when_the_host_is_gone(agent: Path, request_for: Callable[..., dict[str, Any]]) -> None:
@@ -173,8 +186,8 @@ def test_it_gives_up_by_itself_when_an_inference_hangs(agent: Path, request_for:
 def test_probe_tells_system_backends_and_missing_files(agent: Path) -> None:
     files = [{"path": str(agent), "size_bytes": agent.stat().st_size}, {"path": "/nowhere", "size_bytes": 1}]
     packages = {"onnxruntime": ["onnxruntime"], "other": ["no-such-package"]}
-    request = {"protocol": 1, "op": "probe", "backends": packages, "files": files, "give_up_after_s": LIMIT_S}
-    (probe,) = talk(agent, request)
+    request = {"protocol": 2, "job": "probe", "backends": packages, "files": files, "give_up_after_s": LIMIT_S}
+    (_, probe) = talk(agent, request)
     assert probe["missing"] == ["/nowhere"]
     assert probe["backends"]["onnxruntime"].startswith("onnxruntime 1.")
     assert probe["backends"]["other"] is None
@@ -204,15 +217,40 @@ def test_the_bundle_is_the_same_bytes_every_time() -> None:
     assert hashes == {bundle.build().sha256 + "\n"}
 
 
+def test_every_source_of_agent_and_backends_is_packed_as_it_is_and_parses_on_python_3_8(agent: Path) -> None:
+    with zipfile.ZipFile(agent) as archive:
+        packed = {name: archive.read(name) for name in archive.namelist()}
+    folders = (ROOT / "backends", ROOT / "harness" / "agent")
+    tree = {path.relative_to(ROOT).as_posix(): path.read_bytes() for part in folders for path in part.rglob("*.py")}
+    for module in jobs.JOBS.values():
+        assert module.replace(".", "/") + ".py" in tree
+    assert packed == {**tree, "harness/__init__.py": b"", "__main__.py": tree["harness/agent/__main__.py"]}
+    for name, source in packed.items():
+        ast.parse(source, filename=name, feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("name", ["restart", None, 7, ["latency"], "harness.agent.jobs.latency"])
+def test_an_unknown_job_is_an_error_that_lists_those_there_are(agent: Path, name: Any) -> None:
+    (_, error) = talk(agent, {"protocol": 2, "job": name, "give_up_after_s": LIMIT_S})
+    assert (error["event"], error["phase"]) == ("error", "request")
+    assert "there are: latency, probe, hold" in error["message"]
+
+
+def test_a_field_that_the_job_does_not_know_is_an_error(agent: Path) -> None:
+    (_, error) = talk(agent, {"protocol": 2, "job": "probe", "backends": {}, "give_up_after_s": 9, "fast": True})
+    assert (error["event"], error["phase"]) == ("error", "request")
+    assert "fast" in error["message"]
+
+
 @pytest.mark.parametrize("folder", ["backends", "harness/agent"])
 def test_device_code_parses_on_python_3_8(folder: str) -> None:
-    for path in (ROOT / folder).glob("*.py"):
+    for path in (ROOT / folder).rglob("*.py"):
         ast.parse(path.read_text(), filename=str(path), feature_version=(3, 8))
 
 
 def test_device_code_imports_nothing_but_itself_and_numpy() -> None:
     allowed = {"backends", "harness", "numpy", "onnxruntime", "openvino", "ai_edge_litert", "tflite_runtime"}
-    for path in [*(ROOT / "backends").glob("*.py"), *(ROOT / "harness/agent").glob("*.py")]:
+    for path in [*(ROOT / "backends").rglob("*.py"), *(ROOT / "harness/agent").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -228,8 +266,8 @@ def test_the_agent_starts_under_other_pythons(agent: Path, version: str) -> None
     python = str(installed[-1]) if installed else shutil.which(f"python{version}")
     if python is None:
         pytest.skip(f"no python{version} here")
-    request = {"protocol": 1, "op": "probe", "backends": {"tflite": ["ai-edge-litert"]}, "give_up_after_s": LIMIT_S}
-    (probe,) = talk(agent, request, python=python)
+    request = {"protocol": 2, "job": "probe", "backends": {"tflite": ["ai-edge-litert"]}, "give_up_after_s": LIMIT_S}
+    (_, probe) = talk(agent, request, python=python)
     assert probe["system"]["python"].startswith(version + ".")
 
 
@@ -253,9 +291,9 @@ def test_the_agent_starts_under_other_pythons(agent: Path, version: str) -> None
     ],
 )
 def test_a_runtime_s_message_is_told_without_its_noise(said: str, told: str) -> None:
-    assert main.plain(said) == told
+    assert failures.plain(said) == told
 
 
 def test_a_message_with_a_long_name_takes_no_time() -> None:
     name = "/" * 20_000
-    assert main.plain(name) == name
+    assert failures.plain(name) == name

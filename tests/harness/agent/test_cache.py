@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from harness.fleet.devices import make
+from harness.jobs.probe import CacheState, Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
-from harness.link.protocol import Cache
 from harness.transports.local import LocalTransport
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
@@ -44,15 +44,16 @@ class Root:
         """Return the letters of the models that are there."""
         return "".join(sorted(path.name[0] for path in (self.path / "artifacts").iterdir()))
 
-    def ask(self, wanted: list[Path], max_bytes: int | None, size: int = MB) -> Cache:
+    def ask(self, wanted: list[Path], max_bytes: int | None, size: int = MB) -> CacheState:
         """Have the agent make room for files of one size."""
         agent = self.path / "agent" / "agent-now.pyz"
         agent.parent.mkdir(exist_ok=True)
-        agent.write_bytes(bundle.build().content)
+        packed = bundle.build()
+        agent.write_bytes(packed.content)
         old(agent, 3)
         files = [{"path": str(path), "size_bytes": size, "room_bytes": size} for path in wanted]
-        there = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], "0" * 64)
-        said = there.probe((), files, {"root": str(self.path), "max_bytes": max_bytes})
+        there = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], packed.sha256)
+        said = there.carry_out(Probe((), files, {"root": str(self.path), "max_bytes": max_bytes}))
         assert said.cache is not None
         return said.cache
 

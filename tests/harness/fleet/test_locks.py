@@ -173,8 +173,9 @@ def test_a_full_disk_keeps_nobody_from_holding(monkeypatch: pytest.MonkeyPatch) 
 
 def on_device(folder: Path, token: str) -> DeviceLock:
     agent = folder / "agent.pyz"
-    agent.write_bytes(bundle.build().content)
-    started = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], "")
+    packed = bundle.build()
+    agent.write_bytes(packed.content)
+    started = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], packed.sha256)
     return DeviceLock(started, PurePosixPath(folder / "root" / "lock"), f"the {token} run", token, timeout_s=60)
 
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from harness.errors import TransportError
+from harness.jobs.latency import Latency, Target
+from harness.jobs.probe import Probe
 from harness.link import bundle
-from harness.link.agent import AgentOnDevice, Target
+from harness.link.agent import AgentOnDevice
 from harness.transports.adb.transport import AdbTransport
 from models.artifacts import ArtifactStore
 from results.records import Case, Profile, Restart
@@ -90,10 +93,17 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
 
 def measure_and(
     agent: AgentOnDevice, target: Target, phone: Phone, fault: Callable[[], None], profile: Profile = LONG
-) -> Restart:
+) -> Restart | TransportError:
     """Run a restart; the fault happens while it measures."""
-    made: list[Restart] = []
-    thread = threading.Thread(target=lambda: made.append(agent.restart(target, profile, 0, 0)))
+    made: list[Restart | TransportError] = []
+
+    def measure() -> None:
+        try:
+            made.append(agent.carry_out(Latency(target, profile)))
+        except TransportError as exc:
+            made.append(exc)
+
+    thread = threading.Thread(target=measure)
     before = len(phone.device.log)
     thread.start()
     wait_until(lambda: len(phone.device.log) > before)
@@ -106,7 +116,7 @@ def measure_and(
 
 @pytest.mark.parametrize("backend", ["fake", "onnxruntime"])
 def test_a_whole_restart(agent: AgentOnDevice, target: Callable[..., Target], backend: str) -> None:
-    restart = agent.restart(target(backend), QUICK, 0, 0)
+    restart = agent.carry_out(Latency(target(backend), QUICK))
     assert (restart.outcome, restart.reason) == ("ok", "")
     assert restart.verified
     assert len(restart.samples_ns) >= QUICK.min_iterations
@@ -117,7 +127,7 @@ def test_probe_tells_which_files_are_missing(agent: AgentOnDevice, target: Calla
     made = target("fake")
     size = Path(made.model).stat().st_size
     files = [{"path": str(made.model), "size_bytes": size}, {"path": "/nothing", "size_bytes": 1}]
-    said = agent.probe(["onnxruntime"], files)
+    said = agent.carry_out(Probe(["onnxruntime"], files))
     assert said.missing == ["/nothing"]
     assert str(said.backends["onnxruntime"]).startswith("onnxruntime ")
 
@@ -128,10 +138,10 @@ def test_a_phone_that_goes_away_is_offline(
 ) -> None:
     made = target("fake")
     long = measure_and(agent, made, phone, {"reboot": phone.reboot, "unplug": phone.unplug}[fault])
-    assert long.outcome == "offline", long.reason
-    assert "went away while a command ran there" in long.reason
+    assert isinstance(long, TransportError), long
+    assert "went away while a command ran there" in str(long)
     phone.plug_in()
-    assert agent.restart(made, QUICK, 0, 0).outcome == "ok"
+    assert agent.carry_out(Latency(made, QUICK)).outcome == "ok"
 
 
 def test_a_phone_that_hangs_is_offline(
@@ -146,16 +156,16 @@ def test_a_phone_that_hangs_is_offline(
     made = target("fake")
     impatient = AgentOnDevice(agent.transport, agent.command, agent.sha256, patience_s=1.0)
     restart = measure_and(impatient, made, phone, lambda: setattr(phone.faults, "stalled", True), SHORT)
-    assert restart.outcome == "offline", restart.reason
-    assert "does not answer" in restart.reason
+    assert isinstance(restart, TransportError), restart
+    assert "does not answer" in str(restart)
     phone.faults.stalled = False
-    assert agent.restart(made, QUICK, 0, 0).outcome == "ok"
+    assert agent.carry_out(Latency(made, QUICK)).outcome == "ok"
 
 
 def test_an_agent_that_is_killed_is_a_failed_restart(
     agent: AgentOnDevice, target: Callable[..., Target], phone: Phone
 ) -> None:
-    restart = agent.restart(target("fake", fault="crash"), QUICK, 0, 0)
+    restart = agent.carry_out(Latency(target("fake", fault="crash"), QUICK))
     assert restart.outcome == "failed"
     assert "the process was killed or crashed" in restart.reason
 
@@ -164,14 +174,16 @@ def test_closing_the_transport_ends_the_restart(
     agent: AgentOnDevice, target: Callable[..., Target], phone: Phone
 ) -> None:
     begun = time.monotonic()
-    assert measure_and(agent, target("fake"), phone, agent.transport.close).outcome == "failed"
+    restart = measure_and(agent, target("fake"), phone, agent.transport.close)
+    assert isinstance(restart, Restart), restart
+    assert restart.outcome == "failed"
     assert time.monotonic() - begun < 45
 
 
 def test_a_slow_link_measures_the_same(agent: AgentOnDevice, target: Callable[..., Target], phone: Phone) -> None:
     made = target("fake", sleep_ms="3")
     phone.faults.latency_s = 0.05
-    restart = agent.restart(made, QUICK, 0, 0)
+    restart = agent.carry_out(Latency(made, QUICK))
     assert restart.outcome == "ok"
     assert min(restart.samples_ns) < 20e6
 
@@ -185,7 +197,7 @@ def test_a_tool_that_measures_itself_brings_one_number(
         "echo 'Inference timings in us: Init: 7, First inference: 30, Warmup (avg): 10, Inference (avg): 10'\n"
     )
     tool.chmod(0o755)
-    restart = agent.restart(target("benchmark_model", binary=str(tool)), QUICK, 0, 0)
+    restart = agent.carry_out(Latency(target("benchmark_model", binary=str(tool)), QUICK))
     assert (restart.outcome, restart.reason) == ("ok", "")
     assert (restart.load_ns, restart.first_ns, restart.samples_ns) == (7000, 30_000, (10_000,))
     assert restart.actual["aggregate"]["count"] == 9

@@ -10,9 +10,9 @@ import pytest
 from harness.agent import telemetry
 from harness.errors import ConnectError
 from harness.fleet.devices import Device
+from harness.jobs.probe import Probe, Probed
 from harness.link import thermal
 from harness.link.advice import advice
-from harness.link.protocol import Probe
 from tests.rigs.bench import Bench
 
 
@@ -22,12 +22,12 @@ class Agent:
     def __init__(self, *temperatures: Any) -> None:
         self.temperatures = list(temperatures)
 
-    def probe(self, _names: object, _files: object) -> Probe:
+    def carry_out(self, _job: Probe) -> Probed:
         now = self.temperatures.pop(0) if len(self.temperatures) > 1 else self.temperatures[0]
         if isinstance(now, Exception):
             raise now
         zones = {"cpu": now, "off": 0.0, "broken": "unknown"} if now is not None else "unknown"
-        return Probe(event="probe", system={}, backends={}, missing=[], telemetry={"temperature_c": zones})
+        return Probed(event="probe", system={}, backends={}, missing=[], telemetry={"temperature_c": zones})
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_of_sensors_of_one_type_the_hottest_counts(tmp_path: Path, millidegrees:
 def test_advice() -> None:
     device = Device(name="box", transport="ssh", cores="4-7", max_temperature_c=60)
     system = {"free_bytes": 5 << 20, "cpus": 4}
-    probe = Probe(
+    probe = Probed(
         event="probe", system=system, backends={}, missing=[], telemetry={"governor": ["ondemand", "powersave"]}
     )
     text = "\n".join(advice(device, probe))
     for words in ("only 5 MiB", "only 0-3", "ondemand, powersave", "no temperature"):
         assert words in text
-    well = Probe(event="probe", system={"python": "3.11.7"}, backends={}, missing=[], telemetry={})
+    well = Probed(event="probe", system={"python": "3.11.7"}, backends={}, missing=[], telemetry={})
     assert advice(Device(name="box", transport="ssh"), well) == []
 
 

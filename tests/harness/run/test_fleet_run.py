@@ -21,7 +21,8 @@ import pytest
 from harness.errors import ConnectError, DeviceBusy, TransferError
 from harness.fleet import locks
 from harness.fleet.devices import LOCAL, Device
-from harness.link.session import File, Manners, Reservation, Session
+from harness.link.manners import Claim, Hooks, Manners
+from harness.link.ready import File, ReadyDevice, Reservation
 from harness.transports.ssh.transport import SshTransport
 from harness.workspace import Workspace
 from results import journal
@@ -153,17 +154,20 @@ def test_a_device_that_stays_away_is_offline_and_resume_finishes(tmp_path: Path,
 @pytest.mark.parametrize(("reconnect_s", "tries"), [(1000.0, 3), (0.0, 1)])
 def test_how_often_a_device_that_went_away_is_tried(tmp_path: Path, reconnect_s: float, tries: int) -> None:
     said: list[str] = []
-    manners = Manners("a test", "token", wait_s=0, reconnect_s=reconnect_s, say=said.append)
+    manners = Manners(wait_s=0, reconnect_s=reconnect_s)
     device = Device(name="box", transport="ssh", host="127.0.0.1", port=free_port())
+    ready = ReadyDevice(Workspace(tmp_path), device, Claim("a test", "token"), (), (), manners, Hooks(say=said.append))
     with pytest.raises(ConnectError, match="nothing listens"):
-        Session(Workspace(tmp_path), device, (), (), manners).reopen("it went away")
+        ready.reopen(ConnectError("it went away"))
     assert len(said) == tries
     assert "it went away; trying again in" in said[0]
 
 
 def test_a_model_that_was_removed_from_this_machine_is_told(tmp_path: Path) -> None:
     gone = File(PurePosixPath("model.onnx"), tmp_path / "gone", "0" * 64)
-    session = Session(Workspace(tmp_path), LOCAL, ("fake",), (gone,), Manners("a test", "token", 0, reconnect_s=0))
+    session = ReadyDevice(
+        Workspace(tmp_path), LOCAL, Claim("a test", "token"), ("fake",), (gone,), Manners(0, reconnect_s=0)
+    )
     with pytest.raises(TransferError, match="gone of this machine cannot be read: No such file"):
         session.open()
 
@@ -382,7 +386,7 @@ def test_a_device_that_measures_is_neither_set_up_nor_cleaned(tmp_path: Path, se
 def test_a_device_that_is_set_up_is_not_measured(tmp_path: Path, server: Sshd) -> None:
     def reservation(reason: str, transport: SshTransport) -> Reservation:
         workspace, device = Workspace(tmp_path / reason), Device(name="box", transport="ssh")
-        return Reservation(workspace, device, transport, Manners(reason, reason, wait_s=0))
+        return Reservation(workspace, device, transport, Claim(reason, reason), Manners(wait_s=0))
 
     def until_lost(reserved: Reservation) -> None:
         while True:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import Self, TypeVar
 
 from harness import provision
 from harness.errors import (
@@ -21,43 +21,28 @@ from harness.errors import (
     Unwritable,
 )
 from harness.fleet.devices import Device
-from harness.link import bundle, folder, protocol
+from harness.jobs.base import Job
+from harness.jobs.probe import CacheState, Probe
+from harness.link import bundle, folder
 from harness.link.advice import power_problem
-from harness.link.agent import DEFAULT_PATIENCE_S, AgentOnDevice
+from harness.link.agent import AgentOnDevice
 from harness.link.device_lock import DeviceLock
+from harness.link.manners import PATIENCE_S, Claim, Hooks, Manners
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import ArtifactStore
 from results.files import write_file
 
-# How long a device that went away is tried again: a small board starts anew in under a minute.
-RECONNECT_S = 60.0
 # After which part of that time the tries begin; one is left out when the next is due already.
 _TRIES = (0.05, 0.3, 1.0)
+
+R = TypeVar("R")
 
 # How many removed models are named.
 _SHOWN = 5
 
 # No waiting helps against these.
 _FINAL = (AuthenticationFailed, DeviceFull, HostKeyUnknown, HostKeyChanged, Unwritable)
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How a session treats its device and its user.
-
-    `reason` is what other hosts are told, `token` makes a later session of the same run inherit the device's lock.
-    `opened` gets every new transport; `pause` waits and tells whether the run ends meanwhile.
-    """
-
-    reason: str
-    token: str
-    wait_s: float
-    patience_s: float = DEFAULT_PATIENCE_S
-    reconnect_s: float = RECONNECT_S
-    say: Callable[[str], None] = lambda _: None
-    opened: Callable[[Transport], None] = lambda _: None
-    pause: Callable[[float], bool] = lambda _: False
 
 
 @dataclass(frozen=True)
@@ -70,21 +55,23 @@ class File:
 
 
 @dataclass
-class Session:
+class ReadyDevice:
     """One device while a run works on it, with the files that the run needs there."""
 
     workspace: Workspace
     device: Device
-    backend_names: tuple[str, ...]
-    files: Collection[File]
-    manners: Manners
+    claim: Claim
+    backend_names: tuple[str, ...] = ()
+    files: Collection[File] = ()
+    manners: Manners = field(default_factory=Manners)
+    hooks: Hooks = field(default_factory=Hooks)
     _transport: Transport | None = field(default=None, init=False)
     _lock: DeviceLock | None = field(default=None, init=False)
     _agent: AgentOnDevice | None = field(default=None, init=False)
 
     @property
     def agent(self) -> AgentOnDevice:
-        """The agent of an open session."""
+        """The agent of a device that is ready."""
         assert self._agent is not None  # noqa: S101 - open() sets it or raises
         return self._agent
 
@@ -99,9 +86,23 @@ class Session:
         except TransportError as exc:
             self._again(exc)
 
-    def reopen(self, reason: str) -> None:
+    def reopen(self, lost: TransportError) -> None:
         """Make the device ready again after it was lost. Raises TransportError when it stays away, DeviceBusy."""
-        self._again(TransportError(reason))
+        self._again(lost)
+
+    def carry_out(self, job: Job[R]) -> R:
+        """Have a job done, by an agent that is pushed again when it no longer starts. Raises TransportError."""
+        talk = self.agent.talk(job)
+        if not talk.is_greeted:
+            self.repair()
+            talk = self.agent.talk(job)
+        return job.record(talk.events, talk.ended)
+
+    def repair(self) -> None:
+        """Push again what is gone or damaged on the device: the agent, files of another size. Raises TransportError."""
+        assert self._transport is not None  # noqa: S101 - called after open()
+        self._push_agent(self._transport)
+        self._push_missing(self.agent, self._transport)
 
     def check(self) -> None:
         """Raise ConnectError when the device is no longer ours."""
@@ -121,14 +122,14 @@ class Session:
         self.close()
         begun = time.monotonic()
         for number, part in enumerate(_TRIES, start=1):
-            if isinstance(lost, _FINAL) or self.manners.pause(0.0):
+            if isinstance(lost, _FINAL) or self.hooks.pause(0.0):
                 break
             passed_s = time.monotonic() - begun
             if any(later * self.manners.reconnect_s <= passed_s for later in _TRIES[number:]):
                 continue
             pause_s = max(0.0, part * self.manners.reconnect_s - passed_s)
-            self.manners.say(f"{self.device.name}: {lost}; trying again in {pause_s:.3g} s")
-            if self.manners.pause(pause_s):
+            self.hooks.say(f"{self.device.name}: {lost}; trying again in {pause_s:.3g} s")
+            if self.hooks.pause(pause_s):
                 break
             try:
                 self._connect()
@@ -142,17 +143,18 @@ class Session:
 
     def _connect(self) -> None:
         self._transport = self.device.connect(self.workspace.known_hosts)
-        self.manners.opened(self._transport)
+        self.hooks.opened(self._transport)
 
     def _prepare(self) -> None:
         assert self._transport is not None  # noqa: S101 - called after _connect
-        self._agent = push_agent(
-            self.workspace, self.device, self._transport, self.backend_names, self.manners.patience_s
-        )
-        if self._agent.lock is not None:
-            self._lock = _lock(self.device, self._agent, self.manners)
-            self._lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
-        self._push_missing(self._agent, self._transport)
+        self._push_agent(self._transport)
+        if self.agent.lock is not None:
+            self._lock = _lock(self.device, self.agent, self.claim)
+            self._lock.acquire(self.device.name, self.manners.wait_s, self.hooks.say)
+        self._push_missing(self.agent, self._transport)
+
+    def _push_agent(self, transport: Transport) -> None:
+        self._agent = push_agent(self.workspace, self.device, transport, self.backend_names, self.manners.patience_s)
 
     def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
         """Ask for all files at once, have room made for those that are missing, and push these."""
@@ -170,9 +172,9 @@ class Session:
         max_gb = self.device.max_cache_gb
         root = str(self.workspace.device_root(self.device))
         cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}
-        probe = agent.probe(self.backend_names, wanted, cache)
+        probe = agent.carry_out(Probe(self.backend_names, wanted, cache))
         if problem := power_problem(self.device, probe.telemetry):
-            self.manners.say(f"{self.device.name}: {problem}")
+            self.hooks.say(f"{self.device.name}: {problem}")
         if probe.cache is not None:
             self._judge(probe.cache)
         missing = set(probe.missing)
@@ -180,7 +182,7 @@ class Session:
             if str(file.path) in missing:
                 transport.push(file.source, file.path, file.sha256)
 
-    def _judge(self, cache: protocol.Cache) -> None:
+    def _judge(self, cache: CacheState) -> None:
         """Say what was removed. Raises DeviceFull."""
         name = self.device.name
         if not cache.fits:
@@ -195,7 +197,7 @@ class Session:
             names = {artifact.sha256: artifact.model for artifact in store.all()}
             shown = [names.get(sha256, sha256[:12]) for sha256 in cache.removed[:_SHOWN]]
             more = [f"{len(cache.removed) - _SHOWN} more"] if len(cache.removed) > _SHOWN else []
-            self.manners.say(
+            self.hooks.say(
                 f"{name}: its cache was full; removed what was not used for the longest time, "
                 f"{_mb(cache.removed_bytes)}: {', '.join(shown + more)}"
             )
@@ -211,7 +213,9 @@ class Reservation:
     workspace: Workspace
     device: Device
     transport: Transport
-    manners: Manners
+    claim: Claim
+    manners: Manners = field(default_factory=Manners)
+    say: Callable[[str], None] = lambda _: None
     _lock: DeviceLock | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
@@ -234,17 +238,17 @@ class Reservation:
         for python in pythons:
             try:
                 agent = push_agent(self.workspace, self.device, self.transport, (), self.manners.patience_s, python)
-                lock = _lock(self.device, agent, self.manners)
-                lock.acquire(self.device.name, self.manners.wait_s, self.manners.say)
+                lock = _lock(self.device, agent, self.claim)
+                lock.acquire(self.device.name, self.manners.wait_s, self.say)
             except (AgentError, CommandTimeout, Unwritable):
                 continue  # on a full disk too: cleaning it is what makes room
             self._lock = lock
             return
 
 
-def _lock(device: Device, agent: AgentOnDevice, manners: Manners) -> DeviceLock:
+def _lock(device: Device, agent: AgentOnDevice, claim: Claim) -> DeviceLock:
     assert agent.lock is not None  # noqa: S101 - asked only of devices that several hosts reach
-    return DeviceLock(agent, agent.lock, manners.reason, manners.token, device.timeout_s)
+    return DeviceLock(agent, agent.lock, claim.reason, claim.token, device.timeout_s)
 
 
 def push_agent(
@@ -252,7 +256,7 @@ def push_agent(
     device: Device,
     transport: Transport,
     backend_names: Sequence[str],
-    patience_s: float,
+    patience_s: float = PATIENCE_S,
     python: Sequence[str] = (),
 ) -> AgentOnDevice:
     """Put the agent with these backends on a device and return how to start it, by another Python if need be.
@@ -271,7 +275,7 @@ def push_agent(
         [*python, "-I", str(path)] if python else provision.launcher(workspace, device, root, path),
         packed.sha256,
         patience_s,
-        cores=device.core_set(),
+        cores=tuple(device.core_set() or ()) or None,
         lock=root / "lock" if transport.shared else None,
     )
 

@@ -1,10 +1,15 @@
-"""Hold the device for one host: an flock'ed file, given back when the host ends, falls silent, or inherits it."""
+"""Hold the device for one host: an flock'ed file, given back when the host ends, falls silent, or inherits it.
+
+Events: `busy` (owner, held_s, over) while another host has the device, and again with `over` when the wait for it is;
+`held` once it is ours, which it stays until the host writes `end`, closes the pipe, or writes nothing for `lease_s`.
+"""
 
 import fcntl
 import json
 import os
 import select
 import time
+from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
 _POLL_S = 0.2
@@ -14,15 +19,26 @@ _MAX_BYTES = 4096
 Emit = Callable[[Dict[str, Any]], None]
 
 
-def hold(request: Dict[str, Any], emit: Emit) -> int:
-    """Serve a `hold` request: wait for the lock, say `held`, keep it. Returns the exit status."""
-    path = request["path"]
+@dataclass(frozen=True)
+class Request:
+    """The lock's file, who wants it (`token` marks the same host's later connections), how long to wait and keep it."""
+
+    path: str
+    owner: str
+    token: str
+    wait_s: float
+    lease_s: float
+
+
+def run(request: Request, emit: Emit) -> int:
+    """Wait for the lock, say `held`, keep it. Returns the exit status. Raises OSError."""
+    path = request.path
     if os.path.dirname(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-    mine = {"owner": request["owner"], "token": request["token"], "pid": os.getpid(), "begun": time.monotonic()}
+    mine = {"owner": request.owner, "token": request.token, "pid": os.getpid(), "begun": time.monotonic()}
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if not _acquire(handle, mine, float(request["wait_s"]), emit):
+        if not _acquire(handle, mine, request.wait_s, emit):
             return 1
         if _is_there(handle, path):
             break
@@ -31,7 +47,7 @@ def hold(request: Dict[str, Any], emit: Emit) -> int:
     _write(handle, mine)
     end_orphan(path)
     emit({"event": "held"})
-    _keep(handle, mine, float(request["lease_s"]))
+    _keep(handle, mine, request.lease_s)
     return 0
 
 

@@ -1,0 +1,53 @@
+"""What goes wrong on the device, as the `error` event: of which kind it is, and in words without a runtime's noise."""
+
+import re
+from typing import Any, Dict
+
+from backends.base import Unsupported
+
+MAX_MESSAGE = 2000
+
+_NOISE = (
+    r"Exception from \S+:\d+:\s*",  # OpenVINO
+    r"Check '.*' failed at \S+:\d+:\s*",
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ",
+    r"Load model from \S+ failed:\s*",
+    # A place in ONNX Runtime's sources, with the signature of the function there.
+    r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
+    r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?",
+)
+
+
+class Damaged(Exception):
+    """A file on the device no longer has the hash it was pushed with."""
+
+
+class WrongOutput(Exception):
+    """The output is not the reference's; the message says how far off."""
+
+
+_KINDS = (
+    (Unsupported, "unsupported", "{}"),
+    (Damaged, "damaged", "{}"),
+    (WrongOutput, "wrong-output", "wrong output: {}"),
+    (MemoryError, "memory", "out of memory"),
+)
+
+
+def error(exc: BaseException, phase: str) -> Dict[str, Any]:
+    """Return the event for what was raised while the agent was in this phase."""
+    for type_, kind, words in _KINDS:
+        if isinstance(exc, type_):
+            return _event(phase, kind, words.format(exc))
+    return _event(phase, "failed", "{}: {}".format(type(exc).__name__, exc))
+
+
+def _event(phase: str, kind: str, message: str) -> Dict[str, Any]:
+    return {"event": "error", "phase": phase, "kind": kind, "message": plain(message)[:MAX_MESSAGE]}
+
+
+def plain(message: str) -> str:
+    """Return a runtime's message on one line, without the places in its own sources and the paths of our files."""
+    for noise in _NOISE:
+        message = re.sub(noise, "", message)
+    return " ".join(message.split())

@@ -1,0 +1,29 @@
+"""What a host can ask of the agent: one module a job.
+
+A job's module has a dataclass `Request`, which the host builds and sends as JSON, and `run(request, emit)`, which
+answers with events by calling `emit` and returns the exit status: 0 when the last event is the job's own, else 1.
+Whatever it raises becomes an `error` event.
+
+A request with a field `give_up_after_s` is bounded by it, and its process ends with the host. One without reads on from
+standard input and sees to its end itself.
+"""
+
+import importlib
+from types import ModuleType
+
+JOBS = {
+    "latency": "harness.agent.jobs.latency",
+    "probe": "harness.agent.jobs.probe",
+    "hold": "harness.agent.jobs.hold",
+}
+
+
+class UnknownJob(ValueError):
+    """No job of that name; the message lists those there are."""
+
+
+def find(name: object) -> ModuleType:
+    """Import the module of a job. Raises UnknownJob."""
+    if not isinstance(name, str) or name not in JOBS:
+        raise UnknownJob("no job is called {!r}; there are: {}".format(name, ", ".join(JOBS)))
+    return importlib.import_module(JOBS[name])

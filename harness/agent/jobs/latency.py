@@ -1,0 +1,195 @@
+"""One restart: load, verify, warm up, measure.
+
+Events, in this order:
+
+    imported  backend_version, import_ns
+    loaded    load_ns, what actually runs; said again by a runtime that finds out only while it measures
+    first     first_ns, the first inference
+    verified  max_abs_diff against the reference output (null: there is no reference)
+    warmup    ns (list), stable
+    samples   ns (list)
+    done      peak_rss_bytes, telemetry before and after, more of what actually ran
+"""
+
+import hashlib
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+from backends import load_class
+from backends.base import Aggregate, Backend, Session, Unsupported
+from harness.agent import failures, measure, telemetry, verify
+from harness.agent.jobs.hold import mark_running
+
+Emit = Callable[[Dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model of a backend ("module:Class") with its inputs ({name, dtype, shape}), options, reference and profile.
+
+    `cores` is what the process is kept on, `lock` the file by which hosts keep each other away.
+    """
+
+    backend: str
+    backend_class: str
+    model: str
+    model_sha256: str
+    io: str
+    io_sha256: str
+    inputs: List[Dict[str, Any]]
+    options: Dict[str, Any]
+    tolerance: float
+    profile: Dict[str, Any]
+    give_up_after_s: float
+    cores: Optional[List[int]] = None
+    lock: Optional[str] = None
+
+
+def run(request: Request, emit: Emit) -> int:
+    """Go through all phases; the one that fails is named in the `error` event."""
+    phase = "files"
+    try:
+        for phase in _phases(request, emit):  # noqa: B007 - the last one goes into the error
+            pass
+    except Exception as exc:  # noqa: BLE001 - whatever a runtime throws becomes a row
+        emit(failures.error(exc, phase))
+        return 1
+    return 0
+
+
+def _phases(request: Request, emit: Emit) -> Iterator[str]:
+    """Measure, and yield the name of each phase as it begins. Raises whatever goes wrong."""
+    # A lock is held while the descriptor is open: as long as the process lives.
+    _running = mark_running(request.lock) if request.lock else None
+    if request.cores:
+        pin(request.cores)
+    before = telemetry.snapshot()
+    check_file(request.model, request.model_sha256)
+    check_file(request.io, request.io_sha256)
+    yield "import"
+    backend = _imported(request, emit)
+    yield "load"
+    session = _loaded(backend, request, emit)
+    yield "inputs"
+    inputs, references = load_arrays(request)
+    session.bind(inputs)
+    yield "timed inferences"
+    aggregate = session.aggregate(request.profile)
+    if aggregate:
+        _tell(aggregate, session, emit)
+    else:
+        yield from _time(session, references, request, emit)
+    yield "end"
+    after = telemetry.snapshot()
+    done = {
+        "event": "done",
+        "peak_rss_bytes": telemetry.peak_rss_bytes(children=bool(aggregate)),
+        "telemetry_before": before,
+        "telemetry_after": after,
+    }
+    emit({**done, "actual": _examined(session)})
+
+
+def _imported(request: Request, emit: Emit) -> Backend:
+    try:
+        backend = load_class(request.backend_class)()
+        start = time.perf_counter_ns()
+        version = backend.version()
+    except ImportError as exc:
+        words = "{} cannot be imported by {} ({})".format(request.backend, sys.executable, exc)
+        raise Unsupported(words) from exc
+    import_ns = time.perf_counter_ns() - start
+    emit({"event": "imported", "backend_version": version, "import_ns": import_ns})
+    return backend
+
+
+def _loaded(backend: Backend, request: Request, emit: Emit) -> Session:
+    start = time.perf_counter_ns()
+    session = backend.load(request.model, request.inputs, request.options)
+    load_ns = time.perf_counter_ns() - start
+    actual = session.actual()
+    if request.cores:
+        actual = dict(actual, cores=spans(sorted(os.sched_getaffinity(0))))
+    emit({"event": "loaded", "load_ns": load_ns, "actual": actual})
+    return session
+
+
+def _time(session: Session, references: List[Any], request: Request, emit: Emit) -> Iterator[str]:
+    yield "first inference"
+    emit({"event": "first", "first_ns": measure.time_once(session.run)})
+    yield "check of the output"
+    # Outputs that nobody compares are not asked for: some (text, sequences) have no NumPy array.
+    worst = verify.compare(session.outputs(), references, float(request.tolerance)) if references else None
+    emit({"event": "verified", "max_abs_diff": worst})
+    yield "warm-up"
+    warmup, stable = measure.warm_up(session.run, request.profile)
+    emit({"event": "warmup", "ns": warmup, "stable": stable})
+    yield "timed inferences"
+    emit({"event": "samples", "ns": measure.measure(session.run, request.profile)})
+
+
+def _tell(aggregate: Aggregate, session: Session, emit: Emit) -> None:
+    """Say what a runtime measured itself; its own load time replaces that of starting it."""
+    emit({"event": "loaded", "load_ns": aggregate.load_ns, "actual": session.actual()})
+    emit({"event": "first", "first_ns": aggregate.first_ns})
+    emit({"event": "verified", "max_abs_diff": None})
+    emit({"event": "warmup", "ns": [aggregate.warmup_ns], "stable": aggregate.stable})
+    emit({"event": "samples", "ns": [aggregate.sample_ns]})
+
+
+def _examined(session: Session) -> Dict[str, Any]:
+    """Find out what takes work, when nothing is timed any more. What goes wrong then costs no measurement."""
+    try:
+        return session.examine()
+    except Exception as exc:  # noqa: BLE001 - a runtime may throw anything, and the samples are good
+        message = failures.plain("{}: {}".format(type(exc).__name__, exc))[:200]
+        return {"fallback": "not known, looking for it failed ({})".format(message)}
+
+
+def check_file(path: str, sha256: str) -> None:
+    """Raise Damaged when the file is not there or not what its name says. Reading it also warms the page cache."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as exc:
+        raise failures.Damaged("{}: {}".format(path, exc.strerror)) from exc
+    if digest.hexdigest() != sha256:
+        raise failures.Damaged("{} does not have the hash it was pushed with".format(path))
+
+
+def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[Any]]:
+    """Return the inputs as (name, array) and the reference outputs, from the artifact's io.npz."""
+    import numpy
+
+    with numpy.load(request.io, allow_pickle=False) as arrays:
+        inputs = [
+            # asarray, since ascontiguousarray makes a vector of a scalar
+            (spec["name"], numpy.asarray(arrays["in{}".format(index)], order="C"))
+            for index, spec in enumerate(request.inputs)
+        ]
+        count = sum(key.startswith("out") for key in arrays.files)
+        return inputs, [arrays["out{}".format(index)] for index in range(count)]
+
+
+def pin(cores: List[int]) -> None:
+    """Keep this process and the threads it will start on these cores. Raises Unsupported."""
+    there = sorted(os.sched_getaffinity(0))
+    if not set(cores) <= set(there):
+        raise Unsupported("cores {} are asked for; this device lets us use {}".format(spans(cores), spans(there)))
+    os.sched_setaffinity(0, cores)
+
+
+def spans(cores: List[int]) -> str:
+    """Return a sorted list of cores like "0,4-7"."""
+    found = []  # type: List[List[int]]
+    for core in cores:
+        if found and core == found[-1][1] + 1:
+            found[-1][1] = core
+        else:
+            found.append([core, core])
+    return ",".join(str(first) if first == last else "{}-{}".format(first, last) for first, last in found)

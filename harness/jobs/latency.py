@@ -1,0 +1,200 @@
+"""One restart: a fresh process that loads a model, checks its output and measures; a `Restart` record in every case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+import backends
+from harness.agent.jobs import latency as device_side
+from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
+from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text
+
+
+class Imported(Event):
+    """The backend has imported its runtime."""
+
+    event: Literal["imported"]
+    backend_version: Text
+    import_ns: Nanoseconds
+
+
+class Loaded(Event):
+    """The model is loaded; `actual` is what really runs."""
+
+    event: Literal["loaded"]
+    load_ns: Nanoseconds
+    actual: Tree
+
+
+class First(Event):
+    """The first inference."""
+
+    event: Literal["first"]
+    first_ns: Nanoseconds
+
+
+class Verified(Event):
+    """The output agrees with the reference; None where there is no reference."""
+
+    event: Literal["verified"]
+    max_abs_diff: float | None
+
+
+class Warmup(Event):
+    """Every warm-up inference, and whether the times became stable."""
+
+    event: Literal["warmup"]
+    ns: Samples
+    stable: bool
+
+
+class Timed(Event):
+    """Every timed inference."""
+
+    event: Literal["samples"]
+    ns: Annotated[Samples, Field(min_length=1)]
+
+
+class Done(Event):
+    """The restart is complete; `actual` adds to that of `loaded` what was found out after the last inference."""
+
+    event: Literal["done"]
+    peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)]
+    telemetry_before: Reading
+    telemetry_after: Reading
+    actual: Tree = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A case with what the agent needs to run it: files on the device, inputs, tolerance.
+
+    `tools` are the options of the case that name a pushed file, with its path there.
+    """
+
+    case: Case
+    model: PurePosixPath
+    model_sha256: str
+    io: PurePosixPath
+    io_sha256: str
+    inputs: Sequence[dict[str, Any]]
+    tolerance: float
+    tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Latency(Job[Restart]):
+    """The attempt at a round of a case. Its record never raises for what the device does."""
+
+    name = "latency"
+    events = (Imported, Loaded, First, Verified, Warmup, Timed, Done)
+
+    target: Target
+    profile: Profile
+    round: int = 0
+    attempt: int = 0
+
+    @property
+    def grammar(self) -> Grammar:
+        """A runtime that measures itself is `loaded` a second time, by its own account."""
+        return {
+            "start": Step("starting", ("hello",)),
+            "hello": Step("importing the runtime", ("imported",)),
+            "imported": Step("loading the model", ("loaded",)),
+            "loaded": Step("the first inference", ("loaded", "first")),
+            "first": Step("checking the output", ("verified",)),
+            "verified": Step("warming up", ("warmup",), self.profile.warmup_max_seconds),
+            "warmup": Step("the timed inferences", ("samples",), self.profile.max_seconds),
+            "samples": Step("ending", ("done",)),
+        }
+
+    def request(self, terms: Terms) -> device_side.Request:
+        target = self.target
+        return device_side.Request(
+            backend=target.case.backend,
+            backend_class=backends.reference(target.case.backend),
+            model=str(target.model),
+            model_sha256=target.model_sha256,
+            io=str(target.io),
+            io_sha256=target.io_sha256,
+            inputs=list(target.inputs),
+            options={
+                **target.case.options,
+                **{option: str(path) for option, path in target.tools.items()},
+                "threads": target.case.threads,
+                "precision": target.case.precision,
+            },
+            tolerance=target.tolerance,
+            profile=self.profile.model_dump(),
+            give_up_after_s=self.total_s(terms.patience_s),
+            cores=list(terms.cores) if terms.cores else None,
+            lock=terms.lock,
+        )
+
+    def record(self, events: Sequence[Event], ended: Ended) -> Restart:
+        """Return the restart: `ok` when every phase was gone through."""
+        fields: dict[str, Any] = {"outcome": "ok"}
+        for event in events:
+            fields.update(_fields(event, fields, ended))
+        return Restart(
+            case_id=self.target.case.case_id,
+            round=self.round,
+            attempt=self.attempt,
+            started_at=ended.started_at.isoformat(timespec="milliseconds"),
+            wall_ns=ended.wall_ns,
+            **fields,
+        )
+
+
+def _fields(event: Event, before: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
+    """Return an event's fields under the names of `Restart`."""
+    match event:
+        case Hello():
+            versions = event.model_dump(include={"agent_version", "python", "machine", "agent_sha256"})
+            return {"agent": versions}
+        case Imported():
+            versions = {**before["agent"], "backend_version": event.backend_version}
+            return {"agent": versions, "import_ns": event.import_ns}
+        case Loaded():
+            return {"load_ns": event.load_ns, "actual": event.actual}
+        case First():
+            return {"first_ns": event.first_ns}
+        case Verified():
+            return {"verified": event.max_abs_diff is not None, "max_abs_diff": event.max_abs_diff}
+        case Warmup():
+            return {"warmup_ns": event.ns, "warmup_stable": event.stable}
+        case Timed():
+            return {"samples_ns": event.ns}
+        case Done():
+            return {
+                "peak_rss_bytes": event.peak_rss_bytes,
+                "telemetry_before": event.telemetry_before,
+                "telemetry_after": event.telemetry_after,
+                "actual": {**before["actual"], **event.actual},
+            }
+        case Failure():
+            return _failed(event, ended)
+    raise AssertionError(event)
+
+
+def _failed(event: Failure, ended: Ended) -> dict[str, Any]:
+    said = why(event, ended)
+    if event.kind == "unsupported":
+        return {"outcome": "unsupported", "cause": "unsupported", "reason": said[:4000]}
+    cause = None if event.kind == "failed" else event.kind
+    return {"outcome": "failed", "cause": cause, "reason": f"{event.phase}: {said}"[:4000]}
+
+
+def expected_seconds(profile: Profile, latency_ms: float | None, overhead_s: float = 0.35) -> float:
+    """Return about how long one restart takes: its planned times, more when inferences are slow."""
+    if latency_ms is None or not math.isfinite(latency_ms):
+        latency_ms = 5.0
+    warmup = max(profile.warmup_min_seconds, profile.warmup_min_iterations * latency_ms / 1000)
+    timed = max(profile.min_seconds, profile.min_iterations * latency_ms / 1000)
+    return overhead_s + min(warmup, profile.warmup_max_seconds) + min(timed, profile.max_seconds)
