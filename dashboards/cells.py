@@ -1,93 +1,102 @@
-"""The columns of the page's table, cell by cell."""
+"""What stands in the cells of a row's columns (`results.columns`), in the terminal and on the page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 
 from dashboards import wording
-from results.judge.pareto import Standing, standings
+from results.columns import COLUMNS, Column
+from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict
 
-COLUMNS: dict[str, bool] = {
-    "Device": False,
-    "Model": False,
-    "Backend": False,
-    "Precision": False,
-    "Threads": True,
-    "Verdict": False,
-    "Median": True,
-    "95 % interval": True,
-    "p90": True,
-    "Accuracy": True,
-    "Standing": False,
-    "Reason": False,
-    "Notes": False,
-    "Load": True,
-    "First": True,
-    "Peak MB": True,
-    "Restarts": True,
-    "Iterations": True,
-    "Options": False,
-    "Weights": False,
-    "Accuracy source": False,
+_ON_PAGE = tuple(column for column in COLUMNS if column.head)
+_IN_WORDS = ("standing", "reason", "notes", "source")
+_LONG = 40
+
+
+def text(key: str, row: Row) -> str:
+    """A cell as it reads everywhere, by the unit in its key unless it is worded in its own way."""
+    if key in _OWN:
+        return _OWN[key](row)
+    value = getattr(row, key)
+    if key.endswith("_ms"):
+        return wording.milliseconds(value)
+    if key.endswith("_bytes"):
+        return wording.megabytes(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={held}" for name, held in sorted(value.items()))
+    return "" if value is None else str(value)
+
+
+_OWN: dict[str, Callable[[Row], str]] = {
+    "median_ms": wording.median,
+    "ci95_ms": wording.interval_of,
+    "percentiles_ms": lambda row: wording.milliseconds(row.percentiles_ms.get("p90")),
+    "accuracies": wording.accuracy_marks,
+    "notes": wording.notes,
+    "source": lambda row: "; ".join(dict.fromkeys(accuracy.source for accuracy in row.accuracies)),
 }
-"""Column heads, and whether the column holds numbers."""
-
-Cell = tuple[str, float | int | None]
-"""Text as shown, and for columns of numbers the value to sort by."""
 
 
-@dataclass(frozen=True)
-class Line:
-    cells: tuple[Cell, ...]
-    on_frontier: bool
-    valid: bool
+def page_head() -> str:
+    """The heads of the page's table; a pointer on one shows what it means."""
+    return "".join(_head(column) for column in _ON_PAGE)
 
 
-def lines(rows: Sequence[Row]) -> list[Line]:
-    """A line per row in the order given, with its standing among all of them."""
-    found = standings(rows)
-    return [
-        Line(_cells(row, standing, rows), standing.on_frontier, row.verdict is Verdict.VALID)
-        for row, standing in zip(rows, found, strict=True)
-    ]
+def _head(column: Column) -> str:
+    kind, means = ' class="number"' if column.is_number else "", escape(column.means.replace("`", ""))
+    button = f'<button type="button">{escape(column.head)}</button>'
+    return f'<th scope="col" aria-sort="none" title="{means}"{kind}>{button}</th>'
 
 
-def _cells(row: Row, standing: Standing, rows: Sequence[Row]) -> tuple[Cell, ...]:
-    width = None if row.ci95_ms is None else row.ci95_ms[1] - row.ci95_ms[0]
-    return (
-        (row.device, None),
-        (row.model, None),
-        (_backend(row), None),
-        (row.precision, None),
-        (str(row.threads), row.threads),
-        (f"{row.verdict.value}, fell back" if row.fallback else row.verdict.value, None),
-        (wording.median(row), row.median_ms),
-        (wording.interval_of(row), width),
-        _milliseconds(row.percentiles_ms.get("p90")),
-        (wording.accuracy_mark(row.accuracy), row.accuracy.value if row.accuracy else None),
-        (wording.standing_text(standing, rows), None),
-        (row.reason, None),
-        (wording.notes(row), None),
-        _milliseconds(row.load_ms),
-        _milliseconds(row.first_ms),
-        (wording.megabytes(row.peak_rss_bytes), row.peak_rss_bytes),
-        (str(row.n_restarts), row.n_restarts),
-        (str(row.n_iterations), row.n_iterations),
-        (", ".join(f"{key}={value}" for key, value in sorted(row.options.items())), None),
-        (row.weights, None),
-        (row.accuracy.source if row.accuracy else "", None),
-    )
+def page_lines(rows: Sequence[Row], points: Mapping[int, Sequence[int]]) -> str:
+    """A line of the page's table per row in the order given, with its standing among all of them.
+
+    `points` are the places in the chart of a row at an index.
+    """
+    found = standings_by_class(rows)
+    return "\n".join(_line(rows, index, found[index], points.get(index, ())) for index in range(len(rows)))
 
 
-def _milliseconds(value: float | None) -> Cell:
-    return wording.milliseconds(value), value
+def _line(rows: Sequence[Row], index: int, found: Standings, points: Sequence[int]) -> str:
+    row = rows[index]
+    on_frontier = any(standing.on_frontier for standing in found.values())
+    style = "frontier" if on_frontier else "bad" if row.verdict is not Verdict.VALID else ""
+    attributes = (f' class="{style}"' if style else "") + (f' data-p="{" ".join(map(str, points))}"' if points else "")
+    return f"<tr{attributes}>{''.join(_cell(column, row, found, rows) for column in _ON_PAGE)}</tr>"
 
 
-def _backend(row: Row) -> str:
-    """The backend with its version: `openvino 2026.4.1`, `tflite (ai-edge-litert 2.3.0)`."""
-    version = row.backend_version
-    if not version:
-        return row.backend
-    return version if version.split()[0] == row.backend else f"{row.backend} ({version})"
+def _cell(column: Column, row: Row, found: Standings, rows: Sequence[Row]) -> str:
+    words = _words(column.key, row, found, rows)
+    style = "words" if column.key in _IN_WORDS else "long" if len(words) > _LONG else ""  # else on one line
+    style = f' class="{style}"' if style else ""
+    if column.key == "model":
+        return f'<th scope="row"{style}>{escape(words)}</th>'
+    if column.is_number:
+        value = _value(column.key, row)
+        return f'<td class="number" data-v="{"" if value is None else value!r}">{escape(words)}</td>'
+    return f"<td{style}>{escape(words)}</td>"
+
+
+def _words(key: str, row: Row, found: Standings, rows: Sequence[Row]) -> str:
+    """A cell of the page, which has room for what the terminal says beside its table."""
+    if key == "standing":
+        return wording.standings_text(found, rows)
+    if key == "verdict" and row.fallback:
+        return f"{row.verdict.value}, fell back"
+    if key == "backend" and (version := row.backend_version):
+        return version if version.split()[0] == row.backend else f"{row.backend} ({version})"
+    return text(key, row)
+
+
+def _value(key: str, row: Row) -> float | int | None:
+    """What a column of numbers is sorted by: of an interval its width, of several accuracies the first."""
+    if key == "ci95_ms":
+        return None if row.ci95_ms is None else row.ci95_ms[1] - row.ci95_ms[0]
+    if key == "percentiles_ms":
+        return row.percentiles_ms.get("p90")
+    if key == "accuracies":
+        return None if row.accuracy is None else row.accuracy.value
+    value = getattr(row, key)
+    return value if isinstance(value, (int, float)) else None

@@ -174,7 +174,7 @@
     const points = new Set(members(selection()).map(String));
     let count = 0;
     for (const { tr, words } of lines) {
-      const shown = wanted.every((word) => words.includes(word)) && (!state.only || points.has(tr.dataset.p));
+      const shown = wanted.every((word) => words.includes(word)) && (!state.only || (tr.dataset.p || "").split(" ").some((p) => points.has(p)));
       tr.hidden = !shown;
       count += shown;
     }

@@ -25,7 +25,7 @@ from typing import Any
 import vl_convert
 
 from dashboards import wording
-from dashboards.cells import COLUMNS, Line, lines
+from dashboards.cells import page_head, page_lines
 from dashboards.points import ANY, LEFT_SHARE, Chartable, chartable, options, point, selections
 from results.errors import ResultsError
 from results.files import write_file
@@ -48,7 +48,6 @@ _LATENCY_KEY = (
     "Bars: 95 % interval of the latency."
 )
 _MOST_SOURCES = 12
-_LONG = 40
 
 
 def write_page(rows: Sequence[Row], path: Path | str, *, title: str | None = None, profile: str | None = None) -> None:
@@ -64,8 +63,9 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
     shown = chartable(rows)
     heading = "Accuracy versus latency" if shown.with_accuracy else "Latency"
     css, js, vega = _asset("page.css"), _asset("page.js"), _vega_script()
-    table = lines(rows)
-    points = {id(row): index for index, row in enumerate(shown.rows)}
+    points: dict[int, list[int]] = {}
+    for place, origin in enumerate(shown.origins):
+        points.setdefault(origin, []).append(place)
     parts = {
         "policy": escape(_policy(css, [vega, js])),
         "title": escape(title or heading),
@@ -81,8 +81,8 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
             "medians over restarts. Accuracy: p published, m measured. Standing: among all valid rows of the same "
             "device and kind of accuracy."
         ),
-        "head": "".join(_header(name, number) for name, number in COLUMNS.items()),
-        "body": "\n".join(_line(line, points.get(id(row))) for line, row in zip(table, rows, strict=True)),
+        "head": page_head(),
+        "body": page_lines(rows, points),
         "data": _json(_data(shown)),
         "css": css,
         "vega": vega,
@@ -126,7 +126,7 @@ def _notices(rows: Sequence[Row], shown: Chartable) -> list[str]:
     notices = wording.notices(rows)
     if rows and not shown.rows:
         notices.append("No row has a latency, so there is nothing to draw. The column Reason says why.")
-    without = sum(row.accuracy is None for row in rows)
+    without = sum(not row.accuracies for row in rows)
     if shown.with_accuracy and without:
         notices.append(f"{without} of {len(rows)} rows have no accuracy: they are in the table only.")
     return notices
@@ -182,31 +182,6 @@ def _chart(backends: list[str], metric: str | None) -> dict[str, Any]:
     except ValueError:  # the kept file is damaged
         found = json.loads(make())
     return found
-
-
-def _header(name: str, number: bool) -> str:
-    kind = ' class="number"' if number else ""
-    return f'<th scope="col" aria-sort="none"{kind}><button type="button">{escape(name)}</button></th>'
-
-
-def _line(line: Line, index: int | None) -> str:
-    cells = []
-    for (name, number), (text, value) in zip(COLUMNS.items(), line.cells, strict=True):
-        if name == "Model":
-            cells.append(f'<th scope="row"{_long(text)}>{escape(text)}</th>')
-        elif number:
-            cells.append(f'<td class="number" data-v="{"" if value is None else value!r}">{escape(text)}</td>')
-        else:
-            words = ' class="words"' if name in ("Standing", "Reason", "Notes", "Accuracy source") else _long(text)
-            cells.append(f"<td{words}>{escape(text)}</td>")
-    style = "frontier" if line.on_frontier else "bad" if not line.valid else ""
-    attributes = (f' class="{style}"' if style else "") + ("" if index is None else f' data-p="{index}"')
-    return f"<tr{attributes}>{''.join(cells)}</tr>"
-
-
-def _long(text: str) -> str:
-    """Names stay on one line unless that would stretch the table."""
-    return ' class="long"' if len(text) > _LONG else ""
 
 
 def _json(value: Any) -> str:

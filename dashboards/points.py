@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 from dashboards import wording
-from results.judge.pareto import AccuracyClass, Standing, accuracy_class, has_place, standings
+from results.judge.pareto import AccuracyClass, Standing, accuracy_class, by_class, has_place, standings
 from results.records import Row
 
 Point = dict[str, Any]
@@ -27,17 +27,23 @@ LEFT_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Chartable:
-    """The rows a chart can show: those with an accuracy, or, when none has one, those with a latency."""
+    """The rows a chart can show: those with an accuracy, or, when none has one, those with a latency.
+
+    A row is there once for each class of its accuracies, with that accuracy alone; `origins` are the indices of the
+    rows among all that were given.
+    """
 
     rows: tuple[Row, ...]
+    origins: tuple[int, ...]
     with_accuracy: bool
 
 
 def chartable(rows: Sequence[Row]) -> Chartable:
-    placed = tuple(row for row in rows if has_place(row))
-    if placed:
-        return Chartable(placed, True)
-    return Chartable(tuple(row for row in rows if row.median_ms is not None and row.median_ms > 0), False)
+    placed = [(view, index) for index, row in enumerate(rows) if has_place(row) for view in by_class(row)]
+    found = placed or [
+        (row, index) for index, row in enumerate(rows) if row.median_ms is not None and row.median_ms > 0
+    ]
+    return Chartable(tuple(row for row, _ in found), tuple(index for _, index in found), bool(placed))
 
 
 def point(row: Row) -> Point:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from dashboards import wording
+from dashboards.cells import text
 from dashboards.wording import clean
-from results.judge.pareto import Standing, standings
+from results.columns import COLUMNS, Column
+from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict
 
 WIDE = 120
@@ -50,24 +52,24 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
 
 def make_tables(rows: Sequence[Row], width: int) -> list[Table]:
     """A table for each device, in the order of the rows; what all its rows share moves into its title."""
-    found = list(zip(rows, standings(rows), strict=True))
+    found = list(zip(rows, standings_by_class(rows), strict=True))
     devices = dict.fromkeys(row.device for row in rows)
     return [_table(device, [(row, s) for row, s in found if row.device == device], width) for device in devices]
 
 
-def _table(device: str, found: Sequence[tuple[Row, Standing]], width: int) -> Table:
+def _table(device: str, found: Sequence[tuple[Row, Standings]], width: int) -> Table:
     shared = _shared([row for row, _ in found])
     wide = width >= WIDE
-    title = Text(", ".join([clean(device), *(f"{words} {value}" for words, value in shared.values())]), style="bold")
+    title = Text(", ".join([clean(device), *(f"{key} {value}" for key, value in shared.items())]), style="bold")
     padding = (0, 2 if wide else 1, 0, 0)
     table = Table(box=None, padding=padding, title=title, title_justify="left", header_style="bold")
-    heads = [(head, right) for head, right, only_wide in _COLUMNS if head not in shared and (wide or not only_wide)]
-    for head, right in heads:
-        folding = head in ("Model", "Backend", "Prec.")
-        table.add_column(head, justify="right" if right else "left", overflow="fold", no_wrap=not folding)
+    columns = [c for c in COLUMNS if c.short and c.key not in shared and (wide or not c.wide)]
+    for column in columns:
+        folding = column.key in ("model", "backend", "precision")
+        side: JustifyMethod = "right" if column.is_number else "left"
+        table.add_column(column.short, justify=side, overflow="fold", no_wrap=not folding)
     for row, standing in found:
-        cells = _cells(row, standing)
-        table.add_row(*(cells[head] for head, _ in heads))
+        table.add_row(*(_cell(column, row, standing) for column in columns))
     if (least := _least_width(table)) > width:
         table.width = least  # the terminal breaks the lines; a figure that lost its last digits would be another
     return table
@@ -106,57 +108,32 @@ def fallbacks(rows: Sequence[Row]) -> list[Text]:
     ]
 
 
-_COLUMNS = (
-    # head, right-aligned, only on wide terminals
-    ("Model", False, False),
-    ("Backend", False, False),
-    ("Prec.", False, False),
-    ("Thr.", True, False),
-    ("Verdict", False, False),
-    ("ms", True, False),
-    ("95 %", True, False),
-    ("p90", True, False),
-    ("Load", True, True),
-    ("First", True, True),
-    ("Peak MB", True, True),
-    ("Acc.", True, False),
-    ("", False, False),
-)
+def _cell(column: Column, row: Row, found: Standings) -> Text:
+    if column.key == "standing":
+        return Text(_mark(found), style="bold")
+    cell = Text(clean(text(column.key, row)), style=_STYLES[row.verdict] if column.key == "verdict" else "")
+    if column.key == "verdict" and row.fallback:
+        cell.append(f" {wording.FALLBACK_MARK}", "yellow")
+    return cell
 
 
-def _cells(row: Row, standing: Standing) -> dict[str, Text]:
-    return {
-        "Model": Text(clean(row.model)),
-        "Backend": Text(clean(row.backend)),
-        "Prec.": Text(clean(row.precision)),
-        "Thr.": Text(str(row.threads)),
-        "Verdict": Text.assemble(
-            (row.verdict.value, _STYLES[row.verdict]), (f" {wording.FALLBACK_MARK}" if row.fallback else "", "yellow")
-        ),
-        "ms": Text(wording.median(row)),
-        "95 %": Text(wording.interval_of(row)),
-        "p90": Text(wording.milliseconds(row.percentiles_ms.get("p90"))),
-        "Load": Text(wording.milliseconds(row.load_ms)),
-        "First": Text(wording.milliseconds(row.first_ms)),
-        "Peak MB": Text(wording.megabytes(row.peak_rss_bytes)),
-        "Acc.": Text(wording.accuracy_mark(row.accuracy)),
-        "": Text(_MARKS[standing.status], style="bold"),
-    }
+def _mark(found: Standings) -> str:
+    """`F`, `=` or nothing; `Fp =m` where a row stands differently by its published and its measured accuracy."""
+    marks = {kind: _MARKS[standing.status] for kind, standing in found.items()}
+    if len(set(marks.values())) < 2:
+        return next(iter(marks.values()), "")
+    return " ".join(f"{mark}{kind[0][0]}" for kind, mark in marks.items() if mark)
 
 
-def _shared(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """Columns that would repeat one value on every line: head to (word, value)."""
-    values = {
-        "Backend": ("backend", {clean(row.backend) for row in rows}),
-        "Prec.": ("precision", {clean(row.precision) for row in rows}),
-        "Thr.": ("threads", {str(row.threads) for row in rows}),
-    }
-    return {head: (word, found.pop()) for head, (word, found) in values.items() if len(rows) > 1 and len(found) == 1}
+def _shared(rows: Sequence[Row]) -> dict[str, str]:
+    """Columns that would repeat one value on every line, and that value."""
+    found = {key: {clean(text(key, row)) for row in rows} for key in ("backend", "precision", "threads")}
+    return {key: values.pop() for key, values in found.items() if len(rows) > 1 and len(values) == 1}
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
     kinds = {"published": "p published for trained weights", "measured": "m measured on the artifact"}
-    known = [row.accuracy for row in rows if row.accuracy is not None]
+    known = [accuracy for row in rows for accuracy in row.accuracies]
     metrics = "; ".join(sorted({f"{accuracy.metric}, {accuracy.dataset}" for accuracy in known}))
     marks = ", ".join(text for kind, text in kinds.items() if any(accuracy.kind == kind for accuracy in known))
     lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from results.judge.pareto import AccuracyClass, Standing
+from results.judge.pareto import AccuracyClass, Standing, Standings
 from results.records import Accuracy, Row
 
 RECALLED_MARK = "*"
@@ -82,11 +82,10 @@ def megabytes(count: int | None) -> str:
     return "-" if count is None else f"{count / 1e6:.1f}"
 
 
-def accuracy_mark(accuracy: Accuracy | None) -> str:
-    """The figure with how it is known: `71.9 p` published, `71.9 p*` published and recalled, `71.9 m` measured."""
-    if accuracy is None:
-        return "-"
-    return f"{accuracy.value:.4g} {accuracy.kind[0]}{RECALLED_MARK if accuracy.recalled else ''}"
+def accuracy_marks(row: Row) -> str:
+    """The figures with how they are known: `71.9 p* 70.2 m`, published (and recalled) and measured."""
+    marks = [f"{a.value:.4g} {a.kind[0]}{RECALLED_MARK if a.recalled else ''}" for a in row.accuracies]
+    return " ".join(marks) or "-"
 
 
 def accuracy_text(accuracy: Accuracy | None) -> str:
@@ -107,6 +106,13 @@ def standing_text(standing: Standing, rows: Sequence[Row]) -> str:
     return words.get(standing.status, "-")
 
 
+def standings_text(found: Standings, rows: Sequence[Row]) -> str:
+    """The standing in words, in each class where there are several."""
+    if len(found) < 2:
+        return "".join(standing_text(standing, rows) for standing in found.values()) or "-"
+    return "; ".join(f"{class_text(kind)}: {standing_text(standing, rows)}" for kind, standing in found.items())
+
+
 def notices(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the figures of these rows."""
     result = []
@@ -124,6 +130,13 @@ def notices(rows: Sequence[Row]) -> list[str]:
             "those of the restarts alone (none for one) and cover about 50 % with 2 restarts, 75 % with 3, 94 % with "
             "5. An average is not a median: a few slow inferences raise it."
         )
+    for device in dict.fromkeys(row.device for row in rows):
+        boards = {row.device_id for row in rows if row.device == device and row.device_id is not None}
+        if len(boards) > 1:
+            result.append(
+                f"{device} was {len(boards)} boards in turn ({', '.join(sorted(boards))}): "
+                "the figures of these rows are not those of one device."
+            )
     counts = [row.n_restarts for row in rows if row.n_restarts and not row.aggregates]
     if counts and min(counts) < FEW_RESTARTS:
         few = sum(count < FEW_RESTARTS for count in counts)
@@ -143,7 +156,7 @@ def notices(rows: Sequence[Row]) -> list[str]:
             f"{random} of {len(rows)} rows ran with random weights: latency is that of the architecture. An accuracy "
             "published for them belongs to trained weights and was not measured on these files."
         )
-    recalled = sum(row.accuracy is not None and row.accuracy.recalled for row in rows)
+    recalled = sum(any(accuracy.recalled for accuracy in row.accuracies) for row in rows)
     if recalled:
         result.append(
             f"{RECALLED_MARK} marks accuracies quoted from memory, not re-read at the source ({recalled} rows)."

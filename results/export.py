@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from pydantic import JsonValue
+
+from results.columns import FRAME
 from results.errors import ResultsError
 from results.files import write_file
-from results.frame import to_frame
+from results.frame import flat, inert, to_frame
 from results.records import Row
 
 ROWS_SCHEMA_VERSION = 2
@@ -47,8 +50,15 @@ def _write_text(stream: io.TextIOBase, content: bytes, *, binary: bool) -> None:
 
 
 def _csv(rows: Sequence[Row]) -> bytes:
-    """RFC 4180 with a header line and \\n line ends; an empty field is an unknown value."""
-    return str(to_frame(rows).to_csv(index=False, lineterminator="\n")).encode("utf-8")
+    """RFC 4180 with a header line and \\n line ends; an empty field is an unknown value. No text is a formula."""
+    lines: list[list[JsonValue]] = [[*FRAME], *([line.get(name) for name in FRAME] for line in map(flat, rows))]
+    return "".join(",".join(map(_field, line)) + "\n" for line in lines).encode("utf-8")
+
+
+def _field(value: JsonValue) -> str:
+    text = "" if value is None else inert(value) if isinstance(value, str) else str(value)
+    # A bare \r ends a line for spreadsheets, and what follows would be a cell of its own.
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",\r\n') else text
 
 
 def _parquet(rows: Sequence[Row]) -> bytes:

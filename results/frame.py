@@ -6,76 +6,31 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from results import journal
+from results.columns import COLUMNS, FRAME, PERCENTILES
+from results.errors import ResultsError
 from results.judge.summary import rows as summarize
 from results.records import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS: dict[str, str] = {
-    "run": "string",
-    "started_at": "string",
-    "device": "string",
-    "model": "string",
-    "family": "string",
-    "backend": "string",
-    "backend_version": "string",
-    "precision": "string",
-    "threads": "Int64",
-    "options": "string",
-    "verdict": "string",
-    "reason": "string",
-    "median_ms": "Float64",
-    "ci95_low_ms": "Float64",
-    "ci95_high_ms": "Float64",
-    "spread_ms": "Float64",
-    "p50_ms": "Float64",
-    "p90_ms": "Float64",
-    "p95_ms": "Float64",
-    "p99_ms": "Float64",
-    "p99_9_ms": "Float64",
-    "verified": "boolean",
-    "n_restarts": "Int64",
-    "n_iterations": "Int64",
-    "load_ms": "Float64",
-    "first_ms": "Float64",
-    "peak_rss_bytes": "Int64",
-    "fallback": "string",
-    "aggregates": "string",
-    "accuracy_value": "Float64",
-    "accuracy_metric": "string",
-    "accuracy_dataset": "string",
-    "accuracy_kind": "string",
-    "accuracy_source": "string",
-    "accuracy_recalled": "boolean",
-    "weights": "string",
-    "resolution": "Int64",
-    "parameters": "Int64",
-    "multiply_adds": "Int64",
-    "artifact_sha256": "string",
-    "artifact_format": "string",
-    "actual": "string",
-    "environment": "string",
-    "case_id": "string",
-    "device_id": "string",
-    "fingerprint": "string",
-}
-"""Columns in their order, with pandas' nullable types: what is not known is <NA>. New columns go to the end of a group
-and never change a name. `options`, `actual` and `environment` are JSON objects with sorted keys."""
-
-_PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
-_ACCURACY = ("value", "metric", "dataset", "kind", "source", "recalled")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A text that begins with one of these is a formula to a spreadsheet, and an order to it when it comes from outside."""
 
 
 def read(path: Path | str) -> pd.DataFrame:
-    """The results in a run's folder, or of every run in a workspace (the folder that has `runs/` in it).
+    """The results in a run's folder, of every run in a workspace (it has `runs/` in it), or in a CSV that was exported.
 
-    Warns of what is damaged in it. Raises ResultsError when a run cannot be read.
+    Warns of what is damaged in it. Raises ResultsError when they cannot be read.
     """
     folder = Path(path)
+    if folder.suffix == ".csv" and folder.is_file():
+        return _read_csv(folder)
     runs = folder / "runs"
     folders = sorted(runs.iterdir()) if runs.is_dir() else [folder]
     documents = [journal.read(found) for found in folders]
@@ -85,24 +40,43 @@ def read(path: Path | str) -> pd.DataFrame:
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """One line per row in the order given, with the columns and types of COLUMNS, also when there are no rows."""
+    """One line per row in the order given, with the columns and types of FRAME, also when there are no rows."""
     import pandas as pd
 
     lines = [flat(row) for row in rows]
-    return pd.DataFrame(lines, columns=list(COLUMNS), dtype=object).astype(COLUMNS)
+    return pd.DataFrame(lines, columns=list(FRAME), dtype=object).astype(FRAME)
 
 
-def flat(row: Row) -> dict[str, Any]:
-    """The row as one plain dictionary with the keys of COLUMNS."""
-    nested = {"options", "actual", "environment", "ci95_ms", "percentiles_ms", "accuracies"}
-    line: dict[str, Any] = dict.fromkeys(COLUMNS) | row.model_dump(mode="json", exclude=nested)
-    line["options"] = json.dumps(row.options, sort_keys=True)
-    line["actual"] = json.dumps(row.model_dump(mode="json")["actual"], sort_keys=True)
-    line["environment"] = json.dumps(row.environment, sort_keys=True)
-    if row.ci95_ms is not None:
-        line["ci95_low_ms"], line["ci95_high_ms"] = row.ci95_ms
-    for key, column in _PERCENTILES.items():
-        line[column] = row.percentiles_ms.get(key)
-    if row.accuracy is not None:
-        line |= {f"accuracy_{name}": getattr(row.accuracy, name) for name in _ACCURACY}
-    return line
+def flat(row: Row) -> dict[str, JsonValue]:
+    """The row as one plain dictionary with the keys of FRAME."""
+    held = row.model_dump(mode="json")
+    line: dict[str, JsonValue] = {column.key: held[column.key] for column in COLUMNS if column.key in FRAME}
+    line |= {key: json.dumps(value, sort_keys=True) for key, value in line.items() if isinstance(value, (dict, list))}
+    line["ci95_low_ms"], line["ci95_high_ms"] = row.ci95_ms or (None, None)
+    line |= {name: row.percentiles_ms.get(key) for key, name in PERCENTILES.items()}
+    return line | {f"accuracy_{name}": value for name, value in next(iter(held["accuracies"]), {}).items()}
+
+
+def inert(text: str) -> str:
+    """The text as a CSV holds it: behind an apostrophe where a spreadsheet would take it for a formula.
+
+    A text that begins with apostrophes before such a beginning gets one more, so that `live` gives back every text.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
+
+
+def live(text: str) -> str:
+    """The text that `inert` was given."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA_STARTS) else text
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=FRAME, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as exc:
+        raise ResultsError(f"{path} cannot be read as an export of bench: {exc}") from exc
+    for name in (name for name, kind in FRAME.items() if kind == "string" and name in table):
+        table[name] = table[name].map(live, na_action="ignore").astype("string")
+    return table

@@ -1,7 +1,7 @@
 """Which rows stand on the accuracy-versus-latency frontier. Pure; the only definition of the frontier there is.
 
 A class is what may share a frontier: the same device and the same kind, metric and data set of accuracy. Within a
-class, over rows with verdict `valid`, an accuracy and a positive median:
+class, over rows with verdict `valid`, an accuracy and a positive median (a row of several accuracies is in several):
 
     A dominates B  when  A.accuracy >= B.accuracy and A.median <= B.median, and one of the two is strict.
 
@@ -42,6 +42,10 @@ class Standing:
         return self.status in ("frontier", "tie")
 
 
+Standings = dict[AccuracyClass, Standing]
+"""Where one row stands in each of its classes."""
+
+
 @dataclass(frozen=True)
 class _Point:
     index: int
@@ -52,7 +56,7 @@ class _Point:
 
 
 def standings(rows: Sequence[Row]) -> list[Standing]:
-    """The standing of each row, in the order given. O(n log n)."""
+    """The standing of each row by its first accuracy, in the order given. O(n log n)."""
     classes: dict[tuple[str, AccuracyClass], list[_Point]] = defaultdict(list)
     for index, row in enumerate(rows):
         kind, point = accuracy_class(row), _point(index, row)
@@ -65,8 +69,27 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
     return result
 
 
+def standings_by_class(rows: Sequence[Row]) -> list[Standings]:
+    """The standing of each row in each class of its accuracies, in the order given; none where it has no place."""
+    views = [(index, view) for index, row in enumerate(rows) for view in by_class(row)]
+    result: list[Standings] = [{} for _ in rows]
+    for (index, view), standing in zip(views, standings([view for _, view in views]), strict=True):
+        kind, by = accuracy_class(view), standing.dominated_by
+        if kind is not None and standing.status != "none":
+            result[index][kind] = Standing(standing.status, None if by is None else views[by][0])
+    return result
+
+
+def by_class(row: Row) -> list[Row]:
+    """The row once for each class it is in, with the first accuracy of that class alone; as it is without any."""
+    if len(row.accuracies) < 2:
+        return [row]
+    views = [row.model_copy(update={"accuracies": (accuracy,)}) for accuracy in row.accuracies]
+    return list({accuracy_class(view): view for view in reversed(views)}.values())[::-1]
+
+
 def accuracy_class(row: Row) -> AccuracyClass | None:
-    """The class of the row's accuracy, None without one."""
+    """The class of the row's first accuracy, None without one."""
     return None if row.accuracy is None else (row.accuracy.kind, row.accuracy.metric, row.accuracy.dataset)
 
 

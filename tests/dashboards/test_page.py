@@ -16,6 +16,7 @@ from dashboards.page import render, write_page
 from results.judge.pareto import standings
 from results.judge.summary import rows
 from results.records import Row, Verdict
+from tests.dashboards.test_table import both
 from tests.results.factory import make_row, make_run
 from tests.rigs.waiting import LIMIT_S
 
@@ -136,6 +137,27 @@ def test_what_fell_back_and_aggregates_are_told_everywhere(tmp_path: Path) -> No
     image = (tmp_path / "chart.svg").read_text("utf-8")
     assert {">1 fallen<", ">!<", ">2 told<", ">a<"} <= set(re.findall(">[^<]+<", image))
     assert "(! fell back, a aggregates only)" in image
+
+
+@pytest.mark.browser
+def test_a_row_stands_on_the_frontier_of_each_of_its_accuracies(browser: Any, tmp_path: Path) -> None:
+    fast, slow = (both(name, median, *values) for name, median, *values in (("fast", 5, 60, 50), ("slow", 9, 70, 48)))
+    write_page([slow, fast, make_row("published", 8, 65)], tmp_path / "page.html")
+    opened = Opened(browser, tmp_path / "page.html")
+    assert opened.frontier() == ["fast"]
+    assert opened.marks() == 2
+    opened.page.select_option("#select-accuracy", label="published top-1 %, ImageNet-1k val")
+    assert opened.frontier() == ["fast", "published", "slow"]
+    opened.page.check("#only")
+    assert opened.page.locator("#rows tbody tr:visible").count() == 3
+    cells = opened.page.locator("#rows tbody tr").first.locator("td").all_text_contents()
+    assert "70 p 48 m" in cells
+    assert "measured top-1 %, ImageNet-1k val: dominated by fast (onnxruntime, fp32, 4 threads)" in "".join(cells)
+    assert opened.said == []
+    write_image([slow, fast], tmp_path / "image.svg")
+    image = (tmp_path / "image.svg").read_text("utf-8")
+    assert "pi4: measured top-1 %, ImageNet-1k val" in image
+    assert "pi4: published top-1 %, ImageNet-1k val" in image
 
 
 def embedded(page: str) -> dict[str, Any]:

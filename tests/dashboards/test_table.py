@@ -8,7 +8,7 @@ from rich.console import Console
 from dashboards.table import print_table
 from dashboards.wording import clean, milliseconds
 from results.judge.summary import rows
-from results.records import Row, Verdict
+from results.records import Accuracy, Row, Verdict
 from tests.results.factory import make_row, make_run
 
 
@@ -61,6 +61,26 @@ def test_values_and_marks() -> None:
     assert "pi4, backend onnxruntime, precision fp32, threads 4" in text
     assert "p published for trained weights" in text
     assert "random weights" in text
+
+
+def both(name: str, median: float, published: float, measured: float) -> Row:
+    row = make_row(name, median, published)
+    own = Accuracy(value=measured, kind="measured", source="bench")
+    return row.model_copy(update={"accuracies": (*row.accuracies, own)})
+
+
+def test_accuracies_stand_side_by_side_each_with_its_frontier() -> None:
+    rows = [both("fast", 5, 60, 50), both("slow", 9, 70, 48), make_row("other", 5, 65)]
+    lines = printed(rows, 160).splitlines()
+    ends = {name: next(line for line in lines if line.startswith(name)).split()[8:] for name in ("fast", "slow")}
+    assert ends == {"fast": ["60", "p", "50", "m", "Fm"], "slow": ["70", "p", "48", "m", "Fp"]}
+    assert "p published for trained weights, m measured on the artifact" in printed(rows)
+
+
+def test_two_boards_under_one_name_are_said() -> None:
+    rows = [make_row("a", device_id="one"), make_row("b", device_id="two"), make_row("c", device_id=None)]
+    assert "pi4 was 2 boards in turn (one, two)" in printed(rows, 160)
+    assert "boards" not in printed(rows[1:], 160)
 
 
 def test_few_restarts_are_said() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -8,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from results.columns import FRAME as COLUMNS
 from results.errors import ResultsError
 from results.export import FORMATS, write
 from results.files import write_file
-from results.frame import COLUMNS, to_frame
+from results.frame import read, to_frame
 from results.judge.summary import rows
 from results.records import Row
 from tests.results.factory import make_row, make_run
@@ -32,6 +34,27 @@ def test_csv_round_trip(tmp_path: Path) -> None:
     # A CSV has one kind of empty field, so empty words read back as missing.
     expected = to_frame(ROWS).replace({column: {"": pd.NA} for column in ("reason", "fallback", "aggregates")})
     pd.testing.assert_frame_equal(back, expected)
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''-x", "'plain", "x=1", "", "NA", "ñ")
+
+
+def test_no_text_of_a_csv_is_a_formula_and_all_come_back(tmp_path: Path) -> None:
+    rows = [make_row(text, device=text, reason=text, options={text: text}) for text in FORMULAS]
+    write(rows, tmp_path / "rows.csv", "csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as stream:
+        cells = [cell for line in csv.reader(stream) for cell in line]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
+    expected = to_frame(rows).replace({name: {"": pd.NA} for name, kind in COLUMNS.items() if kind == "string"})
+    pd.testing.assert_frame_equal(read(tmp_path / "rows.csv"), expected)
+
+
+def test_numbers_of_a_csv_stay_numbers(tmp_path: Path) -> None:
+    write([make_row(top1=-70.5)], tmp_path / "rows.csv", "csv")
+    assert read(tmp_path / "rows.csv").accuracy_value[0] == -70.5
+    (tmp_path / "other.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(ResultsError, match="cannot be read as an export"):
+        read(tmp_path / "other.csv")
 
 
 def test_parquet_round_trip(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from results import journal
+from results.columns import FRAME as COLUMNS
 from results.errors import ResultsError
-from results.frame import COLUMNS, read, to_frame
+from results.frame import read, to_frame
 from results.judge.summary import rows
 from results.records import Row, Verdict
 from tests.results.factory import make_row, make_run

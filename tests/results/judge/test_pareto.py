@@ -5,8 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.pareto import Standing, has_place, standings
-from results.records import Row, Verdict
+from results.judge.pareto import Standing, has_place, standings, standings_by_class
+from results.records import Accuracy, Row, Verdict
 from tests.results.factory import make_row
 
 FEW = st.integers(1, 6)
@@ -118,3 +118,17 @@ def test_rows_that_have_no_place() -> None:
     assert standings(rows) == [Standing("none")] * 4
     assert [has_place(row) for row in rows] == [False, False, False, True]
     assert standings([]) == []
+
+
+def test_a_row_stands_in_every_class_it_has_an_accuracy_of() -> None:
+    measured = Accuracy(value=50, kind="measured", source="bench")
+    row = make_row("both", 10, 70)
+    row = row.model_copy(update={"accuracies": (*row.accuracies, measured, measured)})
+    rows = [make_row("published", 9, 71), row, make_row("measured", 12, 49, kind="measured"), make_row(top1=None)]
+    published, own = (("published", "top-1 %", "ImageNet-1k val"), ("measured", "top-1 %", "ImageNet-1k val"))
+    assert standings_by_class(rows) == [
+        {published: Standing("frontier")},
+        {published: Standing("dominated", 0), own: Standing("frontier")},
+        {own: Standing("dominated", 1)},
+        {},
+    ]

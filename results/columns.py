@@ -1,0 +1,106 @@
+"""The one list of what a row holds, for every place that shows rows: JSON, CSV and frame, terminal, page, docs/cli.md.
+
+A new field of a row needs the record, its computation and one line here; a cell worded in its own way needs a function
+in `dashboards/cells.py` besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_FRAME_TYPES = {"text": "string", "number": "Float64", "whole number": "Int64", "true or false": "boolean"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of a row, or, where `json` is empty, words about one.
+
+    `json` is its type there, `means` what docs/cli.md says of it, `head` and `short` its heads on the page and in the
+    terminal (not shown without), `wide` says that only wide terminals have room for it. `frame` are its columns in CSV
+    and frame with pandas' nullable types: one of its own name, unless given.
+    """
+
+    key: str
+    json: str
+    means: str
+    head: str = ""
+    short: str = ""
+    wide: bool = False
+    frame: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is set to the right and sorted by value."""
+        return "number" in self.json or self.key in ("ci95_ms", "percentiles_ms", "accuracies")
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """Its columns in CSV and frame; objects and lists are JSON with sorted keys there."""
+        own = {self.key: _FRAME_TYPES.get(self.json.removesuffix(" or null"), "string")} if self.json else {}
+        return self.frame or own
+
+
+_INTERVAL = {"ci95_low_ms": "Float64", "ci95_high_ms": "Float64"}
+PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
+"""The columns in CSV and frame of the percentiles in `percentiles_ms`."""
+_ACCURACY = {
+    "accuracy_value": "Float64",
+    "accuracy_metric": "string",
+    "accuracy_dataset": "string",
+    "accuracy_kind": "string",
+    "accuracy_source": "string",
+    "accuracy_recalled": "boolean",
+    "accuracies": "string",
+}
+
+# fmt: off
+COLUMNS = (
+    Column("run", "text", "the run's name"),
+    Column("started_at", "text", "when the run began (UTC)"),
+    Column("device", "text", "the device's name", "Device"),
+    Column("model", "text", "the model's name", "Model", "Model"),
+    Column("family", "text or null", "of the zoo; null outside it"),
+    Column("backend", "text", "the runtime", "Backend", "Backend"),
+    Column("backend_version", "text or null", "its version; null when nothing ran"),
+    Column("precision", "text", "of the file that ran", "Precision", "Prec."),
+    Column("threads", "whole number", "threads asked for", "Threads", "Thr."),
+    Column("verdict", "text", "what the measurement is good for", "Verdict", "Verdict"),
+    Column("median_ms", "number or null", "median of the restarts' medians; null without numbers", "Median", "ms"),
+    Column("ci95_ms", "[low, high] or null", "its 95 % interval", "95 % interval", "95 %", frame=_INTERVAL),
+    Column("spread_ms", "number or null", "median absolute deviation of the restarts' medians"),
+    Column("percentiles_ms", "object", "`p50` … `p99.9`, those for which there are enough samples", "p90", "p90",
+           frame=dict.fromkeys(PERCENTILES.values(), "Float64")),
+    Column("load_ms", "number or null", "loading the model, median over restarts", "Load", "Load", wide=True),
+    Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
+    Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
+    Column("accuracies", "list of objects", "published and measured side by side: `value`, `metric`, `dataset`, `kind` "
+           "(`published`, `measured`), `source`, `recalled`", "Accuracy", "Acc.", frame=_ACCURACY),
+    Column("standing", "", "among all valid rows of the same device and kind of accuracy", "Standing", " "),
+    Column("reason", "text", "why the verdict is not `valid`; empty when it is", "Reason"),
+    Column("notes", "", "what fell back, and that there are aggregates only", "Notes"),
+    Column("fallback", "text", "what of the accelerator asked for was not given; empty when nothing was missing"),
+    Column("aggregates", "text", "that each restart is one number for many inferences; empty when each was timed"),
+    Column("verified", "true or false", "whether the output was compared with the reference in every restart"),
+    Column("n_restarts", "whole number", "restarts that the figures rest on", "Restarts"),
+    Column("n_iterations", "whole number", "timed inferences, of aggregates as many as the tool says", "Iterations"),
+    Column("options", "object", "backend options asked for", "Options"),
+    Column("actual", "object", "what really ran"),
+    Column("environment", "object", "`governor`, `power_mode` (nvpmodel): each a list of every value read before and "
+           "after a restart, empty where the device does not tell"),
+    Column("weights", "text", "`random`, `own` or the name of a trained set", "Weights"),
+    Column("source", "", "who says so", "Accuracy source"),
+    Column("resolution", "whole number or null", "height and width of the input; null when not known"),
+    Column("parameters", "whole number or null", "of the model; null when not known"),
+    Column("multiply_adds", "whole number or null", "of one inference; null when not known"),
+    Column("artifact_sha256", "text or null", "the file that ran; null when there was none"),
+    Column("artifact_format", "text or null", "`onnx` or `tflite`"),
+    Column("case_id", "text", "hash of what was asked for"),
+    Column("device_id", "text or null", "the very board, whatever it is called; null where it tells no serial number",
+           "Board"),
+    Column("fingerprint", "text or null", "equal in two rows that may be compared", "Fingerprint"),
+)
+# fmt: on
+
+FRAME: dict[str, str] = {name: kind for column in COLUMNS for name, kind in column.types.items()}
+"""The columns of CSV and frame in their order, with pandas' nullable types: what is not known is <NA>."""
