@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 LIMIT_S = 120.0
+# The time-out of a device that falls silent in a test: a living one on a busy machine answers within it.
+SILENCE_S = 4.0
 
 T = TypeVar("T")
 

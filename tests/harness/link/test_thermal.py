@@ -52,15 +52,20 @@ def test_the_gate(temperatures: tuple[Any, ...], waits: int, words: list[str]) -
 
 
 def test_a_run_that_stops_waits_no_longer() -> None:
+    waited: list[float] = []
+    said: list[str] = []
+    device = Device(name="box", transport="local", max_temperature_c=60)
     agent: Any = Agent(90.0)
-    thermal.cool_down(
-        Device(name="box", transport="local", max_temperature_c=60), agent, lambda _: None, lambda _: True
-    )
+    assert thermal.cool_down(device, agent, said.append, lambda seconds: waited.append(seconds) is None)
+    assert waited == [thermal.POLL_S]
+    assert said == ["box: 90 °C, waiting for 60 °C"]
 
 
 def test_without_a_limit_nobody_asks() -> None:
     agent: Any = Agent(AssertionError("asked"))
-    thermal.cool_down(Device(name="box", transport="local"), agent, lambda _: None, lambda _: False)
+    said: list[str] = []
+    assert not thermal.cool_down(Device(name="box", transport="local"), agent, said.append, lambda _: False)
+    assert said == []
 
 
 @pytest.mark.parametrize(

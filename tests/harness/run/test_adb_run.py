@@ -12,7 +12,7 @@ from tests.rigs.adbd import AdbServer, Device, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.proxy import between
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import SILENCE_S, wait_until
 
 FAKE = ("--device", "phone", "--models", "tiny.onnx", "--backends", "fake")
 
@@ -138,7 +138,7 @@ def test_the_user_s_own_tool_is_pushed_and_its_aggregates_are_marked(host: Bench
 
 def test_a_bad_link(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
     with between(phone.port) as proxy:
-        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
+        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", f"timeout_s = {SILENCE_S}\n")
         run_over_a_bad_link(bench, FAKE, proxy)
     wait_until(
         lambda: (tmp_path / "there/edgebench/lock").read_text() == ""
@@ -172,7 +172,7 @@ def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: 
 @pytest.mark.timeout(0)  # the campaign has its own limit
 def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
     with between(phone.port) as proxy:
-        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", "timeout_s = 1.0\n")
+        bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", f"timeout_s = {SILENCE_S}\n")
         bench.environment.update(adb_server.environment)  # for the server that it starts itself
         campaign = Campaign(
             bench,

@@ -32,7 +32,7 @@ from tests.rigs.campaign import Campaign, asked_for, run_over_a_bad_link
 from tests.rigs.clock import Clock
 from tests.rigs.proxy import FaultProxy
 from tests.rigs.sshd import Sshd, free_port, marked
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import SILENCE_S, wait_until
 
 FAKE = ("--models", "tiny.onnx", "--backends", "fake")
 LONG = (*FAKE, "--threads", "1,2,3")  # six restarts
@@ -130,7 +130,7 @@ def test_cut_connections_lose_nothing(tmp_path: Path, server: Sshd, proxy: Fault
 
 
 def test_a_bad_link(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
-    bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
+    bench = host(tmp_path / "host", server, proxy.port, timeout_s=SILENCE_S)
     run_over_a_bad_link(bench, ("--device", "box", *FAKE), proxy)
     wait_until(lambda: (server.home / ".cache/edgebench/lock").read_text() == "")
 
@@ -227,7 +227,7 @@ def test_a_restart_during_which_the_lock_was_lost_is_made_again(tmp_path: Path, 
 
 
 def test_a_vanished_host_s_lock_ends_with_its_lease(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
-    one = host(tmp_path / "one", server, proxy.port, timeout_s=1.0)
+    one = host(tmp_path / "one", server, proxy.port, timeout_s=SILENCE_S)
     other = host(tmp_path / "other", server, server.port)
     first = one.start("run", "--device", "box", *LONG, "--reconnect", "60")
     one.wait_for_restarts(1, first, device="box")
@@ -326,7 +326,7 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, server: Sshd) -> None:
 
 @pytest.mark.timeout(0)  # the campaign has its own limit
 def test_random_faults_lose_nothing(tmp_path: Path, server: Sshd, proxy: FaultProxy) -> None:
-    bench = host(tmp_path / "host", server, proxy.port, timeout_s=1.0)
+    bench = host(tmp_path / "host", server, proxy.port, timeout_s=SILENCE_S)
 
     def reboot() -> None:
         server.stop()

@@ -14,6 +14,7 @@ import pytest
 from harness.errors import TransferError
 from harness.transports.adb.transport import AdbTransport
 from tests.rigs.adbd import AdbServer, Device, Phone
+from tests.rigs.waiting import wait_until
 
 
 @pytest.fixture
@@ -188,8 +189,7 @@ def test_a_pull_that_fails_leaves_nothing(adb_transport: AdbTransport, phone: Ph
         adb_transport.pull(PurePosixPath("/nothing"), back)
 
     def unplug_when_it_comes() -> None:
-        while not any(part.stat().st_size for part in large.parent.glob(".*part")):
-            time.sleep(0.01)
+        wait_until(lambda: any(part.stat().st_size for part in large.parent.glob(".*part")))
         phone.unplug()
 
     unplugging = threading.Thread(target=unplug_when_it_comes, daemon=True)

@@ -38,7 +38,7 @@ from harness.transports.ssh.stream import SshStream
 from harness.transports.ssh.transport import SshTransport
 from tests.rigs.proxy import FaultProxy
 from tests.rigs.sshd import Sshd, free_port, make_key, serving
-from tests.rigs.waiting import wait_until
+from tests.rigs.waiting import LIMIT_S, SILENCE_S, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -147,8 +147,8 @@ def test_an_agent_that_does_not_answer_is_not_waited_for(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "silent"))
         SshTransport(server.login()).close()
         server.identity.unlink()
-        with pytest.raises(AuthenticationFailed, match=r"ssh-agent \(no answer within 1 s\)"):
-            SshTransport(server.login(timeout_s=1.0))
+        with pytest.raises(AuthenticationFailed, match=rf"ssh-agent \(no answer within {SILENCE_S:g} s\)"):
+            SshTransport(server.login(timeout_s=SILENCE_S))
 
 
 def test_a_crowded_server_is_tried_again(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_crowded_server_is_tried_again(tmp_path: Path) -> None:
 
         stranger = wait_until(greeted)
         with pytest.raises(ConnectError, match="MaxStartups"):
-            SshTransport(server.login(timeout_s=1.0))
+            SshTransport(server.login(timeout_s=SILENCE_S))
         threading.Timer(0.5, stranger.close).start()
         SshTransport(server.login(timeout_s=60.0)).close()
 
@@ -191,18 +191,21 @@ def test_a_name_that_does_not_resolve(server: Sshd) -> None:
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 100_000])
 def test_something_else_listens_there(server: Sshd, said: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    over = threading.Event()
+
     def answer() -> None:
         connection, _ = listener.accept()
         with connection:
             connection.sendall(said)
-            time.sleep(2)
+            over.wait(LIMIT_S)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=answer, daemon=True).start()
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="is it the right port"):
-            SshTransport(server.login(port=listener.getsockname()[1], timeout_s=1.0))
+            SshTransport(server.login(port=listener.getsockname()[1], timeout_s=SILENCE_S))
         assert time.monotonic() - begun < 45
+        over.set()
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -631,7 +634,8 @@ def test_what_is_left_of_a_cut_push_writes_no_more(server: Sshd, tmp_path: Path,
 def test_a_stalled_push_ends_in_time(server: Sshd, proxy: FaultProxy, tmp_path: Path) -> None:
     proxy.faults.stall_after = 1 << 20
     begun = time.monotonic()
-    with server.transport(port=proxy.port, timeout_s=1.0) as connected, pytest.raises(ConnectError, match="was lost"):
+    lost = pytest.raises(ConnectError, match="was lost")
+    with server.transport(port=proxy.port, timeout_s=SILENCE_S) as connected, lost:
         connected.push(blob(tmp_path / "source", 16 << 20), PurePosixPath(tmp_path / "target"))
     assert time.monotonic() - begun < 45
 
@@ -665,7 +669,7 @@ def test_a_full_disk(server: Sshd, tmp_path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("fault", ["cut", "stall", "killed server"])
 def test_a_lost_connection_is_no_end_of_the_output(server: Sshd, proxy: FaultProxy, fault: str) -> None:
-    with server.transport(port=proxy.port, timeout_s=1.0) as connected:
+    with server.transport(port=proxy.port, timeout_s=SILENCE_S) as connected:
         stream = connected.stream(["sh", "-c", "echo first; sleep 1234"], stdin=b"")
         assert stream.read_line(60) == b"first"
         if fault == "cut":
@@ -704,14 +708,16 @@ def test_the_watch_has_the_documented_default() -> None:
 
 
 def test_sending_a_little_is_no_sign_of_life(server: Sshd, proxy: FaultProxy) -> None:
-    with server.transport(port=proxy.port, timeout_s=1.0) as connected:
+    with server.transport(port=proxy.port, timeout_s=SILENCE_S) as connected:
         stream = connected.stream(["sleep", "1234"], stdin=b"")
         proxy.faults.stall_after = 0
-        begun = time.monotonic()
-        while connected._connection.is_alive and time.monotonic() - begun < 30:
+
+        def is_lost() -> bool:
             with suppress(ConnectError):
                 stream.write(b"\n")
-            time.sleep(0.2)
+            return not connected._connection.is_alive
+
+        wait_until(is_lost)
         with pytest.raises(ConnectError, match="no sign of life"):
             stream.read_line(1)
         stream.close()
