@@ -33,7 +33,7 @@ test-arm64: $(VENV)/.test system-packages  ## Only the tests on emulated 64-bit 
 test-arm64-system: $(VENV)/.test  ## The tests on an Arm machine with a kernel of its own (root; installs qemu)
 	$(BIN)/python -m pytest -m arm64_system
 
-test-faults: $(VENV)/.test system-packages  ## 100 random faults over SSH and over adb each (EDGEBENCH_SEED; 16 minutes)
+test-faults: $(VENV)/.test system-packages  ## 100 random faults locally, over SSH and over adb each (EDGEBENCH_SEED)
 	EDGEBENCH_FAULTS=$${EDGEBENCH_FAULTS:-100} $(BIN)/python -m pytest tests/harness -k random_faults -rP
 
 check: lint types test  ## What CI runs

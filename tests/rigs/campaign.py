@@ -19,7 +19,7 @@ import pytest
 from results import journal
 from tests.rigs.bench import Bench, written
 from tests.rigs.proxy import FaultProxy, Faults
-from tests.rigs.waiting import LIMIT_S, wait_until
+from tests.rigs.waiting import LIMIT_S, catches, wait_until
 
 _AGAIN = ("--reconnect", "20", "--wait", "30", "--patience", "5")
 _RESTARTS = 2  # of each case, in the quick profile
@@ -30,7 +30,8 @@ class Campaign:
     """Runs of `bench` on one device while faults happen to it, to its link, and to `bench` itself.
 
     `faults` are name -> what happens (and is over when it returns), `cut` among them; `processes` are the device's, by
-    a word in their command line; `locks` are the files that a host holds while it works.
+    a word in their command line; `locks` are the files that a host holds while it works. `host_signals` and
+    `agent_signals` are drawn from when the fault is the end of `bench` or of what measures.
     """
 
     bench: Bench
@@ -38,6 +39,8 @@ class Campaign:
     faults: Mapping[str, Callable[[], None]]
     processes: Callable[[str], list[int]]
     locks: Callable[[], Sequence[Path]]
+    host_signals: Sequence[signal.Signals] = (signal.SIGKILL,)
+    agent_signals: Sequence[signal.Signals] = (signal.SIGKILL,)
     happened: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
 
@@ -48,7 +51,7 @@ class Campaign:
         for _ in range(count):
             time.sleep(draw.uniform(0.1, 2.5))
             kept = {folder: written(folder) for folder in self._runs()}
-            self._happen(draw.choice(["host", "agent", *self.faults]), process)
+            self._happen(draw.choice(["host", "agent", *self.faults]), process, draw)
             for folder, journals in kept.items():
                 now = written(folder)
                 for name, lines in journals.items():
@@ -68,7 +71,7 @@ class Campaign:
             f"slowest recovery {self.slowest_s:.1f} s"
         )
 
-    def _happen(self, fault: str, process: subprocess.Popen[str]) -> None:
+    def _happen(self, fault: str, process: subprocess.Popen[str], draw: random.Random) -> None:
         # A restart that fails twice is given up, and rightly so: its second try is left alone.
         running: list[int] = []
         deadline = time.monotonic() + 2  # between two restarts there is none for a moment
@@ -78,13 +81,23 @@ class Campaign:
             fault = "host"
         self.happened[fault] += 1
         if fault == "host":
-            process.kill()
+            self._signal_host(draw.choice(self.host_signals), process)
         elif fault == "agent":
+            before = self._finished()
             with suppress(ProcessLookupError):
-                os.kill(running[-1], signal.SIGKILL)
-            time.sleep(1)  # until what became of it is written down
+                os.kill(running[-1], draw.choice(self.agent_signals))
+            self._wait_for_progress(process, before)  # until what became of it is written down
         else:
             self.faults[fault]()
+
+    @staticmethod
+    def _signal_host(number: signal.Signals, process: subprocess.Popen[str]) -> None:
+        if number in (signal.SIGINT, signal.SIGTERM):  # while Python starts, neither is handled
+            wait_until(lambda: process.poll() is not None or catches(process.pid, signal.SIGTERM))
+        process.send_signal(number)
+        if number == signal.SIGSTOP:
+            time.sleep(1)
+            process.send_signal(signal.SIGCONT)
 
     def _start(self) -> subprocess.Popen[str]:
         """Go on with the newest run, or begin one when there is none to go on with."""
@@ -104,8 +117,8 @@ class Campaign:
     def _last_failed(self) -> bool:
         return any('"outcome":"failed"' in lines[-1] for lines in self._finished().values() if lines)
 
-    def _wait_for_progress(self, process: subprocess.Popen[str]) -> None:
-        begun, before = time.monotonic(), self._finished()
+    def _wait_for_progress(self, process: subprocess.Popen[str], before: dict[str, list[str]] | None = None) -> None:
+        begun, before = time.monotonic(), self._finished() if before is None else before
         while self._finished() == before and process.poll() is None:
             if time.monotonic() - begun > LIMIT_S:
                 self._hangs(process)
@@ -123,8 +136,8 @@ class Campaign:
 
     def _check_end(self, process: subprocess.Popen[str]) -> None:
         stdout, stderr = process.communicate(timeout=LIMIT_S)
-        # 2 and 3: the device was away for too long, which a later run makes up for.
-        assert process.returncode in (0, 2, 3, -signal.SIGKILL), stdout + stderr
+        # 2 and 3: the device was away for too long, which a later run makes up for. 130: it was interrupted.
+        assert process.returncode in (0, 2, 3, 130, -signal.SIGKILL, -signal.SIGHUP), stdout + stderr
         assert "Traceback" not in stderr, stderr
         assert "gave up after" not in stderr, f"the device was locked\n{stderr}"
 
@@ -140,10 +153,11 @@ class Campaign:
             assert failed <= self.happened["agent"], run.restarts
             assert {restart.outcome for restart in run.restarts} <= {"ok", "offline", "failed"}
             assert all(row["verdict"] in {"valid", "unstable"} for row in found), found
+            assert self.bench.rows("results", "list", "--run", folder.name) == found, "the index tells something else"
 
     def _check_locks(self) -> None:
         # What came over a stalled connection waits for its end, as a server's keep-alive would bring it about at last.
-        self.faults["cut"]()
+        self.faults.get("cut", lambda: None)()
         wait_until(lambda: not self.processes("agent-"))
         for path in self.locks():
             with path.open("r+b") as file:

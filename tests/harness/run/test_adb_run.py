@@ -170,10 +170,13 @@ def test_a_phone_that_ceases_to_trust_this_computer(tmp_path: Path, adb_server: 
 
 
 @pytest.mark.timeout(0)  # the campaign has its own limit
-def test_random_faults_lose_nothing(tmp_path: Path, adb_server: AdbServer, phone: Phone) -> None:
+def test_random_faults_lose_nothing(
+    tmp_path: Path, adb_server: AdbServer, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # this one's, where `bench` holds no lock
     with between(phone.port) as proxy:
         bench = make_host(tmp_path, adb_server, f"127.0.0.1:{proxy.port}", f"timeout_s = {SILENCE_S}\n")
-        bench.environment.update(adb_server.environment)  # for the server that it starts itself
+        bench.environment = {**adb_server.environment, **bench.environment}  # for the server that it starts itself
         campaign = Campaign(
             bench,
             (*FAKE, "--threads", "1,2,3"),
