@@ -48,7 +48,7 @@ def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Teleme
     from harness.link.device_lock import since
     from harness.link.ready import push_agent
 
-    setup = provision.status(workspace, device, workspace.device_root(device))
+    setup = provision.status(workspace, device)
     busy = locks.holder(device.name)
     answer: dict[str, Any] = {"name": device.name, "usable": False, "works": [], "setup": setup, "in_use_by": busy}
     transport = None

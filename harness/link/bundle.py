@@ -8,9 +8,11 @@ import io
 import zipfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import backends
+from harness.transports import Transport
+from results.files import write_file
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; a real one would change the hash at every build
@@ -61,3 +63,17 @@ def build(names: tuple[str, ...] = ()) -> Bundle:
             archive.writestr(zipfile.ZipInfo(path, _EPOCH), source)
     content = buffer.getvalue()
     return Bundle(content, hashlib.sha256(content).hexdigest())
+
+
+def push(
+    transport: Transport, root: PurePosixPath, kept: Path, names: tuple[str, ...] = ()
+) -> tuple[PurePosixPath, str]:
+    """Put the agent with these backends into a device's folder; return its path there and its SHA-256.
+
+    `kept` is where agents are kept here. Raises TransportError.
+    """
+    packed = build(names)
+    write_file(kept / packed.name, packed.content)
+    path = root / "agent" / packed.name
+    transport.push(kept / packed.name, path, packed.sha256)
+    return path, packed.sha256

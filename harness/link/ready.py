@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
-from harness import provision
 from harness.errors import (
     AgentError,
     AuthenticationFailed,
@@ -23,7 +22,7 @@ from harness.errors import (
 from harness.fleet.devices import Device
 from harness.jobs.base import Job
 from harness.jobs.probe import CacheState, Probe
-from harness.link import bundle, folder
+from harness.link import bundle, folder, setup_record
 from harness.link.advice import power_problem
 from harness.link.agent import AgentOnDevice
 from harness.link.device_lock import DeviceLock
@@ -31,7 +30,6 @@ from harness.link.manners import PATIENCE_S, Claim, Hooks, Manners
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import ArtifactStore
-from results.files import write_file
 
 # After which part of that time the tries begin; one is left out when the next is due already.
 _TRIES = (0.05, 0.3, 1.0)
@@ -263,17 +261,13 @@ def push_agent(
 
     Raises TransportError.
     """
-    packed = bundle.build(tuple(backend_names))
-    local = workspace.root / "agent" / packed.name
-    write_file(local, packed.content)
     root = workspace.device_root(device)
     folder.claim(transport, root, workspace.root if device.folder is None else None)
-    path = root / "agent" / packed.name
-    transport.push(local, path, packed.sha256)
+    path, sha256 = bundle.push(transport, root, workspace.root / "agent", tuple(backend_names))
     return AgentOnDevice(
         transport,
-        [*python, "-I", str(path)] if python else provision.launcher(workspace, device, root, path),
-        packed.sha256,
+        [*python, "-I", str(path)] if python else setup_record.launch(workspace, device, path),
+        sha256,
         patience_s,
         cores=tuple(device.core_set() or ()) or None,
         lock=root / "lock" if transport.shared else None,

@@ -1,4 +1,4 @@
-"""Setting devices up with runtimes, and starting the agent on those that are; see docs/provisioning.md."""
+"""Setting devices up with runtimes; see docs/provisioning.md."""
 
 from __future__ import annotations
 
@@ -8,31 +8,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.fleet.devices import Device
-from harness.provision import state, wheels
+from harness.link import setup_record
+from harness.provision import wheels
 from harness.provision.device import CANDIDATES, Outcome, Provisioner, Reserve
 from harness.transports import Transport
 from harness.workspace import Workspace
 
-__all__ = ["Outcome", "clean", "launcher", "setup", "status"]
+__all__ = ["Outcome", "clean", "setup", "status"]
 
 
-def _records(workspace: Workspace) -> Path:
-    return workspace.root / "setup" / "devices"
-
-
-def launcher(workspace: Workspace, device: Device, root: PurePosixPath, agent: PurePosixPath) -> list[str]:
-    """Return the command that starts `agent` on a device whose files lie in `root`, set up or not."""
-    record = state.read(_records(workspace), device.name, root)
-    return record.launch(agent) if record else [device.interpreter, "-I", str(agent)]
-
-
-def status(workspace: Workspace, device: Device, root: PurePosixPath) -> dict[str, Any] | None:
+def status(workspace: Workspace, device: Device) -> dict[str, Any] | None:
     """Return what this workspace set a device up with, None when it did not.
 
     `newer` are wheels that were chosen since for devices of its kind; `python_changed` says that devices.toml names
     another Python than it did then, which does not count until the device is set up again.
     """
-    record = state.read(_records(workspace), device.name, root)
+    record = setup_record.read(workspace, device)
     if record is None:
         return None
     now = wheels.chosen(workspace.root / "setup", record.chosen) if record.chosen else {}
@@ -75,7 +66,7 @@ def setup(
     reserve(worker.find_pythons(own))
     pythons = () if bring_python or archive else own
     outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
-    state.write(_records(workspace), device.name, replace(record, asked=device.python or ""))
+    setup_record.write(workspace, device, replace(record, asked=device.python or ""))
     return outcome
 
 
@@ -94,7 +85,7 @@ def clean(
     worker = Provisioner(transport, root, workspace.root / "setup", inside=_inside(workspace, device))
     reserve(worker.find_pythons(_own(device)))
     left = worker.clean()
-    state.forget(_records(workspace), device.name)
+    setup_record.forget(workspace, device)
     return left
 
 

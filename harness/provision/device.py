@@ -13,13 +13,16 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeVar
 
-from harness.errors import CommandTimeout, ProvisionError, TransportError
-from harness.link import folder
-from harness.provision import interpreter, state, wheels
+from harness.errors import AgentError, ProvisionError, TransportError
+from harness.jobs import setup as jobs
+from harness.jobs.base import Event, Job
+from harness.link import bundle, folder
+from harness.link.agent import AgentOnDevice
+from harness.link.setup_record import Setup
+from harness.provision import interpreter, wheels
 from harness.provision.cleaning import clean
 from harness.provision.interpreter import Runtime
 from harness.transports import Transport
@@ -34,12 +37,7 @@ _QUICK_S, _SLOW_S = 60.0, 900.0
 _MAX_ANSWER = 1 << 20
 _SPARE_BYTES = 32 << 20
 
-# What each request is answered with: remote.py's answers, which are not to be believed.
-_ANSWERS: dict[str, tuple[tuple[str, type], ...]] = {
-    "describe": (("python", str), ("machine", str), ("libc", str), ("bits", int), ("free_bytes", int)),
-    "verify": (("whole", list), ("versions", dict)),
-    "import": (("version", str),),
-}
+E = TypeVar("E", bound=Event)
 
 # Gets the commands that start a Python there, so that by one of them the device can be held for this host.
 Reserve = Callable[[Iterable[Sequence[str]]], None]
@@ -120,6 +118,7 @@ class Provisioner:
         self.say = say
         self.reserve = reserve
         self.inside = inside
+        self._agent: tuple[PurePosixPath, str] | None = None
 
     def find_pythons(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the commands of the Pythons there, whether they work or not: brought ones, then those of these names.
@@ -142,7 +141,7 @@ class Provisioner:
         pythons: Sequence[str] = CANDIDATES,
         archive: Path | None = None,
         afresh: bool = False,
-    ) -> tuple[Outcome, state.Record]:
+    ) -> tuple[Outcome, Setup]:
         """Bring the device to the state in which the agent has these backends there.
 
         `pythons` are the names to look for; none means that the device gets an interpreter. Raises ProvisionError,
@@ -154,8 +153,7 @@ class Provisioner:
             python = self._bring_python(outcome, archive)
         self.reserve([python.command])
         outcome.python, outcome.machine = python.fits.python, python.fits.machine
-        cache = wheels.Cache(self.cache, self.say)
-        choice = cache.choose(python.fits, backend_names, afresh=afresh)
+        choice = wheels.WheelCache(self.cache, self.say).choose(python.fits, backend_names, afresh=afresh)
         outcome.problems += choice.problems
         names = [wheel.sha256 for wheel in choice.wheels]
         runtimes = [python.runtime.sha256] if python.runtime else []
@@ -168,11 +166,10 @@ class Provisioner:
             if not outcome.versions:
                 raise ProvisionError("; ".join(outcome.problems))
             self.reserve([python.command])
-            request = {"name": environment, "wheels": names, "runtimes": runtimes, "versions": outcome.versions}
-            self._ask(python, _SLOW_S, op="activate", **request)
+            self._ask(python.command, jobs.activate(self.root, environment, names, runtimes, outcome.versions))
         else:
-            outcome.versions = {str(backend)[:64]: str(version)[:200] for backend, version in tried.items()}
-        record = state.Record(
+            outcome.versions = dict(tried)
+        setup = Setup(
             folder=str(self.folder),
             command=list(python.command),
             site=str(self.root / "env" / environment),
@@ -183,7 +180,7 @@ class Provisioner:
             wheels={wheel.name: wheel.sha256 for wheel in choice.wheels},
             chosen=wheels.note_name(python.fits, backend_names),
         )
-        return outcome, record
+        return outcome, setup
 
     def clean(self) -> list[str]:
         """Remove what bench put on the device and nothing else; return what is left in its folder.
@@ -196,13 +193,13 @@ class Provisioner:
         """Return the device's own Python that wheels can be had for."""
         for found in self._look(pythons).get("python", []):
             try:
-                told = self._serve((found,), _QUICK_S, op="describe")
-            except (ProvisionError, CommandTimeout) as exc:
+                told = self._ask((found,), jobs.describe(self.root))
+            except ProvisionError as exc:
                 outcome.problems.append(f"{found} does not work there: {exc}")
                 continue
             fits, reason = _fits(told)
             if fits:
-                return _Python((found,), told["python"], fits, told["free_bytes"])
+                return _Python((found,), told.python, fits, told.free_bytes)
             outcome.problems.append(f"{found}: {reason}")
         return None
 
@@ -241,15 +238,14 @@ class Provisioner:
                 raise ProvisionError(f"the interpreter cannot be unpacked there: {_last_line(done.stderr)}")
             if not self._is_whole(command, runtime):
                 raise ProvisionError("the interpreter was pushed, but does not start there or is damaged")
-        told = self._serve(command, _QUICK_S, op="describe")
-        return _Python(command, told["python"], fits, told["free_bytes"], runtime)
+        told = self._ask(command, jobs.describe(self.root))
+        return _Python(command, told.python, fits, told.free_bytes, runtime)
 
     def _is_whole(self, command: tuple[str, ...], runtime: Runtime) -> bool:
         try:
-            told = self._serve(command, _SLOW_S, op="verify", folders=[f"runtime/{runtime.sha256}"], name="")
+            return bool(self._ask(command, jobs.verify(self.root, [f"runtime/{runtime.sha256}"])).whole)
         except (ProvisionError, TransportError):
             return False
-        return bool(told["whole"])
 
     def _push_wheels(
         self, python: _Python, wanted: Sequence[wheels.Wheel], environment: str, outcome: Outcome
@@ -259,16 +255,16 @@ class Provisioner:
         Returns the versions that were imported there when this environment was set up before.
         """
         folders = {f"wheels/{wheel.sha256}": wheel for wheel in wanted}
-        told = self._ask(python, _SLOW_S, op="verify", folders=list(folders), name=environment)
-        missing = [wheel for name, wheel in folders.items() if name not in told["whole"]]
+        told = self._ask(python.command, jobs.verify(self.root, list(folders), environment))
+        missing = [wheel for name, wheel in folders.items() if name not in told.whole]
         if not missing:
-            return told["versions"]  # type: ignore[no-any-return]
+            return told.versions
         self._check_space(python.free_bytes, sum(_unpacked_bytes(wheel.path) for wheel in missing))
         for wheel in missing:
             target = self.root / "packs" / f"{wheel.sha256}.whl"
             self._push(wheel.path, target, f"{wheel.name} {wheel.version}", outcome, wheel.sha256)
         self.say("unpacking")
-        self._ask(python, _SLOW_S, op="unpack", wheels=[wheel.sha256 for wheel in missing])
+        self._ask(python.command, jobs.unpack(self.root, [wheel.sha256 for wheel in missing]))
         return {}
 
     def _push(
@@ -292,46 +288,37 @@ class Provisioner:
         module = _MODULES.get(package, package.replace("-", "_"))
         self.say(f"trying {package}")
         try:
-            told = self._ask(python, _SLOW_S, op="import", module=module, package=package, wheels=names)
+            told = self._ask(python.command, jobs.try_import(self.root, names, module, package))
         except ProvisionError as exc:
             outcome.problems.append(f"{backend}: {package} is there but cannot be imported: {exc}")
             return
-        outcome.versions[backend] = f"{package} {told['version'][:100]}"
+        outcome.versions[backend] = f"{package} {told.version}"
 
-    def _ask(self, python: _Python, timeout_s: float, **request: Any) -> dict[str, Any]:
-        return self._serve(python.command, timeout_s, **request)
-
-    def _serve(self, command: Sequence[str], timeout_s: float, **request: Any) -> dict[str, Any]:
-        """Run remote.py there with one request. Raises ProvisionError for what it says or does not say."""
-        source = resources.files("harness.provision").joinpath("remote.py").read_text()
-        script = f"{source}\nmain(json.loads({json.dumps({**request, 'root': str(self.root)})!r}))\n"
-        done = self.transport.run([*command, "-I", "-"], stdin=script.encode(), timeout_s=timeout_s)
+    def _ask(self, command: Sequence[str], job: Job[E]) -> E:
+        """Have the agent do one step of a set-up by a Python there. Raises ProvisionError for what it says."""
+        if self._agent is None:
+            self._agent = bundle.push(self.transport, self.root, self.cache.parent / "agent")
+        path, sha256 = self._agent
+        agent = AgentOnDevice(self.transport, [*command, "-I", str(path)], sha256, _QUICK_S)
         try:
-            answer = json.loads(done.stdout[:_MAX_ANSWER])
-            if "error" in answer:
-                raise ProvisionError(str(answer["error"])[:400])
-            ok = answer["ok"]
-        except (ValueError, KeyError, TypeError, RecursionError) as exc:
-            how = "it was killed or crashed" if done.exit_code is None else f"it ended with code {done.exit_code}"
-            raise ProvisionError(f"{how}: {_last_line(done.stderr)}") from exc
-        if not isinstance(ok, dict) or any(not isinstance(ok.get(k), t) for k, t in _ANSWERS.get(request["op"], ())):
-            raise ProvisionError("it answered what it may not")
-        return ok
+            return agent.carry_out(job)
+        except AgentError as exc:
+            raise ProvisionError(str(exc)[:400]) from exc
 
 
-def _fits(told: dict[str, Any]) -> tuple[wheels.Interpreter | None, str]:
+def _fits(told: jobs.Described) -> tuple[wheels.Interpreter | None, str]:
     """Return what wheels for a Python on the device must fit, or why none can be had."""
-    version = ".".join(told["python"].split(".")[:2])
-    machine, libc = told["machine"], told["libc"]
-    if told["bits"] == 32:  # a 32-bit system under a 64-bit kernel
+    version = ".".join(told.python.split(".")[:2])
+    machine = told.machine
+    if told.bits == 32:  # a 32-bit system under a 64-bit kernel
         machine = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(machine, machine)
-    if told.get("implementation") != "CPython":
-        return None, f"{told.get('implementation')} instead of CPython"
+    if told.implementation != "CPython":
+        return None, f"{told.implementation} instead of CPython"
     if version not in wheels.PYTHONS:
         return None, f"Python {version}, runtimes need {wheels.PYTHONS[0]} to {wheels.PYTHONS[-1]}"
     if machine not in wheels.MACHINES:
         return None, f"no runtime has wheels for {machine}"
-    name, _, release = libc.partition(" ")
+    name, _, release = told.libc.partition(" ")
     if name != "glibc" or not release.startswith("2.") or not release[2:].split(".")[0].isdigit():
         return None, "its C library is not glibc, which the runtimes' wheels need"
     return wheels.Interpreter(machine, version, int(release[2:].split(".")[0])), ""

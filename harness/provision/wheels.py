@@ -93,7 +93,7 @@ class Wheel:
 
 
 @dataclass(frozen=True)
-class Choice:
+class WheelSet:
     """The wheels for a device; `runtimes` is backend -> package, `problems` says what there is no wheel for."""
 
     wheels: tuple[Wheel, ...]
@@ -101,14 +101,14 @@ class Choice:
     problems: tuple[str, ...]
 
 
-class Cache:
+class WheelCache:
     """The workspace's wheels: wheels/<sha256>/<file name>, and chosen/<key>.json for what was chosen."""
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
         self.folder = folder
         self.say = say
 
-    def choose(self, target: Interpreter, backend_names: Sequence[str], *, afresh: bool = False) -> Choice:
+    def choose(self, target: Interpreter, backend_names: Sequence[str], *, afresh: bool = False) -> WheelSet:
         """Return the wheels for the backends there, from the cache when they were chosen before.
 
         `afresh` asks for the newest versions again. Raises ProvisionError when not one runtime has a wheel there.
@@ -127,7 +127,7 @@ class Cache:
         write_file(note, json.dumps(content, indent=1).encode())
         return chosen
 
-    def _read(self, note: Path) -> Choice | None:
+    def _read(self, note: Path) -> WheelSet | None:
         """Return what was chosen before, None when it was not or a wheel of it is no longer there as it was."""
         try:
             content = json.loads(note.read_bytes())
@@ -137,7 +137,7 @@ class Cache:
             )
             if any(_sha256(wheel.path) != wheel.sha256 for wheel in wheels):
                 return None
-            return Choice(wheels, content["runtimes"], tuple(content["problems"]))
+            return WheelSet(wheels, content["runtimes"], tuple(content["problems"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -191,14 +191,14 @@ def chosen(folder: Path, note: str) -> dict[str, tuple[str, str]]:
 class _Choosing:
     """One choice in the making. Requirements on a package add up, so numpy is fetched after those who want it."""
 
-    def __init__(self, cache: Cache, target: Interpreter) -> None:
+    def __init__(self, cache: WheelCache, target: Interpreter) -> None:
         self.cache = cache
         self.target = target
         self.wheels: dict[str, Wheel] = {}
         self.wanted: dict[str, list[str]] = {"numpy": []}
         self.problems: list[str] = []
 
-    def choose(self, backend_names: Iterable[str]) -> Choice:
+    def choose(self, backend_names: Iterable[str]) -> WheelSet:
         runtimes = {}
         for backend in backend_names:
             packages = backends.find(backend).packages
@@ -213,7 +213,7 @@ class _Choosing:
                     self.problems.append(f"{self._no_wheel(name)}; the device's own is used where it has one")
                     del self.wanted[name]
         wheels = sorted(self.wheels.values(), key=lambda wheel: wheel.name)
-        return Choice(tuple(wheels), runtimes, tuple(self.problems))
+        return WheelSet(tuple(wheels), runtimes, tuple(self.problems))
 
     def _no_wheel(self, name: str) -> str:
         target = self.target

@@ -12,7 +12,7 @@ from harness.jobs.latency import Latency, Target
 from harness.jobs.probe import Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
-from harness.provision.state import Record
+from harness.link.setup_record import Setup
 from harness.transports import Completed, Stream, Transport
 from harness.transports.local import LocalTransport
 from models.artifacts import ArtifactStore
@@ -46,7 +46,7 @@ def offline_prefix() -> tuple[str, ...]:
 
 
 class OfflineTransport(LocalTransport):
-    """This machine as a device without network; it notes what is pushed."""
+    """This machine as a device without network; it notes what is pushed besides the agent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,12 +59,13 @@ class OfflineTransport(LocalTransport):
         return super().stream([*offline_prefix(), *command], stdin=stdin)
 
     def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
-        self.pushed.append(target)
+        if target.parent.name != "agent":
+            self.pushed.append(target)
         super().push(source, target, sha256)
 
 
 def restart_tiny(
-    transport: Transport, record: Record, store: ArtifactStore, backend: str, kind: str, patience_s: float = 60.0
+    transport: Transport, record: Setup, store: ArtifactStore, backend: str, kind: str, patience_s: float = 60.0
 ) -> Restart:
     """Push the agent and the tiny model to a device that was set up and run one restart there."""
     artifact = add_tiny(store, kind)

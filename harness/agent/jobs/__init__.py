@@ -15,6 +15,7 @@ JOBS = {
     "latency": "harness.agent.jobs.latency",
     "probe": "harness.agent.jobs.probe",
     "hold": "harness.agent.jobs.hold",
+    "setup": "harness.agent.jobs.setup",
 }
 
 

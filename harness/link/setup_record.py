@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
+from harness.fleet.devices import Device
+from harness.workspace import Workspace
 from results.files import write_file
 
 
 @dataclass(frozen=True)
-class Record:
+class Setup:
     """The device's folder as devices.toml has it, its Python's command, the file that names the unpacked wheels.
 
     The rest is for whoever asks what was done: when (local time), which Python and whether it is the device's own, the
@@ -36,24 +38,35 @@ class Record:
         return [*self.command, "-I", str(agent), "--site", self.site]
 
 
-def write(folder: Path, device: str, record: Record) -> None:
+def write(workspace: Workspace, device: Device, setup: Setup) -> None:
     """Remember a device that was set up. Raises ResultsError."""
-    write_file(folder / f"{device}.json", json.dumps(asdict(record)).encode())
+    write_file(_path(workspace, device), json.dumps(asdict(setup)).encode())
 
 
-def read(folder: Path, device: str, root: PurePosixPath) -> Record | None:
+def read(workspace: Workspace, device: Device) -> Setup | None:
     """Return what is remembered of a device, None when it was not set up or has another folder by now.
 
     Earlier ones were set up in the folder above, where that was named in devices.toml, and work until it is done anew.
     """
     try:
-        record = Record(**json.loads((folder / f"{device}.json").read_bytes()))
+        setup = Setup(**json.loads(_path(workspace, device).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return record if record.folder in (str(root), str(root.parent)) else None
+    root = workspace.device_root(device)
+    return setup if setup.folder in (str(root), str(root.parent)) else None
 
 
-def forget(folder: Path, device: str) -> None:
+def forget(workspace: Workspace, device: Device) -> None:
     """Forget a device that was cleaned."""
     with suppress(OSError):
-        (folder / f"{device}.json").unlink(missing_ok=True)
+        _path(workspace, device).unlink(missing_ok=True)
+
+
+def launch(workspace: Workspace, device: Device, agent: PurePosixPath) -> list[str]:
+    """Return the command that starts `agent` on a device, set up or not."""
+    setup = read(workspace, device)
+    return setup.launch(agent) if setup else [device.interpreter, "-I", str(agent)]
+
+
+def _path(workspace: Workspace, device: Device) -> Path:
+    return workspace.root / "setup" / "devices" / f"{device.name}.json"

@@ -1,6 +1,8 @@
-"""The device's side of provisioning: sent to the device's Python on standard input, answers with one line of JSON.
+"""Setting a device up: what its Python is, whether what was pushed is whole, unpacking, importing, activating.
 
-Python 3.8 and the standard library. Nothing of it stays on the device. Below the root of a device:
+One event, named by the action: `described` (python, implementation, machine, bits, libc, free_bytes), `verified`
+(whole: those of the folders that are; versions: what was imported in the environment before), `unpacked`, `imported`
+(version), `activated`. The standard library alone: there is no NumPy yet. Below the device's folder:
 
     packs/<sha256>.whl     what was pushed and is not unpacked yet
     wheels/<sha256>/       an unpacked wheel; the folder gets its name when it is complete
@@ -16,9 +18,24 @@ import platform
 import re
 import shutil
 import sys
-from typing import Any, Dict, List
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List
 
-MAX_TEXT = 400
+
+@dataclass(frozen=True)
+class Request:
+    """What to do below `root`, and with what; an action takes the fields that its function below has."""
+
+    action: str
+    root: str
+    give_up_after_s: float
+    folders: List[str] = field(default_factory=list)
+    environment: str = ""
+    wheels: List[str] = field(default_factory=list)
+    runtimes: List[str] = field(default_factory=list)
+    versions: Dict[str, str] = field(default_factory=dict)
+    module: str = ""
+    package: str = ""
 
 
 def sha256_of(path: str) -> Any:
@@ -169,33 +186,41 @@ def try_import(paths: List[str], module: str, package: str) -> str:
     return metadata.version(package)
 
 
-def serve(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Do one thing that the host asked for."""
-    root, op = request["root"], request["op"]
-    if op == "describe":
-        return describe(root)
-    if op == "verify":
-        whole = [folder for folder in request["folders"] if is_whole(os.path.join(root, folder))]
-        return {"whole": whole, "versions": versions_of(root, request["name"])}
-    if op == "unpack":
-        for sha256 in request["wheels"]:
-            unpack(root, sha256)
-    elif op == "activate":
-        activate(root, request["name"], request["wheels"], request["runtimes"], request["versions"])
-    elif op == "import":
-        paths = [os.path.join(root, "wheels", sha256) for sha256 in request["wheels"]]
-        return {"version": try_import(paths, request["module"], request["package"])}
-    return {}
+def _describe(request: Request) -> Dict[str, Any]:
+    return {"event": "described", **describe(request.root)}
 
 
-def main(request: Dict[str, Any]) -> None:
-    """Answer with {"ok": ...} or {"error": ...}; what a runtime prints goes to standard error."""
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        answer = {"ok": serve(request)}  # type: Dict[str, Any]
-    except Exception as exc:  # noqa: BLE001 - whatever it is, the host is told
-        answer = {"error": "{}: {}".format(type(exc).__name__, exc)[:MAX_TEXT]}
-    channel.write(json.dumps(answer) + "\n")
-    channel.flush()
-    os._exit(0 if "ok" in answer else 1)  # past the runtimes' teardown, which crashes on some devices
+def _verify(request: Request) -> Dict[str, Any]:
+    whole = [folder for folder in request.folders if is_whole(os.path.join(request.root, folder))]
+    return {"event": "verified", "whole": whole, "versions": versions_of(request.root, request.environment)}
+
+
+def _unpack(request: Request) -> Dict[str, Any]:
+    for sha256 in request.wheels:
+        unpack(request.root, sha256)
+    return {"event": "unpacked"}
+
+
+def _import(request: Request) -> Dict[str, Any]:
+    paths = [os.path.join(request.root, "wheels", sha256) for sha256 in request.wheels]
+    return {"event": "imported", "version": try_import(paths, request.module, request.package)}
+
+
+def _activate(request: Request) -> Dict[str, Any]:
+    activate(request.root, request.environment, request.wheels, request.runtimes, request.versions)
+    return {"event": "activated"}
+
+
+_ACTIONS = {
+    "describe": _describe,
+    "verify": _verify,
+    "unpack": _unpack,
+    "import": _import,
+    "activate": _activate,
+}  # type: Dict[str, Callable[[Request], Dict[str, Any]]]
+
+
+def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
+    """Do one thing that the host asked for. Raises what goes wrong."""
+    emit(_ACTIONS[request.action](request))
+    return 0
