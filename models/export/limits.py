@@ -50,7 +50,7 @@ class Limits:
 def memory_of(pid: int) -> int:
     """Bytes in memory or swapped out of a process and of all that it has started; 0 where the system does not tell.
 
-    Address space would be no measure: PyTorch and the runtimes reserve many times what they use.
+    Address space would be no measure: PyTorch and the converters reserve more than three times what they use.
     """
     return sum(_resident(process) for process in _family(pid))
 

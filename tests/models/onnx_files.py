@@ -122,6 +122,24 @@ def endless(path):
     return write(path, nodes, [value("x")], [value("y")], constants)
 
 
+def greedy(path, elements=2**30):
+    """Fills `elements` floats and sums them."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["ones"], value=helper.make_tensor("v", FLOAT, [1], [1.0])),
+        helper.make_node("ReduceSum", ["ones"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    size = numpy_helper.from_array(np.array([elements], dtype=np.int64), "size")
+    return write(path, nodes, [value("x")], [value("y")], [size])
+
+
+def tiny_table(path):
+    """Ids into a table of one row: the made-up id of 1 is out of range."""
+    nodes = [helper.make_node("Gather", ["table", "country_id"], ["y"])]
+    inputs = [value("country_id", INT64, (1, 3))]
+    return write(path, nodes, inputs, [value("y", shape=(1, 3, 4))], [weight("table", (1, 4))])
+
+
 def random(path):
     nodes = [helper.make_node("RandomNormalLike", ["x"], ["noise"]), helper.make_node("Add", ["x", "noise"], ["y"])]
     return write(path, nodes, [value("x")], [value("y")])
@@ -176,7 +194,7 @@ def branching(path):
 
 
 def external(path, location="weights.bin"):
-    """`static`, with the weights in a file beside it (or wherever `location` points)."""
+    """`static`, with the weights in a file beside it, or wherever `location` points, where the caller puts them."""
     model = onnx.load_model_from_string(static(path).read_bytes())
     tensor = model.graph.initializer[0]
     data = tensor.raw_data

@@ -222,6 +222,53 @@ def test_external_data_never_leaves_the_folder(tmp_path, take, location):
         take(files.external(folder / "m.onnx", location))
 
 
+@pytest.mark.parametrize("location", [".netrc", ".ssh/weights.bin", "inside/.hidden/weights.bin", "hidden.bin"])
+def test_external_data_is_never_what_is_hidden(tmp_path, take, location):
+    secret = tmp_path / (".secret.bin" if location == "hidden.bin" else location)
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_bytes(os.urandom(100))
+    if not (tmp_path / location).exists():
+        (tmp_path / location).symlink_to(secret)
+    with pytest.raises(UnreadableModel, match="hidden"):
+        take(files.external(tmp_path / "m.onnx", location))
+
+
+@pytest.mark.parametrize("location", ["notes.txt", "Documents/taxes.pdf", "passwords", "database.sqlite"])
+def test_external_data_is_named_as_data(tmp_path, take, location):
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / location).write_bytes(os.urandom(100))
+    with pytest.raises(UnreadableModel, match=r"not named as data are; .* as m\.onnx\.data"):
+        take(files.external(tmp_path / "m.onnx", location))
+
+
+@pytest.mark.parametrize(
+    "location", ["m.onnx_data", "m.onnx.data", "m.onnx_data_1", "sub/weights", "layers.0.weight", "onnx__MatMul_497"]
+)
+def test_external_data_as_exporters_name_it(tmp_path, take, location):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / location).write_bytes(bytes(100))
+    artifact, _, _ = take(files.external(tmp_path / "m.onnx", location))
+    assert [source.path for source in artifact.sources] == ["m.onnx", location]
+
+
+def test_external_data_in_the_cache_of_a_model_hub(tmp_path, take):
+    """Model and weights are links into one folder of blobs; a link elsewhere is not followed even so."""
+    blobs, snapshot = tmp_path / ".cache" / "blobs", tmp_path / ".cache" / "snapshots" / "1"
+    for folder in (blobs, snapshot):
+        folder.mkdir(parents=True)
+    files.external(blobs / "4f2a", "m.onnx_data")
+    (blobs / "9c1b").write_bytes(bytes(100))
+    (snapshot / "m.onnx").symlink_to("../../blobs/4f2a")
+    (snapshot / "m.onnx_data").symlink_to("../../blobs/9c1b")
+    artifact, _, _ = take(snapshot / "m.onnx")
+    assert [source.path for source in artifact.sources] == ["m.onnx", "m.onnx_data"]
+    (tmp_path / "secret").write_bytes(os.urandom(100))
+    (snapshot / "m.onnx_data").unlink()
+    (snapshot / "m.onnx_data").symlink_to("../../../secret")
+    with pytest.raises(UnreadableModel, match="outside the model's folder"):
+        take(snapshot / "m.onnx")
+
+
 def test_branches_are_resolved_too(tmp_path, take):
     artifact, stored, io = take(files.branching(tmp_path / "m.onnx"))
     assert shapes_of(artifact) == {"x": (1, 4), "flag": ()}

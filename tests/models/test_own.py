@@ -175,3 +175,11 @@ def test_unresolved_and_contradicting_shapes(inputs, given_shapes, words):
         resolve("m.onnx", inputs, given_shapes)
     for word in ["m.onnx", *words]:
         assert word in str(caught.value)
+
+
+def test_several_accuracies_stand_side_by_side(tmp_path):
+    text = "[[accuracy]]\nvalue = 71.5\nsource = 'us'\n[[accuracy]]\nvalue = 72\nkind = 'published'\nsource = 'paper'"
+    found = [(one.value, one.kind) for one in read(tmp_path, text).accuracies]
+    assert found == [(71.5, "measured"), (72.0, "published")]
+    with pytest.raises(UnreadableModel, match=r"accuracy\.1\.source: missing"):
+        read(tmp_path, "[[accuracy]]\nvalue = 1\nsource = 's'\n[[accuracy]]\nvalue = 1")

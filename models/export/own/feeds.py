@@ -18,8 +18,10 @@ from models.inputs import natural_image
 _MAX_ELEMENTS = 2**31
 
 
-def values(inputs: Sequence[TensorSpec], feed: Path | None, only_file: bool) -> list[NDArray[Any]]:
-    """One array per input. Raises UnreadableModel when the feed does not fit.
+def values(
+    inputs: Sequence[TensorSpec], feed: Path | None, only_file: bool
+) -> tuple[list[NDArray[Any]], list[TensorSpec]]:
+    """One array per input, and the inputs whose array is made up. Raises UnreadableModel when the feed does not fit.
 
     `only_file`: the feed belongs to this file alone, so an array that no input takes is a mistake.
     """
@@ -30,7 +32,8 @@ def values(inputs: Sequence[TensorSpec], feed: Path | None, only_file: bool) -> 
         raise UnreadableModel(
             f"{feed}: array {strangers[0]!r} is no input of the model; its inputs are {', '.join(names)}"
         )
-    return [_fitting(given[spec.name], spec, feed) if spec.name in given else made_up(spec) for spec in inputs]
+    arrays = [_fitting(given[spec.name], spec, feed) if spec.name in given else made_up(spec) for spec in inputs]
+    return arrays, [spec for spec in inputs if spec.name not in given]
 
 
 def made_up(spec: TensorSpec) -> NDArray[Any]:

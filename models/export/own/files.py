@@ -40,6 +40,7 @@ class Ready:
     opset: int | None = None
     notes: list[str] = field(default_factory=list)
     fed: list[NDArray[Any]] = field(default_factory=list)
+    made_up: list[TensorSpec] = field(default_factory=list)  # of the inputs
     outputs: list[NDArray[Any]] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     no_reference: str = ""
@@ -123,8 +124,8 @@ class FileImport:
         inputs = [
             TensorSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
         ]
-        fed = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
-        return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed)
+        fed, made_up = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
+        return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed, made_up=made_up)
 
     def _run(self, path: Path, ready: Ready, load: Callable[[], OnnxRunner | TfliteRunner]) -> None:
         """Compute the reference outputs, or say why there are none. Raises UnreadableModel for a broken model."""
@@ -139,7 +140,7 @@ class FileImport:
             if not _HOST_ONLY.search(str(exc)):
                 raise UnreadableModel(
                     f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its "
-                    "inputs (--input-shape; feed in the TOML beside it)"
+                    f"inputs (--input-shape; feed in the TOML beside it){_told(ready)}"
                 ) from exc
             ready.no_reference = f"the runtime on this machine cannot run it: {message}"
             return
@@ -174,6 +175,16 @@ class FileImport:
             sources=tuple(ready.sources),
             notes=tuple(ready.notes),
         )
+
+
+def _told(ready: Ready) -> str:
+    """The inputs that were made up, in words."""
+    words = []
+    for one, array in zip(ready.inputs, ready.fed, strict=True):
+        if one in ready.made_up:
+            kind = "noise" if array.dtype.kind == "f" or (array != 1).any() else "ones"
+            words.append(f"{one.name[:80]} ({kind}, {one.dtype}{list(one.shape)})")
+    return f"; made up: {', '.join(words[:8])}" if words else ""
 
 
 def _unusable(names: list[str], first: list[Any], second: list[Any]) -> str:

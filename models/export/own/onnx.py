@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ _DTYPES: dict[int, str] = {
     },
     TensorProto.BOOL: "bool",
 }
+# What exporters call files of weights: "weights.bin", "model.onnx_data_1", "layers.0.weight", "onnx__MatMul_497".
+_DATA_NAME = re.compile(
+    r"^onnx__\w+$|(?:^|[._-])(?:data|weights?|bias|params?|tensors?|bin|raw|dat|pb|value|scale|zero_point)(?:_?\d+)*$",
+    re.IGNORECASE,
+)
 _QUANTIZED = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4}
 
 
@@ -174,11 +180,22 @@ class OwnOnnx:
         return location, offset, length
 
     def _data_file(self, weight: str, location: str) -> Path:
-        folder = self.path.parent
-        path = folder / location
-        if not location or Path(location).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        """The file of external data, if it is nothing but that: a model that is not trusted may name any file.
+
+        It lies beside the model or below, or behind a link there, where the model's own link leads (the cache of a
+        model hub is such links); it is not hidden, and is named as data are.
+        """
+        named, path = Path(location), self.path.parent / location
+        homes = (self.path.parent.resolve(), self.path.resolve().parent)
+        home = next((home for home in homes if path.resolve().is_relative_to(home)), None)
+        refers = f"{self.path}: weight {weight} refers to {location!r}"
+        if not location or named.is_absolute() or ".." in named.parts or home is None:
+            raise UnreadableModel(f"{refers}, outside the model's folder; this is not followed")
+        if any(part.startswith(".") for part in (*named.parts, *path.resolve().relative_to(home).parts)):
+            raise UnreadableModel(f"{refers}, which is hidden or in a hidden folder; this is not followed")
+        if not (_DATA_NAME.search(named.name) or named.name.startswith(self.path.name)):
             raise UnreadableModel(
-                f"{self.path}: weight {weight} refers to {location!r}, outside the model's folder; this is not followed"
+                f"{refers}, which is not named as data are; save the model's weights as {self.path.name}.data"
             )
         if not path.is_file():
             raise UnreadableModel(f"{self.path}: its external data {location} is missing; copy it beside the model")
