@@ -16,6 +16,7 @@ from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
+from harness.run.checked import checked
 from harness.run.tally import ATTEMPTS, Tally
 from harness.transports import Transport
 from harness.workspace import Workspace
@@ -215,7 +216,9 @@ class _Work:
         restart = session.carry_out(job)
         if restart.outcome == "ok":
             session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
-        return restart
+        case, task = job.target.case, self._task
+        store = ArtifactStore(task.workspace.artifacts)
+        return checked(restart, case, task.profile, task.artifacts[case.case_id], store)
 
     def _record(self, restart: Restart) -> None:
         self._emit(restart)
