@@ -7,6 +7,7 @@ checks no output and tells averages, so each restart brings one number and its r
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import subprocess
 from typing import Any, Dict, List, Optional, Tuple
@@ -148,13 +149,26 @@ class BenchmarkModelSession(Session):
 
 
 def _output(command: List[str]) -> Tuple[int, str]:
-    """Run the tool and return its exit code with the beginning and the end of what it printed."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # type: Any
+    """Run the tool and return its exit code with the beginning and the end of what it printed. Raises Unsupported."""
+    out = subprocess.PIPE
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)  # type: Any
+    except OSError as exc:
+        raise Unsupported("the tool {} cannot be started: {}".format(command[0], _why(exc))) from exc
     with process:
         begin, end = process.stdout.read(_KEPT_BYTES), b""
         for chunk in iter(lambda: process.stdout.read(1 << 16), b""):
             end = (end + chunk)[-_KEPT_BYTES:]
     return process.returncode, (begin + end).decode("utf-8", "replace")
+
+
+def _why(exc: OSError) -> str:
+    """Say why a file that is there cannot be started, and what to do."""
+    if isinstance(exc, PermissionError):
+        return "{}; its folder may be mounted noexec: name another with root = ... in devices.toml".format(exc.strerror)
+    return "{}; it is not for this machine ({}) or its C library: name a copy that is".format(
+        exc.strerror, platform.machine()
+    )
 
 
 def placement(text: str, delegate: str) -> Dict[str, Any]:

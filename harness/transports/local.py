@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import selectors
 import shutil
@@ -19,6 +21,12 @@ from typing import IO, ClassVar
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
 from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, unwritable
 from harness.transports.kind import Kind, Named
+
+_SHARE_BLOCKS = 0x40049409  # Linux' FICLONE
+_REMEDIES = {
+    errno.EACCES: "; it must be executable, in a folder that is not mounted noexec",
+    errno.ENOEXEC: "; it is no program for this machine",
+}
 
 
 class Local(Kind):
@@ -65,19 +73,11 @@ class LocalTransport(Transport):
             destination.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".push-") as folder:
                 part = Path(folder, "part")
-                try:
-                    part.hardlink_to(source)  # the same disk: no second copy of the bytes
-                except OSError:
-                    shutil.copyfile(source, part)
+                _copy(source, part)
                 part.replace(destination)
         except OSError as exc:
             what, why = f"{source} cannot be copied to {target}", str(exc.strerror)
             raise unwritable(what, why) or TransferError(f"{what}: {why}") from exc
-
-    def room_bytes(self, source: Path, target: PurePosixPath) -> int:
-        there = next(folder for folder in Path(target).absolute().parents if folder.exists())
-        is_linked = there.stat().st_dev == source.stat().st_dev
-        return 0 if is_linked else source.stat().st_size
 
     def pull(self, source: PurePosixPath, target: Path) -> None:
         try:
@@ -99,7 +99,11 @@ class LocalStream(Stream):
 
     def __init__(self, command: Sequence[str], stdin: bytes) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        self._process = _start(command, self._stderr)
+        try:
+            self._process = _start(command, self._stderr)
+        except ConnectError:
+            self._stderr.close()
+            raise
         assert self._process.stdin is not None  # noqa: S101 - for mypy: started with a pipe
         assert self._process.stdout is not None  # noqa: S101
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -155,13 +159,24 @@ class LocalStream(Stream):
         return Completed(_exit_code(self._process), b"", self._tail, _signal(self._process))
 
 
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, its blocks shared where the file system can: no link, so that neither changes with the other."""
+    with source.open("rb") as there, target.open("xb") as here:
+        try:
+            fcntl.ioctl(here, _SHARE_BLOCKS, there.fileno())
+        except OSError:
+            shutil.copyfileobj(there, here, 1 << 20)
+
+
 def _start(command: Sequence[str], stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
         )
     except OSError as exc:
-        raise ConnectError(f"{command[0]} cannot be started: {exc.strerror}") from exc
+        raise ConnectError(
+            f"{command[0]} cannot be started: {exc.strerror}{_REMEDIES.get(exc.errno or 0, '')}"
+        ) from exc
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +101,27 @@ def session(tmp_path: Path) -> Callable[..., Session]:
         return BenchmarkModel().load("/model.tflite", [], chosen)
 
     return make
+
+
+def test_a_tool_of_another_machine(tmp_path: Path) -> None:
+    tool = tmp_path / "benchmark_model"
+    tool.write_bytes(b"\x7fELF of another machine")
+    loaded = BenchmarkModel().load("/model.tflite", [], {"threads": 1, "precision": "fp32", "binary": str(tool)})
+    with pytest.raises(Unsupported, match=r"cannot be started: Exec format error; it is not for this machine \("):
+        loaded.aggregate(PROFILE)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_folder_that_is_mounted_noexec(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,size=1m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        tool = tmp_path / "benchmark_model"
+        tool.write_text("#!/bin/sh\n")
+        loaded = BenchmarkModel().load("/model.tflite", [], {"threads": 1, "precision": "fp32", "binary": str(tool)})
+        with pytest.raises(Unsupported, match=r"Permission denied; its folder may be mounted noexec: name another"):
+            loaded.aggregate(PROFILE)
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 @pytest.mark.parametrize(

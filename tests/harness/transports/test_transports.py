@@ -77,6 +77,33 @@ def test_nothing_starts_on_a_device_that_was_let_go(transport: Transport) -> Non
         transport.stream(CAT, stdin=b"")
 
 
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (b"\x7fELF nonsense", 0o755, "Exec format error; it is no program for this machine"),
+        (b"#!/bin/sh\n", 0o644, "Permission denied; it must be executable, in a folder that is not mounted noexec"),
+    ],
+)
+def test_a_program_that_cannot_be_started(tmp_path: Path, content: bytes, mode: int, words: str) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(mode)
+    with pytest.raises(ConnectError, match=words):
+        LocalTransport().stream([str(program)], stdin=b"")
+
+
+def test_what_happens_to_the_device_s_copy_does_not_happen_to_the_file(transport: Transport, tmp_path: Path) -> None:
+    if isinstance(transport, FakeTransport):
+        pytest.skip("it keeps its files in memory")
+    source, there = tmp_path / "source", tmp_path / "device" / "file"
+    source.write_bytes(b"model")
+    transport.push(source, PurePosixPath(there))
+    with there.open("r+b") as file:
+        file.write(b"M")
+    assert source.read_bytes() == b"model"
+    assert there.read_bytes() == b"Model"
+
+
 def test_silence_is_a_timeout() -> None:
     stream = LocalTransport().stream([sys.executable, "-c", "import time; time.sleep(60)"], stdin=b"")
     with pytest.raises(CommandTimeout, match=r"no answer within 0\.2 s"):
