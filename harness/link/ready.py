@@ -262,7 +262,8 @@ def push_agent(
     Raises TransportError.
     """
     root = workspace.device_root(device)
-    folder.claim(transport, root, workspace.root if device.folder is None else None)
+    if transport.has_shell:
+        folder.claim(transport, root, workspace.root if device.folder is None else None)
     path, sha256 = bundle.push(transport, root, workspace.root / "agent", tuple(backend_names))
     return AgentOnDevice(
         transport,

@@ -63,10 +63,11 @@ class Stream(ABC):
 class Transport(ABC):
     """One device, reachable. Commands are argument lists; no implementation may splice one into a shell unquoted.
 
-    `shared` says that other hosts may reach the device at the same time.
+    `shared` says that other hosts may reach the device at the same time, `has_shell` that it runs more than the agent.
     """
 
     shared = False
+    has_shell = True
 
     @abstractmethod
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:

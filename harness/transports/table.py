@@ -14,6 +14,7 @@ BUILTIN = {
     "local": "harness.transports.local:Local",
     "ssh": "harness.transports.ssh.kind:Ssh",
     "adb": "harness.transports.adb.kind:Adb",
+    "simulated": "harness.transports.simulated:Simulated",
 }
 GROUP = "edgebench.transports"  # of entry points, "name = package.module:Kind"
 

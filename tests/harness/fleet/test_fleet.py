@@ -68,7 +68,7 @@ def test_fields(tmp_path: Path) -> None:
         ("[devices.a]\nthreads = [1]\n", ":1: devices.a.transport: this field is missing"),
         (
             '[devices.a]\ntransport = "carrier pigeon"\n',
-            ":2: devices.a.transport: no transport is called 'carrier pigeon'; there are: local, ssh, adb",
+            ":2: devices.a.transport: no transport is called 'carrier pigeon'; there are: local, ssh, adb, simulated",
         ),
         (
             '[devices.a]\ntransport = "local"\nthread = [1]\n',

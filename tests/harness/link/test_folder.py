@@ -10,8 +10,8 @@ import pytest
 
 from harness.errors import Unwritable
 from harness.link.folder import MARK, claim
-from harness.transports.fake import FakeTransport
 from harness.transports.local import LocalTransport
+from harness.transports.simulated import SimulatedTransport
 
 AGENT = f"agent/agent-{'0' * 16}.pyz"
 STRANGER = 12345
@@ -173,7 +173,7 @@ def test_an_android_shell_s_folder_is_taken_and_closed(me: int) -> None:
         ran.append(command)
         yield ANDROID.format(me=me).encode().rstrip(b"\n") if len(ran) == 1 else b""
 
-    assert claim(FakeTransport(device), PurePosixPath("/data/local/tmp/edgebench")) == []  # type: ignore[arg-type]
+    assert claim(SimulatedTransport(device), PurePosixPath("/data/local/tmp/edgebench")) == []  # type: ignore[arg-type]
     assert "chmod 700" in ran[1][2]
 
 
@@ -185,4 +185,4 @@ def test_an_answer_that_is_none_is_no_permission(answer: bytes) -> None:
         yield answer
 
     with pytest.raises(Unwritable, match="cannot tell whose folder"):
-        claim(FakeTransport(device), PurePosixPath("there"))
+        claim(SimulatedTransport(device), PurePosixPath("there"))

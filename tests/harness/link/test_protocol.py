@@ -16,7 +16,7 @@ from harness.errors import AgentError
 from harness.jobs import conversation
 from harness.jobs.base import Failure
 from harness.jobs.latency import Done, Latency, Target
-from harness.transports.fake import FakeTransport
+from harness.transports.simulated import SimulatedTransport
 from results.records import Case, Profile
 
 HELLO = {
@@ -67,7 +67,7 @@ def read(lines: Sequence[bytes | None]) -> list[Any]:
     def handler(_command: Sequence[str], _stdin: bytes) -> Iterator[bytes | None]:
         yield from lines
 
-    return list(conversation.listen(FakeTransport(handler).stream([], stdin=b""), JOB, 1.0))
+    return list(conversation.listen(SimulatedTransport(handler).stream([], stdin=b""), JOB, 1.0))
 
 
 def encode(event: dict[str, Any]) -> bytes:

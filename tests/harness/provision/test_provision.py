@@ -21,7 +21,7 @@ from harness.link import bundle, setup_record
 from harness.link.setup_record import Setup
 from harness.provision import interpreter, wheels
 from harness.provision.device import Outcome, Provisioner
-from harness.transports.fake import FakeTransport
+from harness.transports.simulated import SimulatedTransport
 from harness.workspace import Workspace
 from models.artifacts import ArtifactStore
 from tests.rigs.bench import ROOT, Bench
@@ -243,7 +243,7 @@ def test_what_a_device_answers_is_not_believed(tmp_path: Path, answer: bytes) ->
         yield from answer.splitlines() if stdin else [said]
 
     with pytest.raises(ProvisionError, match="riscv64"):
-        Provisioner(FakeTransport(device), PurePosixPath(tmp_path / "device"), CACHE).setup(SMALL)
+        Provisioner(SimulatedTransport(device), PurePosixPath(tmp_path / "device"), CACHE).setup(SMALL)
 
 
 def test_an_archive_that_is_none_is_told(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
 from harness.transports import Transport
 from harness.transports import base as transports_base
-from harness.transports.fake import FakeTransport
 from harness.transports.local import LocalTransport
+from harness.transports.simulated import SimulatedTransport
 from tests.rigs.waiting import wait_until_ended
 
 
@@ -27,13 +27,13 @@ CAT = [sys.executable, "-c", "import sys; [print(line, end='', flush=True) for l
 ONE_LINE = [sys.executable, "-c", "print(input(), flush=True)"]
 
 
-@pytest.fixture(params=["local", "fake", "adb", "ssh"])
+@pytest.fixture(params=["local", "simulated", "adb", "ssh"])
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     made: Transport
     if request.param == "local":
         made = LocalTransport()
-    elif request.param == "fake":
-        made = FakeTransport(echo)
+    elif request.param == "simulated":
+        made = SimulatedTransport(echo)
     else:
         made = request.getfixturevalue(f"{request.param}_transport")
     yield made
@@ -93,7 +93,7 @@ def test_a_program_that_cannot_be_started(tmp_path: Path, content: bytes, mode: 
 
 
 def test_what_happens_to_the_device_s_copy_does_not_happen_to_the_file(transport: Transport, tmp_path: Path) -> None:
-    if isinstance(transport, FakeTransport):
+    if isinstance(transport, SimulatedTransport):
         pytest.skip("it keeps its files in memory")
     source, there = tmp_path / "source", tmp_path / "device" / "file"
     source.write_bytes(b"model")
