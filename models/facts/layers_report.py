@@ -8,10 +8,6 @@ but its tensors count as activations.
 Memory access cost: elements read and written by a convolution or product, as in Ma et al. 2018 (ShuffleNet V2),
 arXiv:1807.11164: for a 1x1 convolution, hw(c1 + c2) + c1 c2 (G1) and hw(c1 + c2) + c1 c2 / g with g groups (equation
 2). In general: its inputs, its output and its weights, each once. Other layers count as free, as in multiply-adds.
-
-Live activations: a tensor is alive from the operator that makes it to the last one that reads it. Views share memory,
-and an element-wise operator (addition, normalization, activation) writes over an input that nothing reads later. The
-peak is the largest sum of tensors alive at any operator, its inputs and output included; weights are not activations.
 """
 
 from __future__ import annotations
@@ -29,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from models.cost import image_shape, parameters
+from models.facts.activations import Operation, Peak, elements_of, key_of, peak, peak_of
 
 POINTWISE = "1x1 convolution"
 DEPTHWISE = "depthwise convolution"
@@ -79,15 +76,6 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Peak:
-    """The most memory that activations take at once, in bytes with 32 and with 16 bits per element, and where."""
-
-    layer: str
-    bytes_32: int
-    bytes_16: int
-
-
-@dataclass(frozen=True)
 class Report:
     """The table and its sums. `unused_parameters` belong to modules that the network has but does not run.
 
@@ -123,7 +111,7 @@ def report(network: nn.Module, input_size: int | Sequence[int]) -> Report:
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         memory_access=sum(layer.memory_access for layer in layers),
         shares=tuple(_share(kind, layers) for kind in KINDS),
-        peak=recorder.peak(image, output),
+        peak=peak(recorder.operations, image, output),
         between_blocks=recorder.between_blocks(),
     )
 
@@ -142,23 +130,6 @@ class _Call:
     memory_access: int = 0
 
 
-@dataclass
-class _Operation:
-    """One operator that makes a tensor: memory read and made (storage to elements), by its keys."""
-
-    module: str
-    elementwise: bool
-    reads: dict[int, int]
-    makes: dict[int, int]
-
-
-@dataclass
-class _Buffer:
-    elements: int
-    first: int
-    last: int
-
-
 class _Recorder(TorchDispatchMode):
     """Sees every operator and every module while the network runs."""
 
@@ -166,12 +137,12 @@ class _Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.network = network
         self.calls: list[_Call] = []
-        self.operations: list[_Operation] = []
+        self.operations: list[Operation] = []
         self.blocks: list[tuple[str, Tensor]] = []
         self._stack: list[_Call] = []
         self._seen: set[nn.Parameter] = set()
         self._alive: list[Tensor] = []  # so that no two storages get the same key
-        self._weights = {_key(tensor) for tensor in (*network.parameters(), *network.buffers())}
+        self._weights = {key_of(tensor) for tensor in (*network.parameters(), *network.buffers())}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -225,45 +196,11 @@ class _Recorder(TorchDispatchMode):
                 memory_access=call.memory_access,
             )
 
-    def peak(self, image: Tensor, output: Tensor) -> Peak:
-        """The operator at which most elements are alive."""
-        end = len(self.operations)
-        last_read = {_key(output): end}
-        for index in range(end - 1, -1, -1):
-            for key in (*self.operations[index].reads, *self.operations[index].makes):
-                last_read.setdefault(key, index)
-        buffers = {_key(image): _Buffer(image.numel(), 0, last_read.get(_key(image), 0))}
-        kept = list(buffers.values())
-        for index, operation in enumerate(self.operations):
-            for key, elements in operation.makes.items():
-                over = next(
-                    (
-                        buffers[read]
-                        for read, size in operation.reads.items()
-                        if operation.elementwise
-                        and read in buffers
-                        and size == elements
-                        and buffers[read].last == index
-                    ),
-                    None,
-                )
-                if over is None:
-                    over = _Buffer(elements, index, last_read[key])
-                    kept.append(over)
-                over.last = last_read[key]
-                buffers[key] = over
-        sums = [0] * max(1, end)
-        for buffer in kept:
-            for index in range(buffer.first, min(buffer.last, end - 1) + 1):
-                sums[index] += buffer.elements
-        most = max(range(len(sums)), key=sums.__getitem__)
-        return _peak(self.operations[most].module if self.operations else "", sums[most])
-
     def between_blocks(self) -> Peak:
         """The largest output of a block but the first; the pooled features and the logits are blocks as well."""
         later = self.blocks[1:] or self.blocks
         name, tensor = max(later, key=lambda block: block[1].numel(), default=("", torch.empty(0)))
-        return _peak(name, tensor.numel())
+        return peak_of(name, tensor.numel())
 
     def _enter(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -306,22 +243,18 @@ class _Recorder(TorchDispatchMode):
             call = self._stack[-1]
         call.multiply_adds += int(flop_registry[packet](*args, **kwargs, out_val=out)) // 2
         # Biases are left out, as in multiply-adds.
-        operands = [tensor for tensor in given if not (_key(tensor) in self._weights and tensor.dim() == 1)]
+        operands = [tensor for tensor in given if not (key_of(tensor) in self._weights and tensor.dim() == 1)]
         call.memory_access += sum(tensor.numel() for tensor in (*operands, *made))
 
     def _note(self, name: str, given: list[Tensor], made: list[Tensor]) -> None:
-        reads = {_key(tensor): _elements(tensor) for tensor in given if _key(tensor) not in self._weights}
-        makes = {_key(tensor): _elements(tensor) for tensor in made}
+        reads = {key_of(tensor): elements_of(tensor) for tensor in given if key_of(tensor) not in self._weights}
+        makes = {key_of(tensor): elements_of(tensor) for tensor in made}
         makes = {key: size for key, size in makes.items() if key not in reads and key not in self._weights}
         if not reads and not makes:
             return
         module = self._stack[-1].name if self._stack else ""
         if makes or name.endswith("_"):
-            self.operations.append(_Operation(module, name in _ELEMENTWISE, reads, makes))
-
-
-def _peak(layer: str, elements: int) -> Peak:
-    return Peak(layer, 4 * elements, 2 * elements)
+            self.operations.append(Operation(module, name in _ELEMENTWISE, reads, makes))
 
 
 def _kind(call: _Call) -> str:
@@ -354,11 +287,3 @@ def _pair(module: nn.Module | None, name: str) -> Sequence[int]:
 def _shape(value: Any) -> tuple[int, ...]:
     first = next((leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)), None)
     return tuple(first.shape[1:]) if first is not None else ()
-
-
-def _key(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _elements(tensor: Tensor) -> int:
-    return tensor.untyped_storage().nbytes() // max(1, tensor.element_size())

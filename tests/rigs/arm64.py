@@ -19,7 +19,7 @@ import pytest
 
 from harness.transports.adb.transport import AdbTransport
 from harness.transports.ssh import address as ssh_address
-from harness.transports.ssh.connection import Login
+from harness.transports.ssh.login import Login
 from harness.transports.ssh.transport import SshTransport
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.adbd.device import Device

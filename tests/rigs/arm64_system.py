@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.transports.ssh import address as ssh_address
-from harness.transports.ssh.connection import Login
+from harness.transports.ssh.login import Login
 from harness.transports.ssh.transport import SshTransport
 from tests.rigs import arm64
 from tests.rigs.sshd import free_port, make_key

@@ -17,7 +17,7 @@ import pytest
 
 from harness.errors import ConnectError
 from harness.transports.ssh import address as ssh_address
-from harness.transports.ssh.connection import Login
+from harness.transports.ssh.login import Login
 from harness.transports.ssh.transport import SshTransport
 from tests.rigs.waiting import wait_for_ssh, wait_until
 

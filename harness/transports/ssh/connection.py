@@ -1,4 +1,4 @@
-"""A logged-in SSH connection: its socket, its jump hosts, the check of host keys, the log-in, and the watch over it."""
+"""A logged-in SSH connection: its socket, its jump hosts, the check of host keys, and the watch over it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,23 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import paramiko
 
-from harness.errors import AuthenticationFailed, ConnectError
+from harness.errors import ConnectError
 from harness.transports.ssh import address as ssh_address
-from harness.transports.ssh.address import Address
-from harness.transports.ssh.files import read
 from harness.transports.ssh.known_hosts import KnownHosts
-
-DEFAULT_TIMEOUT_S = 20.0
+from harness.transports.ssh.login import FOREIGN, Login, log_in, plain
 
 # AES-GCM first: with paramiko it carries half as much again as CTR with a separate MAC.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _MAX_HOPS = 8
 _FIRST_PAUSE_S = 0.2
-_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-_FOREIGN = (paramiko.SSHException, EOFError, OSError)
 
 # paramiko prints tracebacks of its own thread; what went wrong is told by our errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True)
-class Login:
-    """How one server is reached. `timeout_s` bounds every silence; `remedy` makes an unknown host key known.
-
-    `hop` counts the jump hosts between this server and the device that is to be reached.
-    """
-
-    name: str
-    address: Address
-    own_known_hosts: Path | None
-    remedy: str
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    hop: int = 0
 
 
 class Connection:
@@ -65,7 +43,7 @@ class Connection:
         self._others: list[Connection] = []
         with ExitStack() as opened:
             transport = _through(login, opened)
-            _log_in(transport, login)
+            log_in(transport, login)
             self._stack = opened.pop_all()
         self.transport = transport
         threading.Thread(target=self._watch, name=f"watch-{login.name}", daemon=True).start()
@@ -102,7 +80,7 @@ class Connection:
             channel = self.transport.open_session(timeout=self.login.timeout_s)
         except paramiko.ChannelException:
             return None
-        except _FOREIGN as exc:
+        except FOREIGN as exc:
             raise self.error(exc) from exc
         channel.settimeout(self.login.timeout_s)
         return channel
@@ -115,7 +93,7 @@ class Connection:
         """Return what to raise when something failed here."""
         if self._closed.is_set() and not self.lost:
             return ConnectError(f"{self}: the connection is closed")
-        said = self.lost or (_plain(exc) if exc is not None and self.is_alive else "the other side ended it")
+        said = self.lost or (plain(exc) if exc is not None and self.is_alive else "the other side ended it")
         return ConnectError(f"{self}: the connection was lost: {said}")
 
     def close(self) -> None:
@@ -132,7 +110,7 @@ class Connection:
             timer.daemon = True
             self._timer = timer
             timer.start()
-            with suppress(*_FOREIGN):
+            with suppress(*FOREIGN):
                 self.transport.global_request("keepalive@openssh.com", wait=True)
             self._timer.cancel()
 
@@ -185,7 +163,7 @@ def _negotiate(login: Login, opened: ExitStack) -> paramiko.Transport:
             login.hop + 1,
         )
         transport = _through(hop, opened)
-        _log_in(transport, hop)
+        log_in(transport, hop)
         return _greet(lambda: _forwarded(transport, host, login), login, opened)
     return _greet(lambda: _socket(login), login, opened)
 
@@ -195,7 +173,7 @@ def _forwarded(jump: paramiko.Transport, name: str, login: Login) -> paramiko.Ch
     there = (login.address.host, login.address.port)
     try:
         plug = jump.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=login.timeout_s)
-    except _FOREIGN as exc:
+    except FOREIGN as exc:
         raise ConnectError(f"{login.name}: {name} cannot reach {there[0]}:{there[1]}: {exc}") from exc
     plug.settimeout(login.timeout_s)
     return plug
@@ -218,7 +196,7 @@ def _socket(login: Login) -> socket.socket:
     except TimeoutError as exc:
         raise ConnectError(f"{where}: no answer within {limit:g} s; is the device on, and in this network?") from exc
     except (OSError, UnicodeError) as exc:
-        raise ConnectError(f"{where}: {_plain(exc)}") from exc
+        raise ConnectError(f"{where}: {plain(exc)}") from exc
     plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
@@ -248,11 +226,11 @@ def _greet(
             return _agree(connect(), login, opened)
         except paramiko.ssh_exception.IncompatiblePeer as exc:
             raise ConnectError(
-                f"{where}: bench (paramiko) and the SSH server there have no encryption in common: {_plain(exc)}; "
+                f"{where}: bench (paramiko) and the SSH server there have no encryption in common: {plain(exc)}; "
                 "allow a current one there (KexAlgorithms, HostKeyAlgorithms, Ciphers, MACs)"
             ) from exc
-        except _FOREIGN as exc:
-            problem = _plain(exc)
+        except FOREIGN as exc:
+            problem = plain(exc)
             if "banner" in problem:  # the other side did not greet
                 problem = "no SSH server answers there (or one with too many log-ins at a time, see its MaxStartups)"
                 if time.monotonic() + pause_s < deadline:
@@ -287,109 +265,3 @@ def _agree(plug: socket.socket | paramiko.Channel, login: Login, opened: ExitSta
     if not transport.initial_kex_done:
         raise paramiko.SSHException(f"it did not finish the greeting within {limit:g} s")
     return transport
-
-
-def _log_in(transport: paramiko.Transport, login: Login) -> None:
-    """Try the named keys, the agent's, and the user's usual ones. Raises AuthenticationFailed, ConnectError."""
-    where = f"{login.name} ({login.address})"
-    tried: list[str] = []
-    for label, key in _keys(login, tried):
-        tried.append(label)
-        try:
-            further = transport.auth_publickey(login.address.user, key)
-        except paramiko.BadAuthenticationType as exc:
-            raise AuthenticationFailed(
-                f"{where}: the server takes no keys, only {', '.join(exc.allowed_types)}; allow key log-in there "
-                "(PubkeyAuthentication yes)"
-            ) from exc
-        except paramiko.AuthenticationException as exc:
-            if "timeout" in str(exc).lower():
-                raise ConnectError(f"{where}: the log-in was not answered within {login.timeout_s:g} s") from exc
-            if not transport.is_active():
-                break  # it has had enough of our keys
-            continue
-        except _FOREIGN as exc:
-            raise ConnectError(f"{where}: the log-in with {label} was cut off: {_plain(exc)}") from exc
-        if further:
-            raise AuthenticationFailed(
-                f"{where}: besides the key it asks for {', '.join(further)}: bench cannot answer"
-            )
-        return
-    shown = ", ".join(tried) or "none was found"
-    raise AuthenticationFailed(
-        f"{where}: log-in refused. Keys tried: {shown}. Put your public key there (ssh-copy-id), or name the right one "
-        "with identity_file"
-    )
-
-
-class _Agent(paramiko.Agent):  # type: ignore[misc]
-    """ssh-agent, which gets as long for an answer as a server: one that is dead or asks its user may never give it."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        super().__init__()
-
-    def _connect(self, conn: socket.socket) -> None:
-        conn.settimeout(self._limit_s)
-        try:
-            super()._connect(conn)
-        except BaseException:
-            conn.close()
-            raise
-
-
-def _keys(login: Login, notes: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
-    """Yield (how it is called, key): those in files, then those of ssh-agent; what cannot be read goes to `notes`.
-
-    Of those in the agent the one that belongs to a file is the first: servers take only so many tries.
-    """
-    address = login.address
-    files = address.identity_files or tuple(Path.home() / ".ssh" / name for name in _DEFAULT_KEYS)
-    for path in files:
-        try:
-            key = _key(path)
-        except FileNotFoundError:
-            if path in address.identity_files:
-                notes.append(f"{path} (no such file)")
-        except Exception as exc:  # noqa: BLE001 - a key file may hold anything, and the kinds of errors differ by it
-            locked = "password" in str(exc).lower() or "encrypted" in str(exc).lower()
-            why = "has a passphrase: load it into ssh-agent with ssh-add" if locked else f"unreadable: {_plain(exc)}"
-            notes.append(f"{path} ({why})")
-        else:
-            yield str(path), key
-    named = {words[1] for path in files if len(words := _text(Path(f"{path}.pub"), path).split()) > 1}
-    try:
-        agent = _Agent(login.timeout_s)
-    except TimeoutError:
-        notes.append(f"ssh-agent (no answer within {login.timeout_s:g} s)")
-    except Exception as exc:  # noqa: BLE001 - whatever answers there, it is no agent
-        notes.append(f"ssh-agent ({_plain(exc)})")
-    else:
-        with closing(agent):
-            for key in sorted(agent.get_keys(), key=lambda key: key.get_base64() not in named):
-                yield f"ssh-agent: {key.comment or key.get_name()}", key
-
-
-def _key(path: Path) -> paramiko.PKey:
-    """Return the key in a file. Raises OSError, and whatever else paramiko and the libraries below it do."""
-    read(path)  # paramiko would wait for ever for what is no file
-    certificate = Path(f"{path}-cert.pub")
-    if certificate.exists():
-        read(certificate)
-    return paramiko.PKey.from_path(path)
-
-
-def _text(*paths: Path) -> str:
-    """Return the first of these files that can be read as text."""
-    for path in paths:
-        with suppress(OSError, ValueError):
-            return read(path).decode("ascii")
-    return ""
-
-
-def _plain(exc: BaseException) -> str:
-    """Return a foreign error in one line."""
-    if isinstance(exc, TimeoutError):
-        return "no answer in time"
-    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
-    return " ".join(str(text).split())[:300]

@@ -12,7 +12,7 @@ from harness.transports.base import Transport
 from harness.transports.kind import Fields, Host, Kind, Named, Port, Trusts, Word
 
 if TYPE_CHECKING:
-    from harness.transports.ssh.connection import Login
+    from harness.transports.ssh.login import Login
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -39,7 +39,7 @@ class Ssh(Kind):
     def login(self, device: Named, known_hosts: Path | None) -> Login:
         """Return how the server is reached. Raises ConnectError."""
         from harness.transports.ssh import address
-        from harness.transports.ssh.connection import Login
+        from harness.transports.ssh.login import Login
 
         found = address.resolve(self.where(device), **self.model_dump(exclude={"host"}))
         return Login(device.name, found, known_hosts, f"bench devices add {device.name}", device.timeout_s)

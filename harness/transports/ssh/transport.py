@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError, TransportError
 from harness.transports.base import MAX_PULL_BYTES, Completed, Stream, Transport, unwritable
-from harness.transports.ssh.connection import Connection, Login
+from harness.transports.ssh.connection import Connection
+from harness.transports.ssh.login import Login
 from harness.transports.ssh.stream import SshStream
 
 _CHUNK_BYTES = 1 << 20

@@ -34,6 +34,7 @@ from harness.transports.ssh import connection as ssh_connection
 from harness.transports.ssh import known_hosts
 from harness.transports.ssh import stream as ssh_stream
 from harness.transports.ssh import transport as ssh_transport
+from harness.transports.ssh.login import DEFAULT_TIMEOUT_S
 from harness.transports.ssh.stream import SshStream
 from harness.transports.ssh.transport import SshTransport
 from tests.rigs.proxy import FaultProxy
@@ -704,7 +705,7 @@ def test_no_process_of_a_session_is_left(server: Sshd) -> None:
 
 
 def test_the_watch_has_the_documented_default() -> None:
-    assert ssh_connection.DEFAULT_TIMEOUT_S == 20.0
+    assert DEFAULT_TIMEOUT_S == 20.0
 
 
 def test_sending_a_little_is_no_sign_of_life(server: Sshd, proxy: FaultProxy) -> None:
