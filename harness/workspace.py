@@ -40,8 +40,18 @@ class Workspace:
     def open(cls, devices_file: Path | None) -> Workspace:
         """Return the workspace, made if need be. Raises WorkspaceError."""
         home = os.environ.get("BENCH_HOME")
-        beside = devices_file.parent if devices_file else Path.cwd()
-        root = Path(home).expanduser().absolute() if home else beside.absolute() / ".bench"
+        try:
+            root = Path(home).expanduser() if home else (devices_file.parent if devices_file else Path()) / ".bench"
+        except RuntimeError as exc:  # ~name of nobody
+            raise WorkspaceError(f"BENCH_HOME={home}: {exc}") from exc
+        root = root if root.is_absolute() else working_folder() / root
+        try:
+            str(root).encode()
+        except UnicodeEncodeError as exc:
+            said = os.fsencode(root).decode("utf-8", "backslashreplace")
+            raise WorkspaceError(
+                f"the path of the workspace {said} is not UTF-8; set BENCH_HOME to one that is"
+            ) from exc
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
@@ -115,6 +125,16 @@ class Workspace:
             raise RunNotFound(f"{name!r} begins the name of {len(matches)} runs: {', '.join(matches[-5:])}")
         newest = f"the newest are {', '.join(known[-5:])}" if known else "there are none yet"
         raise RunNotFound(f"no run is called {name!r} in {self.runs}; {newest}")
+
+
+def working_folder() -> Path:
+    """Return the folder that one stands in. Raises WorkspaceError when it is gone."""
+    try:
+        return Path.cwd()
+    except OSError as exc:
+        raise WorkspaceError(
+            f"the folder that this was started in is gone ({exc.strerror}); change to another"
+        ) from exc
 
 
 def new_run_id(now: datetime | None = None) -> str:

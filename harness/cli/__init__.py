@@ -9,12 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 import click
 
 from harness.cli import check, devices, models, provisioning, report, results, run
-from harness.cli.shared import INTERRUPTED, say
+from harness.cli.shared import INTERRUPTED, drop, say
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,11 +39,24 @@ for command in (check.check, provisioning.setup, provisioning.clean):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit; docs/cli.md lists the codes."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal has no letters for
     logging.basicConfig(level=logging.WARNING, format="bench: %(message)s")
     signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(_exit_code(arguments))
+
+
+def _open_closed_streams() -> None:
+    """Open on nothing what the caller closed (`2>&-`): the next file opened would get its number, and our words."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -54,22 +68,23 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         result = cli.main(args=arguments, prog_name="bench", standalone_mode=False)
         print(end="", flush=True)
     except click.ClickException as exc:
-        exc.show()
+        with suppress(OSError):  # nobody reads what was wrong
+            exc.show()
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("bench: interrupted", err=True)
+        say("bench: interrupted", err=True)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit) as exc:
         # The reader of a pipe (`| head`) has seen enough. Click and Rich make that an exit with 1: a failed case.
         if isinstance(exc, SystemExit) and not isinstance(exc.__context__, BrokenPipeError):
             raise
-        _drop_output()
+        drop(sys.stdout)
         return 0
     except Exception as exc:
         from harness.errors import USER_ERRORS, BenchError
 
         if isinstance(exc, OSError) and exc.errno in _DISK:
-            _drop_output()
+            drop(sys.stdout)
             say(f"bench: {exc.filename or 'standard output'} cannot be written: {exc.strerror}", err=True)
             return BenchError.exit_code
         if not isinstance(exc, USER_ERRORS):
@@ -81,8 +96,3 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 # What a disk says that takes no more.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-
-
-def _drop_output() -> None:
-    """Keep the interpreter from trying once more, and complaining, at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

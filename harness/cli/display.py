@@ -7,7 +7,6 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from dashboards.wording import clean
@@ -65,11 +64,10 @@ class Display:
 
     def say(self, message: str) -> None:
         """Print a line above the bars; what a device says in it is not trusted with the terminal."""
-        line = clean(message)
         if self._progress.disable:
-            click.echo(line, err=True)
+            shared.say(message, err=True)
         else:
-            self._progress.console.print(line, markup=False)
+            self._progress.console.print(clean(message), markup=False)
 
     def watch(self, message: Message) -> None:
         """Show what a device's task says; called from several threads."""

@@ -235,15 +235,16 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
             f"{problem}. What was measured is kept; once that is mended: bench report --run {run.header.run_id}"
         ) from problem
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
-    away = [device for device in run.devices if run.todo(device)]
+    away, lost = [device for device in run.devices if run.todo(device)], run.lost()
     has_measured = any(restart.outcome != "offline" for restart in document.restarts)
+    again = f"go on with: bench run --resume {run.header.run_id}"
     if away:
-        click.echo(
-            f"bench: {'not everything' if has_measured else 'nothing'} was measured; busy or offline: "
-            f"{', '.join(away)}; go on with: bench run --resume {run.header.run_id}",
-            err=True,
-        )
-    if any(row.verdict is Verdict.FAILED for row in rows):
+        much = "not everything" if has_measured else "nothing"
+        shared.say(f"bench: {much} was measured; busy or offline: {', '.join(away)}; {again}", err=True)
+    if lost:
+        cases = "1 case" if len(lost) == 1 else f"{len(lost)} cases"
+        shared.say(f"bench: some restarts of {cases} failed, others did not; {again}", err=True)
+    if lost or any(row.verdict is Verdict.FAILED for row in rows):
         return shared.FAILED
     if not away:
         return 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -60,14 +62,15 @@ weights_option = click.option(
 
 
 def devices_file() -> Path | None:
-    """Return the devices.toml that counts. Raises ConfigError when the one named is not there."""
+    """Return the devices.toml that counts. Raises ConfigError when the one named is not there, WorkspaceError."""
     from harness.errors import ConfigError
     from harness.fleet import devices as fleet
+    from harness.workspace import working_folder
 
     named: str | None = click.get_current_context().find_root().obj
     if named is None:
-        return fleet.find_file(Path.cwd())
-    path = Path(named).absolute()
+        return fleet.find_file(working_folder())
+    path = Path(named) if Path(named).is_absolute() else working_folder() / named
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     return path
@@ -120,8 +123,6 @@ def documents(workspace: Workspace, runs: Iterable[str]) -> Iterable[RunDocument
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that measures the terminal; wide where there is none, so that nothing is cut."""
-    import os
-
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
@@ -131,10 +132,23 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(message: str, *, err: bool = False) -> None:
-    """Print a line; what a device or a foreign file says in it is not trusted with the terminal."""
+    """Print a line; what a device or a foreign file says in it is not trusted with the terminal.
+
+    Work does not end because nobody reads its standard error any more.
+    """
     from dashboards.wording import clean
 
-    click.echo(clean(message), err=err)
+    try:
+        click.echo(clean(message), err=err)
+    except OSError:
+        if not err:
+            raise
+        drop(sys.stderr)
+
+
+def drop(stream: IO[str]) -> None:
+    """Send whatever else is printed there nowhere: nor shall the interpreter try once more, and complain, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(**fields: Any) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 from harness.executors.base import Executor, Stop
 from harness.fleet.devices import Device
 from harness.link.manners import Manners
-from harness.run import plan
+from harness.run import boards, plan
 from harness.run.tally import Tally
-from harness.run.task import DeviceTask, Message, carry_out
+from harness.run.task import DeviceTask, Message, Said, carry_out
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from results import journal
 from results.errors import ResultsError
 from results.journal import Journal
-from results.records import Case, Finished, Restart, RunDocument
+from results.records import Case, DeviceSeen, Finished, Restart, RunDocument
 
 
 class Run:
@@ -42,6 +42,7 @@ class Run:
         self._stop = Stop()
         self._read = document
         self._restarts = list(document.restarts)
+        self._devices = list(document.devices)
         self._journal = opened
         self._writing = threading.Lock()
         # Grouped once: with a thousand devices, looking through all cases for each would take minutes.
@@ -49,9 +50,11 @@ class Run:
         for case in self.header.cases:
             self._cases.setdefault(case.device, []).append(case)
         self._device_of = {case.case_id: case.device for case in self.header.cases}
-        self._tallies = {device: Tally() for device in self._cases}
+        done: dict[str, list[Restart]] = {device: [] for device in self._cases}
         for restart in document.restarts:
-            self._count(restart)
+            if restart.case_id in self._device_of:  # a damaged journal may hold a restart of no case
+                done[self._device_of[restart.case_id]].append(restart)
+        self._tallies = {device: Tally.resumed(restarts) for device, restarts in done.items()}
 
     @property
     def folder(self) -> Path:
@@ -67,18 +70,21 @@ class Run:
         """Return the restarts that are still to be done on one device, in order."""
         return plan.todo(self._cases[device], self.header.profile, self.header.seed, self._tallies[device])
 
+    def lost(self) -> list[str]:
+        """Return the cases of which restarts failed though others brought something: a later try may bring them."""
+        return [
+            case_id
+            for tally in self._tallies.values()
+            for case_id in sorted(tally.given_up & {case_id for case_id, _ in tally.done})
+        ]
+
     def record(self, restart: Restart) -> None:
         """Write one restart down; returns when the disk has it. Raises ResultsError."""
         opened = self._journal if restart.cause == "export" else self._journal.device(self._device_of[restart.case_id])
         opened.add(restart)
         with self._writing:
             self._restarts.append(restart)
-            self._count(restart)
-
-    def _count(self, restart: Restart) -> None:
-        device = self._device_of.get(restart.case_id)
-        if device is not None:  # a damaged journal may hold a restart of no case
-            self._tallies[device].add(restart)
+            self._tallies[self._device_of[restart.case_id]].add(restart)
 
     def tasks(self, devices: Sequence[Device], artifacts: Mapping[str, Artifact]) -> list[DeviceTask]:
         """Return what is to be done on each of these devices; `artifacts` is case_id -> artifact."""
@@ -106,13 +112,22 @@ class Run:
 
     def _take(self, _task: DeviceTask, message: Message) -> None:
         """Take in what a device's task says. Where that cannot be written down, nothing more is measured."""
-        if isinstance(message, Restart):
-            try:
+        try:
+            if isinstance(message, Restart):
                 self.record(message)
-            except ResultsError:
-                self._stop.set()
-                raise
+            elif isinstance(message, DeviceSeen):
+                self._seen(message)
+        except ResultsError:
+            self._stop.set()
+            raise
         self.watch(message)
+
+    def _seen(self, seen: DeviceSeen) -> None:
+        self._journal.device(seen.device).add(seen)
+        with self._writing:
+            self._devices.append(seen)
+        if changed := boards.change(self.workspace, seen):
+            self.watch(Said(changed))
 
     def is_complete(self) -> bool:
         """Tell whether nothing is left to do."""
@@ -126,6 +141,12 @@ class Run:
                 self._journal.add(Finished(at=finished, restarts=len(self._restarts)))
         finally:
             self._journal.close()
-        document = self._read.model_copy(update={"restarts": tuple(self._restarts), "finished_at": finished})
+        document = self._read.model_copy(
+            update={
+                "devices": tuple(self._devices),
+                "restarts": tuple(self._restarts),
+                "finished_at": finished,
+            }
+        )
         journal.write_document(self.folder, document)
         return document

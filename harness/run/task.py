@@ -16,12 +16,11 @@ from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
-from harness.run.checked import checked
-from harness.run.tally import ATTEMPTS, Tally
+from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
-from results.records import Case, Profile, Restart
+from results.records import Case, DeviceSeen, Profile, Restart
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
@@ -48,7 +47,7 @@ class Stepped:
 
 
 # What is said while a task is carried out: records that are written down, and notes for the user.
-Message = Restart | Said | Begun | Stepped
+Message = DeviceSeen | Restart | Said | Begun | Stepped
 Emit = Callable[[Message], None]
 
 
@@ -136,7 +135,7 @@ class _Work:
             # Cases share models; a dictionary keeps their order.
             list(dict.fromkeys(file for target in targets for file in self._files(target))),
             task.manners,
-            Hooks(say=self._say, opened=self._opened, pause=self._stop.wait),
+            Hooks(say=self._say, opened=self._opened, on_seen=self._emit, pause=self._stop.wait),
         )
 
     def _measure_all(self, session: ReadyDevice, todo: Sequence[tuple[int, Case]]) -> None:
@@ -183,8 +182,9 @@ class _Work:
         A restart during which the device went away says nothing about the case: it is made again, unless that happens
         too often. Raises TransportError when the device stays away.
         """
-        attempt = losses = 0
-        while attempt < ATTEMPTS:
+        attempt = self._tally.failed.get((target.case.case_id, round_), 0)
+        losses = 0
+        while True:
             self._emit(Begun(target.case, round_))
             try:
                 restart = self._restart(session, Latency(target, self._task.profile, round_, attempt))
@@ -203,7 +203,7 @@ class _Work:
             if self._stop.is_set():
                 return
             self._record(restart)
-            if restart.outcome != "failed":
+            if restart.outcome != "failed" or is_last(attempt):
                 return
             attempt += 1
             if restart.cause == "damaged":
@@ -216,9 +216,7 @@ class _Work:
         restart = session.carry_out(job)
         if restart.outcome == "ok":
             session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
-        case, task = job.target.case, self._task
-        store = ArtifactStore(task.workspace.artifacts)
-        return checked(restart, case, task.profile, task.artifacts[case.case_id], store)
+        return restart
 
     def _record(self, restart: Restart) -> None:
         self._emit(restart)

@@ -61,11 +61,12 @@ def _sha256(kept: Path) -> str:
 
 
 def _keep(workspace: Workspace, option: str, value: str) -> str:
-    source = Path(value).expanduser()
     try:
+        source = Path(value).expanduser()
         content = source.read_bytes()
-    except OSError as exc:
-        raise ConfigError(f"{option}: {value!r} cannot be read here, to be pushed to a device: {exc.strerror}") from exc
+    except (OSError, ValueError, RuntimeError) as exc:  # ~name of nobody, a name with a null byte
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise ConfigError(f"{option}: {value!r} cannot be read here, to be pushed to a device: {why}") from exc
     name = re.sub(r"[^A-Za-z0-9._-]", "_", source.name)[:100]
     digest = hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]
     target = workspace.root / "tools" / digest / name
