@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
+from zipfile import BadZipFile
 
+import numpy as np
 from pydantic import Field
 
 import backends
@@ -43,7 +46,7 @@ class Verified(Event):
     """The output agrees with the reference; None where there is no reference."""
 
     event: Literal["verified"]
-    max_abs_diff: float | None
+    max_abs_diff: Annotated[float, Field(ge=0)] | None
 
 
 class Warmup(Event):
@@ -71,11 +74,23 @@ class Done(Event):
     actual: Tree = Field(default_factory=dict)
 
 
+# Two readings of a clock and the call of a Python function between them take longer on every machine.
+SHORTEST_NS = 20
+# By how much the clocks of a device and of this host may go apart, and how coarse the device's may be.
+CLOCKS_DIFFER = 0.02
+CLOCKS_GRAIN_NS = 50_000_000
+# The tolerance of an output that is all but zero is that of one of this size.
+SMALLEST_OUTPUT = 1e-6
+
+_REFUSED: dict[str, Any] = {"outcome": "failed", "verified": False, "warmup_ns": (), "samples_ns": ()}
+
+
 @dataclass(frozen=True)
 class Target:
     """A case with what the agent needs to run it: files on the device, inputs, tolerance.
 
-    `tools` are the options of the case that name a pushed file, with its path there.
+    `largest_output` is the largest magnitude in the reference output, None where there is none: the tolerance is
+    relative to it. `tools` are the options of the case that name a pushed file, with its path there.
     """
 
     case: Case
@@ -85,6 +100,7 @@ class Target:
     io_sha256: str
     inputs: Sequence[dict[str, Any]]
     tolerance: float
+    largest_output: float | None = None
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
 
 
@@ -142,6 +158,8 @@ class Latency(Job[Restart]):
         fields: dict[str, Any] = {"outcome": "ok"}
         for event in events:
             fields.update(_fields(event, fields, ended))
+        if fields["outcome"] == "ok":
+            fields.update(_judged(fields, ended.wall_ns, self.target))
         return Restart(
             case_id=self.target.case.case_id,
             round=self.round,
@@ -189,6 +207,52 @@ def _failed(event: Failure, ended: Ended) -> dict[str, Any]:
         return {"outcome": "unsupported", "cause": "unsupported", "reason": said[:4000]}
     cause = None if event.kind == "failed" else event.kind
     return {"outcome": "failed", "cause": cause, "reason": f"{event.phase}: {said}"[:4000]}
+
+
+def allowed(target: Target) -> float | None:
+    """Return how far an output may be off, in its own unit; None where there is no reference."""
+    if target.largest_output is None:
+        return None
+    return target.tolerance * max(target.largest_output, SMALLEST_OUTPUT)
+
+
+def _judged(fields: Mapping[str, Any], wall_ns: int, target: Target) -> dict[str, Any]:
+    """Hold what a device says against what this host knows itself."""
+    limit, difference = allowed(target), fields["max_abs_diff"]
+    found = {"verified": fields["verified"] and limit is not None, "tolerance": limit}
+    if limit is not None and difference is not None and difference > limit * (1 + 1e-6):
+        reason = f"wrong output: off by {difference:.3g}, allowed {limit:.3g}, found by this host"
+        return {**found, **_REFUSED, "cause": "wrong-output", "reason": reason}
+    shortest = min(fields["samples_ns"])
+    timed_ns = sum(fields[name] for name in ("import_ns", "load_ns", "first_ns"))
+    timed_ns += sum(fields["warmup_ns"]) + sum(fields["samples_ns"])
+    if shortest < SHORTEST_NS:
+        reason = f"a sample of {shortest} ns: no call of a runtime is that short"
+    elif timed_ns > wall_ns * (1 + CLOCKS_DIFFER) + CLOCKS_GRAIN_NS:
+        reason = f"what was timed adds up to {timed_ns / 1e9:.2f} s, and all took {wall_ns / 1e9:.2f} s on this host"
+    else:
+        return found
+    return {**found, **_REFUSED, "cause": "implausible", "reason": f"numbers that cannot be true: {reason}"}
+
+
+@cache
+def largest_output(io: Path) -> float | None:
+    """Return the largest magnitude among the finite values of the reference output in an artifact's io.npz.
+
+    0 when all of them are integers, which must be equal; None when there is no output, or the file cannot be read,
+    which is told when it is pushed.
+    """
+    try:
+        with np.load(io, allow_pickle=False) as arrays:
+            outputs = [arrays[name] for name in arrays.files if name.startswith("out")]
+    except (OSError, ValueError, BadZipFile):
+        return None
+    largest = [
+        float(np.max(np.abs(array.astype(np.float64)), where=np.isfinite(array), initial=0.0))
+        for array in outputs
+        if array.dtype.kind == "f"
+    ]
+    return max(largest, default=0.0) if outputs else None
 
 
 def expected_seconds(profile: Profile, latency_ms: float | None, overhead_s: float = 0.35) -> float:

@@ -13,7 +13,7 @@ from harness.agent.jobs import probe as device_side
 from harness.errors import AgentError
 from harness.jobs.base import Ended, Event, Failure, Grammar, Job, Reading, Said, Step, Terms, Tree, why
 from harness.jobs.hold import Busy
-from results.records import Text
+from results.records import DeviceIdentity, Text
 
 Size = Annotated[int, Field(ge=0, le=2**60)]
 
@@ -45,6 +45,11 @@ class Probed(Event):
     cache: CacheState | None = None
     telemetry: Reading
     busy: Busy | None = None
+
+    @property
+    def identity(self) -> DeviceIdentity:
+        """What it says of itself."""
+        return DeviceIdentity.of(self.system)
 
 
 @dataclass(frozen=True)

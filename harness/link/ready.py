@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
@@ -30,6 +31,7 @@ from harness.link.manners import PATIENCE_S, Claim, Hooks, Manners
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import ArtifactStore
+from results.records import DeviceSeen
 
 # After which part of that time the tries begin; one is left out when the next is due already.
 _TRIES = (0.05, 0.3, 1.0)
@@ -171,6 +173,15 @@ class ReadyDevice:
         root = str(self.workspace.device_root(self.device))
         cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}
         probe = agent.carry_out(Probe(self.backend_names, wanted, cache))
+        self.hooks.on_seen(
+            DeviceSeen(
+                device=self.device.name,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                identity=probe.identity,
+                backends=probe.backends,
+                agent_sha256=agent.sha256,
+            )
+        )
         if problem := power_problem(self.device, probe.telemetry):
             self.hooks.say(f"{self.device.name}: {problem}")
         if probe.cache is not None:

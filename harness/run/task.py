@@ -11,7 +11,7 @@ from harness.errors import DeviceBusy, LockUnusable, TransportError
 from harness.executors.base import Stop
 from harness.fleet import locks
 from harness.fleet.devices import Device
-from harness.jobs.latency import Latency, Target
+from harness.jobs.latency import Latency, Target, largest_output
 from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice
 from harness.link.thermal import cool_down
@@ -161,6 +161,7 @@ class _Work:
             io_sha256=artifact.io_sha256,
             inputs=[{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in artifact.inputs],
             tolerance=artifact.tolerance,
+            largest_output=largest_output(ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )
 

@@ -22,6 +22,7 @@ from backends import load_class
 from backends.base import Aggregate, Backend, Session, Unsupported
 from harness.agent import failures, measure, telemetry, verify
 from harness.agent.jobs.hold import mark_running
+from harness.agent.memory import peak_rss_bytes
 
 Emit = Callable[[Dict[str, Any]], None]
 
@@ -86,7 +87,7 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     after = telemetry.snapshot()
     done = {
         "event": "done",
-        "peak_rss_bytes": telemetry.peak_rss_bytes(children=bool(aggregate)),
+        "peak_rss_bytes": peak_rss_bytes(children=bool(aggregate)),
         "telemetry_before": before,
         "telemetry_after": after,
     }

@@ -13,6 +13,8 @@ from importlib import metadata
 from typing import Any, Callable, Dict, List, Optional
 
 from harness.agent import cache, telemetry
+from harness.agent.files import UNKNOWN
+from harness.agent.identity import identity
 from harness.agent.jobs import hold
 
 
@@ -37,37 +39,12 @@ def installed(packages: List[str]) -> Optional[str]:
     return None
 
 
-def cpu_model(root: str = "/") -> str:
-    """Return the processor's name, or its board's: for 64-bit Arm most kernels tell no other."""
-    try:
-        with open(os.path.join(root, "proc/cpuinfo")) as file:
-            lines = file.read(65536).split("\n")
-    except OSError:
-        lines = []
-    for key in ("model name", "Model", "Hardware"):
-        for line in lines:
-            if line.startswith(key):
-                return line.partition(":")[2].strip()
-    try:
-        with open(os.path.join(root, "sys/firmware/devicetree/base/model"), errors="replace") as file:
-            return file.read(256).strip("\0 \n") or telemetry.UNKNOWN
-    except OSError:
-        return telemetry.UNKNOWN
-
-
-def _memory_bytes() -> Any:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return telemetry.UNKNOWN
-
-
 def _free_bytes() -> Any:
     """Return what is free where the agent lies."""
     try:
         return shutil.disk_usage(os.path.dirname(os.path.abspath(sys.argv[0]))).free
     except OSError:
-        return telemetry.UNKNOWN
+        return UNKNOWN
 
 
 def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
@@ -100,13 +77,8 @@ def _is_there(file: Dict[str, Any]) -> bool:
 
 def _system() -> Dict[str, Any]:
     return {
+        **identity(),
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
-        "machine": platform.machine(),
-        "kernel": platform.release(),
-        "os": platform.system(),
-        "cpu": cpu_model(),
-        "cpus": os.cpu_count() or 0,
-        "memory_bytes": _memory_bytes(),
         "free_bytes": _free_bytes(),
     }

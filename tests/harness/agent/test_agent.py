@@ -17,7 +17,7 @@ import pytest
 
 import backends
 from harness.agent import failures, jobs
-from harness.agent.jobs.probe import cpu_model
+from harness.agent.identity import cpu_model
 from harness.link import bundle
 from models.artifacts import Artifact, ArtifactStore
 from tests.rigs.bench import ROOT, add_tiny

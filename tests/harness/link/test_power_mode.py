@@ -46,7 +46,7 @@ def test_governor_and_nvpmodel_mode_are_read(tmp_path: Path) -> None:
 def test_which_mode_nvpmodel_s_files_mean(tmp_path: Path, status: str, mode: str) -> None:
     write_jetson(tmp_path)
     (tmp_path / "var/lib/nvpmodel/status").write_bytes(os.fsencode(status))
-    assert telemetry.power_mode(str(tmp_path)) == mode
+    assert telemetry.snapshot(str(tmp_path))["power_mode"] == mode
 
 
 @pytest.mark.parametrize(
