@@ -31,7 +31,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.errors import ProvisionError
 from results.errors import ResultsError
-from results.files import write_file
+from results.files import sha256_of, write_file
 
 # uname -m -> Debian's architecture, its folder of libraries, the loader's name.
 ARCHITECTURES = {
@@ -132,7 +132,7 @@ def build(
     note = folder / f"{machine}-{origin}.json"
     try:
         runtime = Runtime(**json.loads(note.read_bytes()))
-        if hashlib.sha256((folder / runtime.file_name).read_bytes()).hexdigest() == runtime.sha256:
+        if sha256_of(folder / runtime.file_name) == runtime.sha256:
             return runtime
     except (OSError, ValueError, TypeError):
         pass
@@ -151,8 +151,7 @@ def build(
 
 def _hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as exc:
         raise ProvisionError(f"{path} cannot be read: {exc.strerror}") from exc
 

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import backends
 from harness.errors import ProvisionError
-from results.files import write_file
+from results.files import sha256_of, write_file
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64", "armv7l")
@@ -135,7 +135,7 @@ class WheelCache:
                 Wheel(entry["name"], entry["version"], entry["sha256"], self.path(entry["sha256"], entry["file"]))
                 for entry in content["wheels"]
             )
-            if any(_sha256(wheel.path) != wheel.sha256 for wheel in wheels):
+            if any(sha256_of(wheel.path) != wheel.sha256 for wheel in wheels):
                 return None
             return WheelSet(wheels, content["runtimes"], tuple(content["problems"]))
         except (OSError, ValueError, KeyError, TypeError):
@@ -165,7 +165,7 @@ class WheelCache:
                 _explain(done, requirement)
                 return None
             (file,) = files
-            sha256 = _sha256(file)
+            sha256 = sha256_of(file)
             kept = self.path(sha256, file.name)
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(file, kept)
@@ -264,8 +264,3 @@ def _explain(done: subprocess.CompletedProcess[str], requirement: str) -> None:
         return
     said = [line for line in done.stderr.strip().splitlines() if line.strip()][-1:] or ["it said nothing"]
     raise ProvisionError(f"pip cannot fetch {requirement} for the device: {said[0][:300]}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

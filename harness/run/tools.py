@@ -18,8 +18,10 @@ from harness.fleet.devices import Device
 from harness.link.ready import File
 from harness.workspace import Workspace
 from results.errors import ResultsError
-from results.files import write_file
+from results.files import sha256_of, write_file
 from results.records import Case
+
+_sha256 = cache(sha256_of)  # of kept files, which never change
 
 _HASH_LENGTH = 16
 _KEPT = re.compile(r"([A-Za-z0-9._-]{1,100})@([0-9a-f]{16})")
@@ -52,12 +54,6 @@ def pushed(workspace: Workspace, device: Device, case: Case) -> dict[str, File]:
             # Where models are, so that it goes as they do when nobody has used it for long.
             found[option] = File(workspace.device_root(device) / "artifacts" / sha256 / kept[1], source, sha256)
     return found
-
-
-@cache
-def _sha256(kept: Path) -> str:
-    """Of a file that never changes."""
-    return hashlib.sha256(kept.read_bytes()).hexdigest()
 
 
 def _keep(workspace: Workspace, option: str, value: str) -> str:

@@ -6,7 +6,6 @@ the next push goes on where it ends.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 import time
@@ -17,6 +16,7 @@ from harness.errors import ConnectError, TransferError
 from harness.transports.adb.connection import AdbConnection
 from harness.transports.adb.shell import Shell
 from harness.transports.base import MAX_PULL_BYTES, unwritable
+from results.files import sha256_of
 
 _BLOCK = 1 << 20
 _HASH_BYTES_PER_S = 10e6  # slower than any device that was seen: bounds the wait for its checksum
@@ -66,8 +66,8 @@ def push(connection: AdbConnection, source: Path, target: PurePosixPath, sha256:
     """Copy a file to the device, going on with a part of an earlier try. Raises TransferError."""
     what = f"{source} cannot be copied to {target} on {connection.serial}"
     try:
+        sha256 = sha256 or sha256_of(source)
         with source.open("rb") as file:
-            sha256 = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
             try:
                 _upload(connection, file, target, sha256, afresh=False)
             except _Damaged:

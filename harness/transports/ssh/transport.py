@@ -12,6 +12,7 @@ from harness.transports.base import MAX_PULL_BYTES, Completed, Stream, Transport
 from harness.transports.ssh.connection import Connection
 from harness.transports.ssh.login import Login
 from harness.transports.ssh.stream import SshStream
+from results.files import sha256_of
 
 _CHUNK_BYTES = 1 << 20
 # How long the device may take to check the hash of a pushed file; that it lives at all is watched elsewhere.
@@ -104,7 +105,7 @@ class SshTransport(Transport):
         try:
             size = source.stat().st_size
             part = f"{_anchored(target.parent)}/.part-{_likeness(source, size)}"
-            arguments = [part, _anchored(target), str(size), sha256 or _sha256(source), self._python]
+            arguments = [part, _anchored(target), str(size), sha256 or sha256_of(source), self._python]
             resumed, arrived = self._send(source, arguments)
             # An older part was not what its name says, and is gone now: once more, from the start.
             if not arrived and not (resumed and self._send(source, arguments)[1]):
@@ -174,11 +175,6 @@ def _likeness(path: Path, size: int) -> str:
         file.seek(max(0, size - _CHUNK_BYTES))
         digest.update(file.read(_CHUNK_BYTES))
     return digest.hexdigest()[:32]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _last_words(ended: Completed) -> str:
