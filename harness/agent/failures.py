@@ -1,21 +1,11 @@
 """What goes wrong on the device, as the `error` event: of which kind it is, and in words without a runtime's noise."""
 
-import re
 from typing import Any, Dict
 
 from backends.base import Unsupported
+from backends.messages import plain
 
 MAX_MESSAGE = 2000
-
-_NOISE = (
-    r"Exception from \S+:\d+:\s*",  # OpenVINO
-    r"Check '.*' failed at \S+:\d+:\s*",
-    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ",
-    r"Load model from \S+ failed:\s*",
-    # A place in ONNX Runtime's sources, with the signature of the function there.
-    r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
-    r"(?:[\w:~<>,&*\s]*::[^\s()]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?\s*)?",
-)
 
 
 class Damaged(Exception):
@@ -44,10 +34,3 @@ def error(exc: BaseException, phase: str) -> Dict[str, Any]:
 
 def _event(phase: str, kind: str, message: str) -> Dict[str, Any]:
     return {"event": "error", "phase": phase, "kind": kind, "message": plain(message)[:MAX_MESSAGE]}
-
-
-def plain(message: str) -> str:
-    """Return a runtime's message on one line, without the places in its own sources and the paths of our files."""
-    for noise in _NOISE:
-        message = re.sub(noise, "", message)
-    return " ".join(message.split())

@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from backends import load_class
 from backends.base import Aggregate, Backend, Session, Unsupported
+from backends.messages import plain
 from harness.agent import failures, measure, telemetry, verify
 from harness.agent.jobs.hold import mark_running
 from harness.agent.memory import peak_rss_bytes
@@ -146,7 +147,7 @@ def _examined(session: Session) -> Dict[str, Any]:
     try:
         return session.examine()
     except Exception as exc:  # noqa: BLE001 - a runtime may throw anything, and the samples are good
-        message = failures.plain("{}: {}".format(type(exc).__name__, exc))[:200]
+        message = plain("{}: {}".format(type(exc).__name__, exc))[:200]
         return {"fallback": "not known, looking for it failed ({})".format(message)}
 
 

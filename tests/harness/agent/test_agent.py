@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import backends
-from harness.agent import failures, jobs
+from backends.messages import plain
+from harness.agent import jobs
 from harness.agent.identity import cpu_model
 from harness.link import bundle
 from models.artifacts import Artifact, ArtifactStore
@@ -291,9 +292,9 @@ def test_the_agent_starts_under_other_pythons(agent: Path, version: str) -> None
     ],
 )
 def test_a_runtime_s_message_is_told_without_its_noise(said: str, told: str) -> None:
-    assert failures.plain(said) == told
+    assert plain(said) == told
 
 
 def test_a_message_with_a_long_name_takes_no_time() -> None:
     name = "/" * 20_000
-    assert failures.plain(name) == name
+    assert plain(name) == name
