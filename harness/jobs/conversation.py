@@ -32,6 +32,8 @@ def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str |
         silence_s = step.planned_s + patience_s
         left_s = max(0.0, end - time.monotonic())
         try:
+            if not left_s:
+                raise CommandTimeout("all has taken too long")
             line = stream.read_line(min(silence_s, left_s))
         except CommandTimeout:
             words = f"no answer for {silence_s:.0f} s" if silence_s <= left_s else "it took longer than all may take"
