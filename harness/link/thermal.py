@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from harness.errors import TransportError
@@ -20,7 +21,7 @@ def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], 
     False when asking again is of no use.
     """
     limit = device.max_temperature_c
-    waited = 0.0
+    waited, begun = 0.0, time.monotonic()
     while limit is not None:
         try:
             now = agent.carry_out(Probe()).telemetry.hottest_c
@@ -38,5 +39,6 @@ def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], 
             say(f"{device.name}: {now:.0f} °C, waiting for {limit:g} °C")
         if wait(POLL_S):
             return True
-        waited += POLL_S
+        # A device that takes long to answer is not waited for any longer.
+        waited = max(waited + POLL_S, time.monotonic() - begun)
     return False
