@@ -110,7 +110,9 @@ def standings_text(found: Standings, rows: Sequence[Row]) -> str:
     """The standing in words, in each class where there are several."""
     if len(found) < 2:
         return "".join(standing_text(standing, rows) for standing in found.values()) or "-"
-    return "; ".join(f"{class_text(kind)}: {standing_text(standing, rows)}" for kind, standing in found.items())
+    short = len({kind[0] for kind in found}) == len(found)  # published and measured alone tell the classes apart
+    named = {kind[0] if short else class_text(kind): standing for kind, standing in found.items()}
+    return "; ".join(f"{words}: {standing_text(standing, rows)}" for words, standing in named.items())
 
 
 def notices(rows: Sequence[Row]) -> list[str]:

@@ -138,23 +138,39 @@ class Store:
         try:
             work()
         except (DamagedIndex, _StaleIndex):
-            with self._path.with_name(f"{self._path.name}.lock").open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                self._make_anew()
-            work()
+            with self._alone():
+                if not self._works_again(work):
+                    self._engine.dispose()
+                    self.remove(self._path)
+                    self._check()
+                    work()
 
-    def _make_anew(self) -> None:
+    def _works_again(self, work: Callable[[], None]) -> bool:
+        """Whether another process made the index anew meanwhile, so that the work could be done."""
         self._engine.dispose()
         try:
-            self._check()  # another process may have made it anew meanwhile
-            return
+            self._check()
+            work()
         except _StaleIndex:
-            pass
+            return False
         except DamagedIndex as exc:
             _log.warning("%s: it is made anew from the runs' documents", exc)
-        self._engine.dispose()
-        self.remove(self._path)
-        self._check()
+            return False
+        return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold a lock that only one process has, which makes the index anew."""
+        path = self._path.with_name(f"{self._path.name}.lock")
+        try:
+            lock = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        except OSError as exc:
+            raise ResultsError(f"{path} cannot be opened to make the index anew: {exc.strerror}") from exc
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def _check(self) -> None:
         """Make the tables where there are none. Raises DamagedIndex, _StaleIndex."""

@@ -31,7 +31,7 @@ def report(
         raise NothingToRun("no results are stored for this choice; measure some with: bench run")
     page = output or shared.open_workspace().report
     write_page(rows, page)
-    click.echo(f"Pareto page: {page.absolute()}")
+    shared.tell(f"Pareto page: {page.absolute()}")
     if image is not None:
         write_image(rows, image)
-        click.echo(f"Picture: {image.absolute()}")
+        shared.tell(f"Picture: {image.absolute()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -71,7 +72,7 @@ def runs(as_json: bool) -> None:
         return
     for run in described:
         state = "finished" if run["finished_at"] else "unfinished: bench run --resume " + str(run["run"])
-        click.echo(f"{run['run']}  {run['profile']}  {run['cases']} cases  {run['restarts']} restarts  {state}")
+        shared.say(f"{run['run']}  {run['profile']}  {run['cases']} cases  {run['restarts']} restarts  {state}")
 
 
 @results.command()
@@ -90,9 +91,9 @@ def show(run_name: str, as_json: bool) -> None:
         shared.print_json(run=document.model_dump(mode="json"))
         return
     header = document.header
-    click.echo(f"Run {header.run_id}, profile {header.profile.name}, seed {header.seed}, bench {header.bench_version}")
-    click.echo(f"Started {header.started_at}, finished {document.finished_at or 'not yet'}")
-    click.echo(f"bench {' '.join(header.command)}")
+    shared.say(f"Run {header.run_id}, profile {header.profile.name}, seed {header.seed}, bench {header.bench_version}")
+    shared.say(f"Started {header.started_at}, finished {document.finished_at or 'not yet'}")
+    shared.say(f"bench {' '.join(header.command)}")
     shared.print_rows(summarize(document), as_json=False)
 
 
@@ -107,9 +108,16 @@ def export(run_name: str | None, device: str | None, model: str | None, format_:
     from results.export import write
 
     rows = chosen_rows(run_name, device, model)
-    write(rows, output if output is not None else sys.stdout.buffer, format_)
     if output is not None:
-        click.echo(f"{len(rows)} rows in {output}", err=True)
+        write(rows, output, format_)
+        shared.say(f"{len(rows)} rows in {output}", err=True)
+    elif not sys.stdout.isatty():
+        write(rows, sys.stdout.buffer, format_)
+    elif format_ == "parquet":
+        raise click.UsageError("Parquet is binary and no text for a terminal: name a file with -o")
+    else:
+        write(rows, text := io.StringIO(), format_)
+        shared.tell(text.getvalue().removesuffix("\n"))
 
 
 @results.command()
@@ -117,4 +125,4 @@ def reindex() -> None:
     """Make the index anew from the runs' documents."""
     workspace = shared.open_workspace()
     with closing(shared.open_store(workspace, anew=True)) as store:
-        click.echo(f"{len(store.runs())} runs indexed in {workspace.index}")
+        shared.tell(f"{len(store.runs())} runs indexed in {workspace.index}")

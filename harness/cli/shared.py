@@ -151,9 +151,17 @@ def drop(stream: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def tell(text: str) -> None:
+    """Print text with names in it, as it is in a pipe and without control characters on a terminal."""
+    from dashboards.wording import clean
+
+    click.echo("\n".join(map(clean, text.split("\n"))) if sys.stdout.isatty() else text)
+
+
 def print_json(**fields: Any) -> None:
     """Print one listing: its schema version first, then what it lists."""
-    click.echo(json.dumps({"schema_version": LISTING_SCHEMA_VERSION, **fields}, indent=2))
+    text = json.dumps({"schema_version": LISTING_SCHEMA_VERSION, **fields}, indent=2)
+    click.echo(text.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves as it is
 
 
 def print_rows(rows: list[Row], *, as_json: bool) -> None:
