@@ -20,6 +20,7 @@ from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
+from results.judge.validity import believed
 from results.records import Case, DeviceSeen, Profile, Restart
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
@@ -217,7 +218,7 @@ class _Work:
         restart = session.carry_out(job)
         if restart.outcome == "ok":
             session.check()  # whoever took a lock that was lost meanwhile may have measured at the same time
-        return restart
+        return believed(restart, job.target.case, self._task.profile)
 
     def _record(self, restart: Restart) -> None:
         self._emit(restart)

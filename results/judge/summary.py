@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from results.judge import environment, statistics
-from results.records import MAX_SAMPLES, Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
+from results.judge import environment, fingerprint, statistics
+from results.judge.validity import Judgment, judge_restart
+from results.records import (
+    MAX_SAMPLES,
+    Case,
+    DeviceSeen,
+    ModelFacts,
+    Profile,
+    Restart,
+    Row,
+    RunDocument,
+    RunHeader,
+    Verdict,
+)
 
 NS_PER_MS = 1e6
 MAX_RELATIVE_SPREAD = 0.10
@@ -23,16 +37,29 @@ Finding = tuple[Verdict, str]
 
 @dataclass(frozen=True)
 class Measurement:
-    """A case with the restarts that count: of each round the last attempt. `ok` are those that brought samples."""
+    """A case with the restarts that count: of each round the last attempt. `ok` are those that brought numbers.
+
+    `seen` is what the case's device was at each connection.
+    """
 
     case: Case
     profile: Profile
     restarts: tuple[Restart, ...]
     finished: bool
+    seen: tuple[DeviceSeen, ...] = ()
+
+    @cached_property
+    def judgments(self) -> tuple[Judgment, ...]:
+        """One for each of `restarts`."""
+        return tuple(judge_restart(restart, self.case, self.profile) for restart in self.restarts)
+
+    @cached_property
+    def ok(self) -> tuple[Restart, ...]:
+        return tuple(r for r, judgment in zip(self.restarts, self.judgments, strict=True) if judgment.has_numbers)
 
     @property
-    def ok(self) -> tuple[Restart, ...]:
-        return tuple(restart for restart in self.restarts if is_ok(restart))
+    def lost(self) -> list[Judgment]:
+        return [judgment for judgment in self.judgments if not judgment.has_numbers]
 
     @property
     def samples_ns(self) -> tuple[tuple[int, ...], ...]:
@@ -47,16 +74,15 @@ def rows(document: RunDocument) -> list[Row]:
     for restart in document.restarts:
         if restart.case_id in restarts:
             restarts[restart.case_id].append(restart)
+    seen: dict[str, list[DeviceSeen]] = {case.device: [] for case in header.cases}
+    for one in document.devices:
+        seen.setdefault(one.device, []).append(one)
     finished = document.finished_at is not None
     measurements = [
-        Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished) for case in header.cases
+        Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished, tuple(seen[case.device]))
+        for case in header.cases
     ]
     return [_row(header, facts.get(m.case.model), m) for m in measurements]
-
-
-def is_ok(restart: Restart) -> bool:
-    """Whether the restart brought numbers. A device may claim `ok` and send none."""
-    return restart.outcome == "ok" and len(restart.samples_ns) > 0
 
 
 def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:
@@ -83,11 +109,9 @@ def judge(measurement: Measurement) -> Finding:
 def _without_numbers(measurement: Measurement) -> Finding:
     """No restart brought numbers: failed outweighs unsupported, and that outweighs offline."""
     for verdict in (Verdict.FAILED, Verdict.UNSUPPORTED, Verdict.OFFLINE):
-        reasons = [r.reason for r in measurement.restarts if r.outcome == verdict.value]
+        reasons = [judgment.reason for judgment in measurement.lost if judgment.verdict is verdict]
         if reasons:
             return verdict, reasons[-1] or f"{verdict.value}, no reason given"
-    if measurement.restarts:
-        return Verdict.FAILED, "the device reported success and sent no samples"
     if measurement.finished:
         return Verdict.FAILED, "the run ended without measuring this case"
     return Verdict.FAILED, "not measured: the run is not finished"
@@ -107,14 +131,21 @@ def check_power_mode(measurement: Measurement) -> Finding | None:
     return Verdict.NOT_COMPARABLE, environment.mismatch(asked, found)
 
 
+def check_board(measurement: Measurement) -> Finding | None:
+    """Another board answered to the device's name in mid-run."""
+    seen = measurement.seen
+    found = (fingerprint.other_board(before, now) for before, now in pairwise(seen))
+    return next(((Verdict.NOT_COMPARABLE, words) for words in found if words is not None), None)
+
+
 def check_restarts(measurement: Measurement) -> Finding | None:
     """Fewer good restarts than the profile asks for."""
     have, want = len(measurement.ok), measurement.profile.restarts
     if have >= want:
         return None
-    lost = [r for r in measurement.restarts if not is_ok(r)]
+    lost = measurement.lost
     if lost:
-        why = f"the last one lost was {lost[-1].outcome}" + (f" ({lost[-1].reason})" if lost[-1].reason else "")
+        why = f"the last one lost was {lost[-1].verdict.value}" + (f" ({lost[-1].reason})" if lost[-1].reason else "")
     else:
         why = "the run ended early" if measurement.finished else "the run is not finished"
     return Verdict.UNSTABLE, f"{have} of {want} restarts: {why}"
@@ -150,6 +181,7 @@ def check_warmup(measurement: Measurement) -> Finding | None:
 
 CHECKS: list[Callable[[Measurement], Finding | None]] = [
     check_power_mode,
+    check_board,
     check_restarts,
     check_clock,
     check_spread,
@@ -162,14 +194,17 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
     case, ok = measurement.case, measurement.ok
     verdict, reason = judge(measurement)
     facts = facts or ModelFacts(name=case.model, weights="unknown")
+    version = next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None)
+    board, found, fallback = fingerprint.device_id(measurement.seen), _environment(ok), _in_words(ok, "fallback")
     return Row(
         run=header.run_id,
         started_at=header.started_at,
         device=case.device,
+        device_id=board,
         model=case.model,
         family=facts.family,
         backend=case.backend,
-        backend_version=next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None),
+        backend_version=version,
         precision=case.precision,
         threads=case.threads,
         options=case.options,
@@ -184,10 +219,13 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         multiply_adds=facts.multiply_adds,
         accuracies=facts.accuracies,
         actual=ok[-1].actual if ok else {},
-        environment=_environment(ok),
-        fallback=_in_words(ok, "fallback"),
+        environment=found,
+        fallback=fallback,
         aggregates=_in_words(ok, "aggregates"),
         case_id=case.case_id,
+        fingerprint=fingerprint.fingerprint(
+            case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback
+        ),
     )
 
 

@@ -1,0 +1,113 @@
+"""What one restart is worth, by itself: to decide whether it is made again, and what a measurement may rest on. Pure.
+
+A device may claim whatever it likes; what cannot be true brings no numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from results.judge import environment
+from results.records import Case, Cause, Profile, Restart, Verdict
+
+_NS_PER_S = 10**9
+# Clocks run at slightly different rates, and a restart's own may be a poor one.
+_CLOCKS_DIFFER, _SLACK_NS = 1.1, _NS_PER_S // 10
+_WITHOUT_NUMBERS = (Verdict.FAILED, Verdict.UNSUPPORTED, Verdict.OFFLINE)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """The verdict on one restart, with its cause for programs and its reason for people."""
+
+    verdict: Verdict = Verdict.VALID
+    cause: Cause | None = None
+    reason: str = ""
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a measurement may rest on it."""
+        return self.verdict not in _WITHOUT_NUMBERS
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether another try may do better."""
+        return self.verdict is Verdict.FAILED
+
+
+def judge_restart(restart: Restart, case: Case, profile: Profile) -> Judgment:
+    """Judge one restart of a case: the first check with a finding gives the judgment."""
+    if restart.outcome != "ok":
+        return Judgment(Verdict(restart.outcome), restart.cause, restart.reason)
+    found = (check(restart, case, profile) for check in CHECKS)
+    return next((judgment for judgment in found if judgment is not None), Judgment())
+
+
+def believed(restart: Restart, case: Case, profile: Profile) -> Restart:
+    """Return a restart that claims to be `ok` and cannot be as a `failed` one, any other as it is."""
+    judgment = judge_restart(restart, case, profile)
+    if restart.outcome != "ok" or judgment.has_numbers:
+        return restart
+    return restart.model_copy(update={"outcome": "failed", "cause": judgment.cause, "reason": judgment.reason})
+
+
+def _implausible(reason: str) -> Judgment:
+    return Judgment(Verdict.FAILED, "implausible", reason)
+
+
+def check_samples(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """There are none."""
+    return None if restart.samples_ns else _implausible("the device reported success and sent no samples")
+
+
+def check_time(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """All inferences together took longer than the restart did by the clock of this machine."""
+    told_ns = (restart.first_ns or 0) + sum(restart.warmup_ns) + sum(restart.samples_ns)
+    if told_ns <= _CLOCKS_DIFFER * restart.wall_ns + _SLACK_NS:
+        return None
+    told_s, wall_s = told_ns / _NS_PER_S, restart.wall_ns / _NS_PER_S
+    return _implausible(f"the device tells {told_s:.3g} s of inferences in a restart that took {wall_s:.3g} s")
+
+
+def check_count(restart: Restart, _case: Case, profile: Profile) -> Judgment | None:
+    """Fewer timed inferences than the profile asks for, although they did not take long."""
+    told_s = sum(restart.samples_ns) / _NS_PER_S
+    if (
+        restart.actual.get("aggregates")
+        or len(restart.samples_ns) >= profile.min_iterations
+        or told_s >= profile.max_seconds / 2
+    ):
+        return None
+    return _implausible(
+        f"the device tells {len(restart.samples_ns)} timed inferences in {told_s:.3g} s, "
+        f"and at least {profile.min_iterations} were asked for"
+    )
+
+
+def check_output(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """The output is further from the reference than was allowed, whatever the device thinks of it."""
+    difference, allowed = restart.max_abs_diff, restart.tolerance
+    if difference is None or allowed is None or abs(difference) <= allowed:
+        return None
+    return Judgment(
+        Verdict.FAILED, "wrong-output", f"wrong output: it is off by {difference:.3g}, allowed {allowed:.3g}"
+    )
+
+
+def check_power_mode(restart: Restart, case: Case, _profile: Profile) -> Judgment | None:
+    """The device was not, or not all the time, in the mode that devices.toml asks for."""
+    found = environment.of((restart.telemetry_before, restart.telemetry_after))
+    if case.power_mode is None or environment.is_in(case.power_mode, found):
+        return None
+    return Judgment(Verdict.NOT_COMPARABLE, None, environment.mismatch(case.power_mode, found))
+
+
+CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
+    check_samples,
+    check_time,
+    check_count,
+    check_output,
+    check_power_mode,
+]
+"""Run in this order on a restart that claims to be `ok`. A new one is a function here, and nothing else."""
