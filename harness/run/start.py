@@ -105,6 +105,7 @@ def begin(
         cases=tuple(cases),
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
+    workspace.run_ids()  # keeps the order of recording: the next run may have an earlier name, by a clock that is off
     run = Run(workspace, RunDocument(header=header, restarts=()), opened, manners, watch)
     for case in cases:
         failure = plan.export_failure(case, models[case.model])

@@ -21,8 +21,8 @@ BACKENDS = ("onnxruntime", "tflite")
 
 
 def fleet(count: int) -> list[Device]:
-    """Return devices that are never connected to."""
-    return [Device(name=f"board-{number}", transport="local") for number in range(count)]
+    """Return devices that are none."""
+    return [Device(name=f"board-{number}", transport="simulated") for number in range(count)]
 
 
 def prepared(template: Artifact, count: int) -> list[Prepared]:

@@ -24,11 +24,13 @@ from tests.harness.executors.processes import ProcessExecutor
 from tests.rigs.bench import add_tiny
 
 
-def begun(folder: Path, watched: list[Message], *devices: str) -> tuple[Run, dict[str, Artifact], list[Device]]:
+def begun(
+    folder: Path, watched: list[Message], *devices: str, transport: str = "local"
+) -> tuple[Run, dict[str, Artifact], list[Device]]:
     workspace = Workspace(folder)
     tiny = add_tiny(ArtifactStore(workspace.artifacts), "onnx")
     model = Prepared(OwnModel("tiny", {}), {tiny.form: tiny})
-    fleet = [Device(name=name, transport="local") for name in devices]
+    fleet = [Device.model_validate({"name": name, "transport": transport}) for name in devices]
     profile = PROFILES["quick"].model_copy(update={"min_seconds": 0.0, "warmup_min_seconds": 0.0})
     request = RunRequest(fleet, (), [BackendChoice("fake")], profile, threads=[1, 2], seed=1)
     run, artifacts = begin(request, [model], workspace, Manners(), watched.append)
@@ -65,3 +67,15 @@ def test_a_restart_that_is_cut_off_is_not_recorded(tmp_path: Path) -> None:
     assert document.finished_at is None
     assert len(document.restarts) == 1
     assert len(run.todo("one")) == 3
+
+
+def test_hundreds_of_devices_take_turns(tmp_path: Path) -> None:
+    shown: list[Message] = []
+    names = [f"board-{number}" for number in range(300)]
+    run, artifacts, fleet = begun(tmp_path, shown, *names, transport="simulated")
+    run.execute(fleet, artifacts, LocalExecutor(side_by_side=16))
+    document = run.finish()
+    assert document.finished_at is not None
+    assert {restart.outcome for restart in document.restarts} == {"ok"}
+    assert len(document.restarts) == 300 * 2 * 2
+    assert {path.stem for path in (run.folder / "devices").iterdir()} == set(names)
