@@ -276,6 +276,7 @@ def small_disk(bench: Bench) -> Iterator[Path]:
 def test_a_full_disk_loses_nothing_and_says_what_to_do(bench: Bench, small_disk: Path) -> None:
     bench.copy_model("onnx")
     bench.environment["BENCH_HOME"] = str(small_disk)
+    (bench.folder / "devices.toml").write_text(f'[devices.local]\ntransport = "local"\nroot = "{bench.folder}/there"\n')
     arguments = ("run", *FAKE, "--profile", "standard", "--backend-option", "fake.sleep_ms=0.05")
     failed = bench(*arguments, expect=2)
     assert "No space left on device" in failed.stderr
