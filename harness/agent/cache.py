@@ -2,7 +2,7 @@
 
 A folder `artifacts/<SHA-256>/` is as old as its last use: every run that needs it sets its time anew, as it does for
 the agent. Only folders named by a hash are removed, and what pushes that were cut have left. A file with several names
-(on the host itself, where a push makes a link to the store's file) takes no room of its own.
+(on the host itself an earlier bench made links to the store's files) takes no room of its own.
 """
 
 import os
@@ -24,7 +24,7 @@ _PART = re.compile(r"\.part-|\.push-|\..*\.part")
 
 
 def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[str], agent: str) -> Dict[str, Any]:
-    """Make room for a run's `files` ({path, room_bytes}) that are `missing`; if they cannot fit, remove nothing.
+    """Make room for a run's `files` ({path, size_bytes}) that are `missing`; if they cannot fit, remove nothing.
 
     `cache` is {root, max_bytes or None}, `agent` this agent's own path. Returns the event's `cache`.
     """
@@ -45,7 +45,7 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
     bound = cache["max_bytes"] or min(DEFAULT_BYTES, (free + used) * 3 // 4)
     # What a cut push has left is not sent again.
     begun = sum(_size(os.path.join(root, name), _PART) for name in incomplete)
-    asked = max(0, sum(file["room_bytes"] for file in files if file["path"] in set(missing)) - begun)
+    asked = max(0, sum(file["size_bytes"] for file in files if file["path"] in set(missing)) - begun)
     fits = not asked or (kept + asked <= bound and asked + SPARE_BYTES <= free + used - kept)
     removed = []
     for name in sorted(set(sizes) - needed, key=lambda name: _last_use(os.path.join(root, name))):

@@ -28,7 +28,8 @@ def forget(path: Path, name: str) -> None:
     Raises ConfigError.
     """
     lines = fleet.read(path).splitlines(keepends=True)
-    start = rf"\s*\[\s*devices\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*"
+    written = "|".join(re.escape(form) for form in {_key(name), f'"{name}"', f"'{name}'"})
+    start = rf"\s*\[\s*devices\s*\.\s*(?:{written})\s*"
     head, below = re.compile(start + r"\]"), re.compile(start + r"\.")
     begin = next((number for number, line in enumerate(lines) if head.match(line)), None)
     if begin is None:

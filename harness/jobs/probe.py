@@ -54,7 +54,7 @@ class Probed(Event):
 
 @dataclass(frozen=True)
 class Probe(Job[Probed]):
-    """Which of these backends has the device, and which of `files` ({path, size_bytes, room_bytes}) not?
+    """Which of these backends has the device, and which of `files` ({path, size_bytes}) not?
 
     With `cache` ({root, max_bytes}) room is made for them.
     """

@@ -159,14 +159,7 @@ class ReadyDevice:
     def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
         """Ask for all files at once, have room made for those that are missing, and push these."""
         try:
-            wanted = [
-                {
-                    "path": str(file.path),
-                    "size_bytes": file.source.stat().st_size,
-                    "room_bytes": transport.room_bytes(file.source, file.path),
-                }
-                for file in self.files
-            ]
+            wanted = [{"path": str(file.path), "size_bytes": file.source.stat().st_size} for file in self.files]
         except OSError as exc:
             raise TransferError(f"{exc.filename} of this machine cannot be read: {exc.strerror}") from exc
         max_gb = self.device.max_cache_gb

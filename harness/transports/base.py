@@ -85,10 +85,6 @@ class Transport(ABC):
         is known; else it is computed.
         """
 
-    def room_bytes(self, source: Path, _target: PurePosixPath) -> int:
-        """Return how much of the device's disk a push will take."""
-        return source.stat().st_size
-
     @abstractmethod
     def pull(self, source: PurePosixPath, target: Path) -> None:
         """Copy a file from the device. Raises TransferError."""

@@ -243,7 +243,7 @@ def test_twelve_devices_at_once(server: Sshd, tmp_path: Path, benchmark: Any) ->
         opened.close()
 
     def theirs(root: Path) -> None:
-        model = {"path": f"{root}/model", "size_bytes": 1 << 20, "room_bytes": 1 << 20}
+        model = {"path": f"{root}/model", "size_bytes": 1 << 20}
         terms = Terms(patience_s=60)
         hold = Hold(PurePosixPath(root) / "lock", "perf", root.name, wait_s=20, lease_s=60).line(terms)
         probe = Probe(["onnxruntime"], [model], {"root": str(root), "max_bytes": None}).line(terms)

@@ -20,7 +20,7 @@ from harness.agent.jobs import hold
 
 @dataclass(frozen=True)
 class Request:
-    """The packages of each backend, files ({path, size_bytes, room_bytes}), the cache they lie in, the lock's file."""
+    """The packages of each backend, files ({path, size_bytes}), the cache they lie in, the lock's file."""
 
     backends: Dict[str, List[str]]
     give_up_after_s: float

@@ -172,6 +172,12 @@ def test_a_device_is_added_and_forgotten_beside_others(
         fleet.load(path)
 
 
+def test_a_device_whose_name_begins_another_s_is_forgotten_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, '[devices.a]\ntransport = "ssh"\n[devices."a."]\ntransport = "ssh"\n')
+    fleet_file.forget(path, "a")
+    assert list(fleet.load(path)) == ["a."]
+
+
 def test_a_device_that_cannot_be_taken_out_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     text = '[devices.a]\ntransport = "ssh"\n[devices.b]\ntransport = "ssh"\n[devices.a.backend_options]\n'
     path = write(tmp_path, text)

@@ -70,7 +70,7 @@ def test_it_is_listed_checked_and_measured_on(bench: Bench, tmp_path: Path) -> N
     (row,) = bench.rows("run", "--device", "bird", "--models", "tiny.onnx", "--backends", "fake")
     assert row["device"] == "bird"
     assert row["n_restarts"] > 0
-    assert (tmp_path / "device" / "agent").is_dir()
+    assert (tmp_path / "device" / "edgebench" / "agent").is_dir()
 
 
 def test_it_is_added_and_forgotten(bench: Bench) -> None:
