@@ -8,8 +8,9 @@ the agent. Only folders named by a hash are removed, and what pushes that were c
 import os
 import re
 import shutil
-import time
 from typing import Any, Dict, List
+
+from harness.agent import guard
 
 # Without a bound of its own a cache has at most this, and at most 3/4 of what would be free without it.
 DEFAULT_BYTES = 8 * 10**9
@@ -20,6 +21,7 @@ _AGENT_S = 24 * 3600
 _MAX_NAMES = 200
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_AGENT = re.compile(r"\.?agent-[0-9a-f]{16}\.pyz|\.part-[0-9a-f]{32}|\.push-.{8}$")
 _PART = re.compile(r"\.part-|\.push-|\..*\.part")
 
 
@@ -35,8 +37,7 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
         _use(os.path.join(root, name))
     for name in needed - incomplete:
         _drop_parts(os.path.join(root, name))
-    _use(agent)
-    _drop_agents(os.path.dirname(agent))
+    _drop_agents(os.path.dirname(agent), os.path.basename(agent), _use(agent))
 
     sizes = {name: _size(os.path.join(root, name)) for name in _listing(root) if _HASH.fullmatch(name)}
     used = sum(sizes.values())
@@ -51,6 +52,8 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
     for name in sorted(set(sizes) - needed, key=lambda name: _last_use(os.path.join(root, name))):
         if not fits or (used + asked <= bound and (not asked or asked + SPARE_BYTES <= free)):
             break
+        if _is_in_use(os.path.join(root, name), unknown=False):
+            continue
         shutil.rmtree(os.path.join(root, name), ignore_errors=True)
         if not os.path.exists(os.path.join(root, name)):
             removed.append(name)
@@ -68,11 +71,13 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
     }
 
 
-def _use(path: str) -> None:
+def _use(path: str) -> float:
+    """Set the time of a last use anew; return it, by the clock of the disk, 0 when it cannot be set."""
     try:
         os.utime(path)
     except OSError:
-        pass
+        return 0.0
+    return _last_use(path)
 
 
 def _last_use(path: str) -> float:
@@ -88,12 +93,19 @@ def _drop_parts(folder: str) -> None:
             _remove(os.path.join(folder, name))
 
 
-def _drop_agents(folder: str) -> None:
-    """Remove old agents and what is left of pushing one."""
+def _drop_agents(folder: str, own: str, now: float) -> None:
+    """Remove old agents that nobody runs, and what is left of pushing one; `now` is by the clock of the disk."""
     for name in _listing(folder):
         path = os.path.join(folder, name)
-        if re.match(r"\.?agent-|\.part-|\.push-", name) and _last_use(path) < time.time() - _AGENT_S:
+        if name != own and _AGENT.match(name) and _last_use(path) < now - _AGENT_S and not _is_in_use(path):
             _remove(path)
+
+
+def _is_in_use(path: str, unknown: bool = True) -> bool:
+    try:
+        return guard.is_in_use(path)
+    except OSError:
+        return unknown
 
 
 def _remove(path: str) -> None:

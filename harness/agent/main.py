@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any, Callable, Dict
 
-from harness.agent import PROTOCOL, VERSION, failures, jobs
+from harness.agent import PROTOCOL, VERSION, failures, guard, jobs
 
 MAX_REQUEST_BYTES = 16 << 20
 
@@ -74,6 +74,7 @@ def hello() -> Dict[str, Any]:
 def main() -> int:
     """Serve one request. Returns the exit status: 0 when the last line was the job's own, 1 when it was `error`."""
     emit = claim_stdout()
+    guard.use(sys.argv[0])
     emit(hello())
     phase = "request"
     try:

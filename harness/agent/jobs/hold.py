@@ -4,15 +4,15 @@ Events: `busy` (owner, held_s, over) while another host has the device, and agai
 `held` once it is ours, which it stays until the host writes `end`, closes the pipe, or writes nothing for `lease_s`.
 """
 
-import errno
 import fcntl
 import json
 import os
 import select
-import stat
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
+
+from harness.agent.guard import open_own
 
 _POLL_S = 0.2
 _WATCH_S = 2.0
@@ -39,7 +39,7 @@ def run(request: Request, emit: Emit) -> int:
         os.makedirs(os.path.dirname(path), exist_ok=True)
     mine = {"owner": request.owner, "token": request.token, "pid": os.getpid(), "begun": time.monotonic()}
     while True:
-        handle = _open(path, os.O_CREAT)
+        handle = open_own(path, os.O_RDWR | os.O_CREAT)
         if not _acquire(handle, mine, request.wait_s, emit):
             return 1
         if _is_there(handle, path):
@@ -93,7 +93,7 @@ def _keep(handle: int, mine: Dict[str, Any], lease_s: float) -> None:
 def holder(path: str) -> Dict[str, Any]:
     """Return the `busy` event of whoever has the device, nothing when nobody has. Takes no lock itself."""
     try:
-        handle = _open(path)
+        handle = open_own(path, os.O_RDWR)
     except OSError:
         return {}
     held = _read(handle)
@@ -105,18 +105,6 @@ def holder(path: str) -> Dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return {}
     return _busy(held, over=False)
-
-
-def _open(path: str, more: int = 0) -> int:
-    """Open a lock's file: no link is followed to a file of somebody's, and no pipe in its place waited for.
-
-    Raises OSError.
-    """
-    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | more, 0o600)
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        return handle
-    os.close(handle)
-    raise OSError(errno.EINVAL, "this is no plain file", path)
 
 
 def _is_there(handle: int, path: str) -> bool:
@@ -159,7 +147,7 @@ def _busy(holder: Dict[str, Any], over: bool) -> Dict[str, Any]:
 
 def mark_running(path: str) -> int:
     """Note in `path`.running, locked while this process lives, that it measures. Returns the handle, to be kept."""
-    handle = _open(path + ".running", os.O_CREAT)
+    handle = open_own(path + ".running", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     _write(handle, {"pid": os.getpid()})
     return handle
@@ -168,7 +156,7 @@ def mark_running(path: str) -> int:
 def end_orphan(path: str) -> None:
     """Kill a measurement that still runs for a host that has lost the device."""
     try:
-        handle = _open(path + ".running")
+        handle = open_own(path + ".running", os.O_RDWR)
     except OSError:
         return
     deadline = time.monotonic() + 10.0

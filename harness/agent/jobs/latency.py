@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from backends import load_class
 from backends.base import Aggregate, Backend, Session, Unsupported
 from backends.messages import plain
-from harness.agent import failures, measure, telemetry, verify
+from harness.agent import failures, guard, measure, telemetry, verify
 from harness.agent.jobs.hold import mark_running
 from harness.agent.memory import peak_rss_bytes
 
@@ -69,6 +69,7 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     if request.cores:
         pin(request.cores)
     before = telemetry.snapshot()
+    guard.use(os.path.dirname(request.model))
     check_file(request.model, request.model_sha256)
     check_file(request.io, request.io_sha256)
     yield "import"

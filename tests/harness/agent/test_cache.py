@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.agent.cache import make_room
 from harness.fleet.devices import make
 from harness.jobs.probe import CacheState, Probe
 from harness.link import bundle
@@ -108,7 +110,8 @@ def test_a_part_counts_for_the_file_and_goes_with_its_end(root: Root) -> None:
 
 
 def test_old_agents_go_and_what_is_not_ours_stays(root: Root) -> None:
-    for name, days in (("agent-old.pyz", 2), ("agent-other.pyz", 0.5), (".part-0", 2), ("notes", 99)):
+    gone, young, part = f"agent-{'0' * 16}.pyz", f"agent-{'1' * 16}.pyz", f".part-{'0' * 32}"
+    for name, days in ((gone, 2), (young, 0.5), (part, 2), ("notes", 99), ("agent-mine.pyz", 99)):
         path = root.path / "agent" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
@@ -122,12 +125,62 @@ def test_old_agents_go_and_what_is_not_ours_stays(root: Root) -> None:
     (root.path / "artifacts" / ("a" * 64)).symlink_to(elsewhere)
     assert root.ask([], max_bytes=1).removed == []
     assert sorted(path.name for path in (root.path / "agent").iterdir()) == [
+        young,
+        "agent-mine.pyz",
         "agent-now.pyz",
-        "agent-other.pyz",
         "notes",
     ]
     assert (mine / "one").exists()
     assert (elsewhere / "two").exists()
+
+
+def test_an_agent_that_runs_is_never_removed(root: Root) -> None:
+    running = root.path / "agent" / f"agent-{'0' * 16}.pyz"
+    running.parent.mkdir()
+    running.write_bytes(bundle.build().content)
+    with subprocess.Popen([sys.executable, "-I", running], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert b'"hello"' in process.stdout.readline()
+        old(running, 99)
+        root.ask([], max_bytes=1)
+        assert running.exists()
+        process.stdin.close() if process.stdin else None
+        process.wait(60)
+    root.ask([], max_bytes=1)
+    assert not running.exists()
+
+
+@pytest.mark.parametrize("can_set_times", [True, False])
+def test_an_agent_does_not_remove_itself_whatever_the_clocks_say(
+    root: Root, monkeypatch: pytest.MonkeyPatch, can_set_times: bool
+) -> None:
+    """Those who share a folder with another account cannot set the time of its agent."""
+    mine, other = (root.path / "agent" / f"agent-{letter * 16}.pyz" for letter in "01")
+    mine.parent.mkdir()
+    for path in (mine, other):
+        path.touch()
+        old(path, 99)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    monkeypatch.setattr("os.utime", os.utime if can_set_times else refuse)
+    make_room({"root": str(root.path), "max_bytes": 1}, [], [], str(mine))
+    assert mine.exists()
+    assert other.exists() != can_set_times
+
+
+def test_a_model_that_is_being_measured_is_never_removed(root: Root) -> None:
+    root.model("a", days=9)
+    root.model("b", days=8)
+    used = os.open(root.path / "artifacts" / ("a" * 64), os.O_RDONLY)
+    fcntl.flock(used, fcntl.LOCK_SH)  # as a restart does
+    try:
+        assert root.ask([], max_bytes=1).removed == ["b" * 64]
+    finally:
+        os.close(used)
+    assert root.ask([], max_bytes=1).removed == ["a" * 64]
 
 
 def test_links_to_the_store_take_no_room(root: Root, tmp_path: Path) -> None:

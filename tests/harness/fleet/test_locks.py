@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -12,11 +13,12 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.errors import DeviceBusy, LockUnusable
+from harness.errors import AgentError, DeviceBusy, LockUnusable
 from harness.fleet import locks
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
@@ -177,6 +179,30 @@ def on_device(folder: Path, token: str) -> DeviceLock:
     agent.write_bytes(packed.content)
     started = AgentOnDevice(LocalTransport(), [sys.executable, "-I", str(agent)], packed.sha256)
     return DeviceLock(started, PurePosixPath(folder / "root" / "lock"), f"the {token} run", token, timeout_s=60)
+
+
+@pytest.mark.parametrize("name", ["lock", "lock.running"])
+@pytest.mark.parametrize("kind", ["link", "second name", "pipe", "somebody else's"])
+def test_a_planted_lock_is_refused_and_nothing_behind_it_touched(tmp_path: Path, name: str, kind: str) -> None:
+    planted, victim = tmp_path / "root" / name, tmp_path / "victim"
+    planted.parent.mkdir()
+    victim.write_text(json.dumps({"pid": os.getpid()}))
+    before = victim.read_bytes()
+    if kind == "link":
+        planted.symlink_to(victim)
+    elif kind == "second name":
+        planted.hardlink_to(victim)
+    elif kind == "pipe":
+        os.mkfifo(planted)
+    elif os.geteuid() == 0:
+        planted.write_bytes(before)
+        os.chown(planted, 12345, 12345)
+    else:
+        pytest.skip("only root gives files away")
+    refused = pytest.raises(AgentError, match=rf"{planted} is no plain file of this account's alone; remove it there")
+    with refused if name == "lock" else nullcontext():  # who measures must mark it, and is refused then
+        on_device(tmp_path, "token").acquire("pi", 0, lambda _: None)
+    assert victim.read_bytes() == before
 
 
 def test_whoever_waits_for_a_device_that_is_cleaned_gets_its_new_lock(tmp_path: Path) -> None:
