@@ -151,13 +151,6 @@ def check_restarts(measurement: Measurement) -> Finding | None:
     return Verdict.UNSTABLE, f"{have} of {want} restarts: {why}"
 
 
-def check_clock(measurement: Measurement) -> Finding | None:
-    """A median of zero is a clock that does not resolve the inference."""
-    if statistics.center(measurement.samples_ns) > 0:
-        return None
-    return Verdict.UNSTABLE, "the median is 0 ns: the device's clock does not resolve one inference"
-
-
 def check_spread(measurement: Measurement) -> Finding | None:
     """Restart medians too far apart to be one number; `statistics.relative_spread` defines how far."""
     medians = statistics.restart_medians(measurement.samples_ns)
@@ -183,7 +176,6 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
     check_power_mode,
     check_board,
     check_restarts,
-    check_clock,
     check_spread,
     check_warmup,
 ]

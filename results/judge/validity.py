@@ -12,8 +12,10 @@ from results.judge import environment
 from results.records import Case, Cause, Profile, Restart, Verdict
 
 _NS_PER_S = 10**9
-# Clocks run at slightly different rates, and a restart's own may be a poor one.
-_CLOCKS_DIFFER, _SLACK_NS = 1.1, _NS_PER_S // 10
+# Clocks run at slightly different rates, and a device's may be a poor one.
+_CLOCKS_DIFFER, _SLACK_NS = 1.02, _NS_PER_S // 10
+# Two readings of a clock and the call of a Python function between them take longer on every machine.
+SHORTEST_NS = 20
 _WITHOUT_NUMBERS = (Verdict.FAILED, Verdict.UNSUPPORTED, Verdict.OFFLINE)
 
 
@@ -62,12 +64,23 @@ def check_samples(restart: Restart, _case: Case, _profile: Profile) -> Judgment 
 
 
 def check_time(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
-    """All inferences together took longer than the restart did by the clock of this machine."""
-    told_ns = (restart.first_ns or 0) + sum(restart.warmup_ns) + sum(restart.samples_ns)
+    """All that was timed together took longer than the restart did by the clock of this machine."""
+    told_ns = (restart.import_ns or 0) + (restart.load_ns or 0) + (restart.first_ns or 0)
+    told_ns += sum(restart.warmup_ns) + sum(restart.samples_ns)
     if told_ns <= _CLOCKS_DIFFER * restart.wall_ns + _SLACK_NS:
         return None
     told_s, wall_s = told_ns / _NS_PER_S, restart.wall_ns / _NS_PER_S
-    return _implausible(f"the device tells {told_s:.3g} s of inferences in a restart that took {wall_s:.3g} s")
+    return _implausible(f"the device tells of {told_s:.3g} s that were timed in a restart that took {wall_s:.3g} s")
+
+
+def check_shortest(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """An inference took less than it takes to time one."""
+    shortest_ns = min(restart.samples_ns)
+    if shortest_ns >= SHORTEST_NS or restart.actual.get("aggregates"):
+        return None
+    return _implausible(
+        f"the device tells of an inference of {shortest_ns} ns: no runtime is that fast, or its clock is too coarse"
+    )
 
 
 def check_count(restart: Restart, _case: Case, profile: Profile) -> Judgment | None:
@@ -106,6 +119,7 @@ def check_power_mode(restart: Restart, case: Case, _profile: Profile) -> Judgmen
 CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_samples,
     check_time,
+    check_shortest,
     check_count,
     check_output,
     check_power_mode,

@@ -33,6 +33,8 @@ def judged(**changes: Any) -> tuple[str, str | None, bool, bool]:
         ({"warmup_ns": (DAY_NS,)}, "failed", "implausible"),
         ({"first_ns": DAY_NS}, "failed", "implausible"),
         ({"samples_ns": (7,)}, "failed", "implausible"),
+        ({"samples_ns": (10**6,) * 99 + (19,)}, "failed", "implausible"),
+        ({"load_ns": DAY_NS}, "failed", "implausible"),
         ({"samples_ns": (10**9,) * 40}, "valid", None),  # slow: its time was over
         ({"samples_ns": (10**9,) * 14}, "failed", "implausible"),
         ({"samples_ns": (7,), "actual": {"aggregates": "one number for many"}}, "valid", None),
