@@ -99,7 +99,7 @@ def get(name: str) -> Variant:
 def select(expression: str) -> list[Variant]:
     """Variants meant by a name, a wildcard pattern, "quick" or "all", each with an optional @RESOLUTION.
 
-    "all" is the default variant of every family, "quick" five of them that cover the common operators.
+    "all" is every default variant, "quick" five of them that cover the common operators.
     """
     base, resolution = split(expression)
     if base == "quick":

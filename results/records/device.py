@@ -19,7 +19,8 @@ _Words = Annotated[str, Field(max_length=_MAX_LENGTH)]
 class DeviceIdentity(Record):
     """What a device says of itself; None is what it does not tell.
 
-    `hardware_id` is a hash of the machine's own serial numbers: equal only on the very same board.
+    `hardware_id` is a hash of the machine's own serial number or, where none can be read, of /etc/machine-id, which
+    names the installation and not the board.
     """
 
     machine: _Words | None = None
