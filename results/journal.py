@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 from results import lines
@@ -22,7 +22,6 @@ from results.errors import ResultsError
 from results.files import write_file
 from results.records import (
     DEVICE_NAME,
-    SCHEMA_VERSION,
     DeviceSeen,
     Finished,
     Record,
@@ -45,14 +44,16 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError, and ResultsError while another process has it open."""
-        self._path = folder / JOURNAL
-        self._file = os.open(self._path, _APPENDING)
+        self._folder = folder
+        self._lock = os.open(folder / JOURNAL, _APPENDING)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            os.close(self._file)
+            os.close(self._lock)
             if isinstance(exc, BlockingIOError):
-                raise ResultsError(f"{self._path} is being written: another bench is at work on this run") from exc
+                raise ResultsError(
+                    f"{folder / JOURNAL} is being written: another bench is at work on this run"
+                ) from exc
             raise
 
     @classmethod
@@ -64,8 +65,8 @@ class Journal:
         _check_name(folder, header)
         try:
             folder.mkdir(parents=True)
-            line = lines.encode(header) + b"\n"
-            write_file(folder / JOURNAL, line + b"\n" + line)
+            line = lines.encode(header)
+            write_file(folder / JOURNAL, line + b"\n\n" + line + b"\n")
             _sync(folder, folder.parent)
             return cls(folder)
         except OSError as exc:
@@ -79,68 +80,48 @@ class Journal:
         except OSError as exc:
             raise ResultsError(f"the journal in {folder} cannot be opened: {exc.strerror}") from exc
 
-    def add(self, record: Restart | Finished) -> None:
-        """Append what belongs to no device and wait until the disk has it. Raises ResultsError, adding nothing."""
-        try:
-            _append(self._file, record)
-        except OSError as exc:
-            raise _unwritable(self._path, self._path.parent, exc) from exc
+    def add(self, record: DeviceSeen | Restart | Finished, device: str | None = None) -> None:
+        """Append a record, of a device to that device's journal, and wait until the disk has it.
 
-    def device(self, name: str) -> DeviceJournal:
-        """Return the journal of one device. Raises ResultsError for a name that is none of a device."""
-        if not re.fullmatch(DEVICE_NAME, name):
-            raise ResultsError(f"{name!r} is no device's name: letters, digits, '_', '.' and '-', at most 64")
-        return DeviceJournal(self._path.parent, name)
-
-    def close(self) -> None:
-        """Let the run go."""
-        os.close(self._file)
-
-
-@dataclass(frozen=True)
-class DeviceJournal:
-    """The journal of one device in a run. Those of several devices are written at once, each by one thread."""
-
-    run: Path
-    name: str
-
-    def add(self, record: DeviceSeen | Restart) -> None:
-        """Append one record and wait until the disk has it. Raises ResultsError (a full disk), adding nothing."""
-        path = self.run / DEVICES / f"{self.name}.jsonl"
+        Records of several devices may be added at once, those of one by one thread. Raises ResultsError (a full disk),
+        adding nothing, also for a name that is none of a device.
+        """
+        if device is not None and not re.fullmatch(DEVICE_NAME, device):
+            raise ResultsError(f"{device!r} is no device's name: letters, digits, '_', '.' and '-', at most 64")
+        path = self._folder / (JOURNAL if device is None else f"{DEVICES}/{device}.jsonl")
         try:
             is_new = not path.exists()
             path.parent.mkdir(exist_ok=True)
-            # Opened for each record: a thousand devices are more files than a process may have open.
-            file = os.open(path, _APPENDING | os.O_CREAT, 0o666)
-            try:
-                _append(file, record)
-            finally:
-                os.close(file)
+            _append(path, record)
             if is_new:
-                _sync(path.parent, self.run)
+                _sync(path.parent, self._folder)
         except OSError as exc:
-            raise _unwritable(path, self.run, exc) from exc
+            raise ResultsError(
+                f"{path} cannot be written: {exc.strerror}. Everything measured before is kept; "
+                f"make room, then go on with: bench run --resume {self._folder.name}"
+            ) from exc
+
+    def close(self) -> None:
+        """Let the run go."""
+        os.close(self._lock)
 
 
-def _append(file: int, record: Record) -> None:
+def _append(path: Path, record: Record) -> None:
     """Write one record between line ends: half a line that a killed process left before it stays by itself."""
     data = b"\n" + lines.encode(record) + b"\n"
-    before = os.fstat(file).st_size
+    # Opened for each record: a thousand devices are more files than a process may have open.
+    file = os.open(path, _APPENDING | os.O_CREAT, 0o666)
     try:
-        written = 0
-        while written < len(data):
-            written += os.write(file, data[written:])
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, before)
-        raise
-
-
-def _unwritable(path: Path, run: Path, exc: OSError) -> ResultsError:
-    return ResultsError(
-        f"{path} cannot be written: {exc.strerror}. Everything measured before is kept; "
-        f"make room, then go on with: bench run --resume {run.name}"
-    )
+        before, written = os.fstat(file).st_size, 0
+        try:
+            while written < len(data):
+                written += os.write(file, data[written:])
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
 
 
 def read(folder: Path) -> RunDocument:
@@ -166,10 +147,8 @@ def read(folder: Path) -> RunDocument:
 
 def read_document(path: Path) -> RunDocument:
     """Return the document in `path`. Raises ResultsError."""
-    content = _content(path).removesuffix(b"\n")
     try:
-        # Without a checksum it can only be one of schema 1.
-        document = lines.decode(content, schema=1)
+        document = lines.decode(_content(path).removesuffix(b"\n"))
     except (lines.Damaged, lines.Newer) as exc:
         raise _unreadable(str(path), exc) from exc
     if not isinstance(document, RunDocument):
@@ -185,81 +164,47 @@ def write_document(folder: Path, document: RunDocument) -> Path:
     return path
 
 
-@dataclass
-class _Reading:
-    """What is read of a run's journals; `schema` is that of the run's first line."""
-
-    folder: Path
-    schema: int = SCHEMA_VERSION
-    header: RunHeader | None = None
-    devices: list[DeviceSeen] = field(default_factory=list)
-    restarts: list[Restart] = field(default_factory=list)
-    finished: Finished | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def take(self, path: Path) -> None:
-        """Read one file; damaged lines become notes. Raises ResultsError when it cannot be read, or is too new."""
-        for number, line in enumerate(_content(path).split(b"\n"), start=1):
-            where = f"{path}:{number}"
-            try:
-                if line:
-                    self._add(self._decode(line))
-            except lines.Damaged as exc:
-                self.notes.append(f"{str(_unreadable(where, exc))[:_MAX_NOTE]}; passed over")
-            except lines.Newer as exc:
-                raise _unreadable(where, exc) from exc
-
-    def _decode(self, line: bytes) -> Record:
-        if self.header is not None:
-            return lines.decode(line, self.schema)
-        record = lines.decode(line, schema=1)
-        self.schema = SCHEMA_VERSION if line.startswith(b'{"kind"') else 1
-        return record
-
-    def _add(self, record: Record) -> None:
-        match record:
-            case RunHeader():
-                self.header = self.header or record
-            case DeviceSeen():
-                self.devices.append(record)
-            case Restart():
-                self.restarts.append(record)
-            case Finished():
-                self.finished = record
-
-
 def _read_journals(folder: Path) -> RunDocument:
-    path = folder / JOURNAL
-    found = _Reading(folder)
-    found.take(path)
-    if found.header is None:
-        raise ResultsError(found.notes[0] if found.notes else f"{path} is empty: the run ended before it began")
-    _check_name(folder, found.header)
-    for device in dict.fromkeys(case.device for case in found.header.cases):
+    path, notes = folder / JOURNAL, list[str]()
+    found = list(_records(path, notes))
+    header = next((record for record in found if isinstance(record, RunHeader)), None)
+    if header is None:
+        raise ResultsError(notes[0] if notes else f"{path} is empty: the run ended before it began")
+    _check_name(folder, header)
+    for device in dict.fromkeys(case.device for case in header.cases):
         file = folder / DEVICES / f"{device}.jsonl"
         if re.fullmatch(DEVICE_NAME, device) and file.exists():
-            found.take(file)
-    finished_at = _finished_at(found)
-    if (more := len(found.notes) - _MAX_NOTES) > 0:
-        found.notes[_MAX_NOTES:] = [f"{folder}: {more} more lines are damaged"]
+            found += _records(file, notes)
+    restarts = tuple(record for record in found if isinstance(record, Restart))
+    finished = next((record for record in reversed(found) if isinstance(record, Finished)), None)
+    if finished is not None and finished.restarts > len(restarts):
+        notes.append(
+            f"{folder}: of {finished.restarts} restarts {len(restarts)} can be read; "
+            f"the others are measured again by: bench run --resume {folder.name}"
+        )
+        finished = None
+    if (more := len(notes) - _MAX_NOTES) > 0:
+        notes[_MAX_NOTES:] = [f"{folder}: {more} more lines are damaged"]
     return RunDocument(
-        header=found.header,
-        devices=tuple(found.devices),
-        restarts=tuple(found.restarts),
-        finished_at=finished_at,
-        notes=tuple(found.notes),
+        header=header,
+        devices=tuple(record for record in found if isinstance(record, DeviceSeen)),
+        restarts=restarts,
+        finished_at=finished.at if finished else None,
+        notes=tuple(notes),
     )
 
 
-def _finished_at(found: _Reading) -> str | None:
-    """A run is finished when everything that was written of it can be read."""
-    if found.finished is None or found.finished.restarts <= len(found.restarts):
-        return found.finished.at if found.finished else None
-    found.notes.append(
-        f"{found.folder}: of {found.finished.restarts} restarts {len(found.restarts)} can be read; "
-        f"the others are measured again by: bench run --resume {found.folder.name}"
-    )
-    return None
+def _records(path: Path, notes: list[str]) -> Iterator[Record]:
+    """Read one file; damaged lines become notes. Raises ResultsError when it cannot be read, or is too new."""
+    for number, line in enumerate(_content(path).split(b"\n"), start=1):
+        where = f"{path}:{number}"
+        try:
+            if line:
+                yield lines.decode(line)
+        except lines.Damaged as exc:
+            notes.append(f"{str(_unreadable(where, exc))[:_MAX_NOTE]}; passed over")
+        except lines.Newer as exc:
+            raise _unreadable(where, exc) from exc
 
 
 def _content(path: Path) -> bytes:

@@ -36,15 +36,10 @@ def encode(record: Record) -> bytes:
     return b'{"kind":"%s","crc32":"%08x","record":%s}' % (name, _checksum(name, content), content)
 
 
-def decode(line: bytes, schema: int = SCHEMA_VERSION) -> Record:
-    """Return the record in a line; one without kind and checksum is only believed in a file of schema 1.
-
-    Raises Damaged, Newer.
-    """
+def decode(line: bytes) -> Record:
+    """Return the record in a line; without kind and checksum it can only be one of schema 1. Raises Damaged, Newer."""
     found = _LINE.fullmatch(line)
     if found is None:
-        if schema != 1:
-            raise Damaged("it has no kind and checksum")
         return _decode_old(line)
     name, checksum, content = found.groups()
     if int(checksum, 16) != _checksum(name, content):

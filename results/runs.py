@@ -23,17 +23,11 @@ def in_order(path: Path, names: Iterable[str]) -> list[str]:
         content = path.read_bytes()
     except OSError:
         content = b""
-    kept = [_name(line) for line in content.split(b"\n") if line]
-    left = sorted(there.difference(kept))
-    found: list[str] = []
-    for position, name in enumerate(kept):
-        if name is None and left and kept[position - 1 : position] != [None]:
-            found.append(left.pop(0))  # a damaged line holds the place of the earliest run that no line names
-        elif name is not None:
-            found.append(name)
-    found = [name for name in dict.fromkeys([*found, *left]) if name in there]
-    # Set apart by an empty line, so that no damaged bit joins two.
-    wanted = "".join(f"{name} {crc32(name.encode()):08x}\n\n" for name in found).encode()
+    kept = next(filter(None, map(_kept, content.split(b"\n"))), [])
+    found = [name for name in dict.fromkeys([*kept, *sorted(there.difference(kept))]) if name in there]
+    line = " ".join(found).encode()
+    # Twice, set apart by an empty line: a damaged bit costs one of them.
+    wanted = b"\n\n".join([b"%s %08x" % (line, crc32(line))] * 2) + b"\n"
     if wanted != content:
         with suppress(ResultsError):  # a disk that takes no more: the order is found again next time
             write_file(path, wanted)
@@ -58,7 +52,8 @@ def _stamps(folder: Path) -> Iterator[str]:
                 yield f"{entry.name}:{found.st_size}:{found.st_mtime_ns}"
 
 
-def _name(line: bytes) -> str | None:
-    """The run that a line names, None when the line is damaged."""
-    name, _, checksum = line.rpartition(b" ")
-    return name.decode() if name.isascii() and checksum == f"{crc32(name):08x}".encode() else None
+def _kept(line: bytes) -> list[str]:
+    """The runs that a line names; none when the line is damaged."""
+    names, _, checksum = line.rpartition(b" ")
+    is_whole = names.isascii() and checksum == b"%08x" % crc32(names)
+    return names.decode().split() if is_whole else []

@@ -1,9 +1,9 @@
 """The index over all runs: a SQLite file that holds nothing of its own and is made anew from the run documents.
 
 One row a result, in the shape of `results.records.Row`: the columns one chooses by, and the whole row as JSON. Nothing
-that is read from it is trusted: it was made by other rules (`_version`), or it is damaged (a checksum for each row and
-for the rows of each run), and in both cases it is emptied and filled again. The tables have no indexes beside them,
-because a damaged one would answer differently from its table.
+that is read from it is trusted: it was made by other rules (`_version`), or it is damaged (a checksum for each run and
+its rows), and in both cases it is emptied and filled again. The tables have no indexes beside them, because a damaged
+one would answer differently from its table.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import hashlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -50,7 +51,6 @@ _RESULTS = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("backend", sa.Text),
     sa.Column("row", sa.Text),
-    sa.Column("checksum", sa.BigInteger),
 )
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class DamagedIndex(ResultsError):
     """The index holds other than what was put there. Opening it again makes it anew."""
 
 
-class _StaleIndex(Exception):
+class _StaleIndex(DamagedIndex):
     """The index was made by another bench."""
 
 
@@ -102,23 +102,20 @@ class Store:
     def rows(self, *, run: str | None = None, device: str | None = None, model: str | None = None) -> list[Row]:
         """Return result rows, the earliest run first, each run in its own order; `device` and `model` may hold `*`."""
         with self._transaction() as connection:
-            query = _chosen(connection, sa.select(_RESULTS.c.row), device, model)
+            query = _chosen(sa.select(_RESULTS.c.row), device, model)
             if run is not None:
                 query = query.where(_RESULTS.c.run == run)
-            return _parsed(connection, query.order_by(_RUNS.c.number, _RESULTS.c.position))
+            return [Row.model_validate_json(row) for row in connection.scalars(query)]
 
     def latest(self, *, device: str | None = None, model: str | None = None) -> list[Row]:
         """Return for every case the row of the run that was recorded last, in the order of the runs."""
-        same = (_RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend)
-        newest_first = (_RUNS.c.number.desc(), _RESULTS.c.position.desc())
-        age = sa.func.row_number().over(partition_by=same, order_by=newest_first).label("age")
+        found: dict[tuple[str, ...], str] = {}
         with self._transaction() as connection:
-            columns = sa.select(_RESULTS.c.run, _RESULTS.c.position, _RUNS.c.number, age)
-            ages = _chosen(connection, columns, device, model).subquery()
-            query = sa.select(_RESULTS.c.row).join(
-                ages, (ages.c.run == _RESULTS.c.run) & (ages.c.position == _RESULTS.c.position)
-            )
-            return _parsed(connection, query.where(ages.c.age == 1).order_by(ages.c.number, ages.c.position))
+            columns = sa.select(_RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend, _RESULTS.c.row)
+            for *case, row in connection.execute(_chosen(columns, device, model)):
+                found.pop(tuple(case), None)  # so that it takes the place of the later run
+                found[tuple(case)] = row
+            return [Row.model_validate_json(row) for row in found.values()]
 
     @staticmethod
     def remove(path: Path) -> None:
@@ -137,26 +134,19 @@ class Store:
         """Do the work; on a stale or damaged index once more, after making it anew."""
         try:
             work()
-        except (DamagedIndex, _StaleIndex):
+        except DamagedIndex:
             with self._alone():
-                if not self._works_again(work):
+                self._engine.dispose()
+                try:  # another process may have made it anew meanwhile
+                    self._check()
+                    work()
+                except DamagedIndex as exc:
+                    if not isinstance(exc, _StaleIndex):
+                        _log.warning("%s: it is made anew from the runs' documents", exc)
                     self._engine.dispose()
                     self.remove(self._path)
                     self._check()
                     work()
-
-    def _works_again(self, work: Callable[[], None]) -> bool:
-        """Whether another process made the index anew meanwhile, so that the work could be done."""
-        self._engine.dispose()
-        try:
-            self._check()
-            work()
-        except _StaleIndex:
-            return False
-        except DamagedIndex as exc:
-            _log.warning("%s: it is made anew from the runs' documents", exc)
-            return False
-        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -173,7 +163,7 @@ class Store:
             os.close(lock)
 
     def _check(self) -> None:
-        """Make the tables where there are none. Raises DamagedIndex, _StaleIndex."""
+        """Make the tables where there are none. Raises DamagedIndex."""
         wanted = _version()
         with self._transaction() as connection:
             if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
@@ -190,21 +180,22 @@ class Store:
             self._check_sums(connection)
 
     def _check_sums(self, connection: Connection) -> None:
-        sums: dict[Any, dict[Any, int]] = {}
-        for *values, checksum in connection.execute(sa.select(_RESULTS)):
-            if _sum(*values) != checksum:
-                raise DamagedIndex(f"the index {self._path} is damaged (a row is not what was written)")
-            sums.setdefault(values[0], {})[values[1]] = checksum
+        sums: dict[object, int] = {}
+        for row in connection.execute(sa.select(_RESULTS).order_by(_RESULTS.c.position)):
+            sums[row.run] = _sum(row, sums.get(row.run, 0))
         for run, _, stamp, checksum in connection.execute(sa.select(_RUNS)):
-            if _sum(run, stamp, sorted(sums.pop(run, {}).items())) != checksum:
-                raise DamagedIndex(f"the index {self._path} is damaged (a run lacks rows)")
+            if _sum((run, stamp), sums.pop(run, 0)) != checksum:
+                raise DamagedIndex(f"the index {self._path} is damaged (a run's rows are not what was written)")
         if sums:
             raise DamagedIndex(f"the index {self._path} is damaged (rows belong to no run)")
 
     def _replace(self, document: RunDocument, stamp: str) -> None:
         run = document.header.run_id
-        entries = [_entry(position, row) for position, row in enumerate(summarize(document))]
-        checksum = _sum(run, stamp, [(entry["position"], entry["checksum"]) for entry in entries])
+        entries = [
+            (run, position, row.case_id, row.device, row.model, row.backend, row.model_dump_json())
+            for position, row in enumerate(summarize(document))
+        ]
+        checksum = _sum((run, stamp), reduce(lambda before, entry: _sum(entry, before), entries, 0))
         with self._transaction() as connection:
             connection.execute(sa.delete(_RESULTS).where(_RESULTS.c.run == run))
             number = connection.scalar(sa.select(_RUNS.c.number).where(_RUNS.c.run == run))
@@ -213,7 +204,7 @@ class Store:
                 number = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_RUNS.c.number), 0) + 1))
             connection.execute(sa.insert(_RUNS).values(run=run, number=number, stamp=stamp, checksum=checksum))
             if entries:
-                connection.execute(sa.insert(_RESULTS), entries)
+                connection.exec_driver_sql("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", entries)
 
     def _update(self, stamps: Mapping[str, str], read: Callable[[str], RunDocument | None]) -> None:
         with self._transaction() as connection:
@@ -269,6 +260,7 @@ _DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sql
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.create_function("is_like", 2, fnmatchcase, deterministic=True)
 
 
 def _begin(connection: Connection) -> None:
@@ -283,24 +275,14 @@ def _version() -> str:
     return digest.hexdigest()
 
 
-def _sum(*values: object) -> int:
-    return crc32(repr(values).encode("utf-8", "surrogatepass"))
+def _sum(values: Iterable[object], before: int) -> int:
+    return crc32(repr(tuple(values)).encode("utf-8", "surrogatepass"), before)
 
 
-def _entry(position: int, row: Row) -> dict[str, str | int]:
-    values = (row.run, position, row.case_id, row.device, row.model, row.backend, row.model_dump_json())
-    return dict(zip(_RESULTS.c.keys(), (*values, _sum(*values)), strict=True))
-
-
-def _chosen(connection: Connection, columns: sa.Select[Any], device: str | None, model: str | None) -> sa.Select[Any]:
-    """The query over results and their runs, for devices and models of these names."""
-    query = columns.select_from(_RESULTS.join(_RUNS, _RUNS.c.run == _RESULTS.c.run))
+def _chosen(query: sa.Select[Any], device: str | None, model: str | None) -> sa.Select[Any]:
+    """The query over results and their runs in the order of recording, for devices and models of these names."""
+    query = query.select_from(_RESULTS.join(_RUNS, _RUNS.c.run == _RESULTS.c.run))
     for column, wanted in ((_RESULTS.c.device, device), (_RESULTS.c.model, model)):
         if wanted is not None:
-            there = connection.scalars(sa.select(column).distinct())
-            query = query.where(column.in_([name for name in there if fnmatchcase(name, wanted)]))
-    return query
-
-
-def _parsed(connection: Connection, query: sa.Select[Any]) -> list[Row]:
-    return [Row.model_validate_json(row) for row in connection.scalars(query)]
+            query = query.where(sa.func.is_like(column, wanted))
+    return query.order_by(_RUNS.c.number, _RESULTS.c.position)

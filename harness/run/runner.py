@@ -80,11 +80,11 @@ class Run:
 
     def record(self, restart: Restart) -> None:
         """Write one restart down; returns when the disk has it. Raises ResultsError."""
-        opened = self._journal if restart.cause == "export" else self._journal.device(self._device_of[restart.case_id])
-        opened.add(restart)
+        device = self._device_of[restart.case_id]
+        self._journal.add(restart, None if restart.cause == "export" else device)
         with self._writing:
             self._restarts.append(restart)
-            self._tallies[self._device_of[restart.case_id]].add(restart)
+            self._tallies[device].add(restart)
 
     def tasks(self, devices: Sequence[Device], artifacts: Mapping[str, Artifact]) -> list[DeviceTask]:
         """Return what is to be done on each of these devices; `artifacts` is case_id -> artifact."""
@@ -123,7 +123,7 @@ class Run:
         self.watch(message)
 
     def _seen(self, seen: DeviceSeen) -> None:
-        self._journal.device(seen.device).add(seen)
+        self._journal.add(seen, seen.device)
         with self._writing:
             self._devices.append(seen)
         if changed := boards.change(self.workspace, seen):

@@ -5,7 +5,8 @@ Everything here is untrusted when it is read back (a file may be damaged, a devi
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -32,6 +33,22 @@ class Record(BaseModel):
     """Base of every record: immutable, and a field nobody defined is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Said(Record):
+    """What a device says: each field has a parser that bounds it and makes None of what makes no sense."""
+
+    @classmethod
+    def of(cls, said: object) -> Self:
+        """Parse what a device said; what is missing is None. Raises ValueError when it is no object at all."""
+        if not isinstance(said, Mapping):
+            raise ValueError("what a device says of itself must be an object")
+        return cls.model_validate({name: said.get(name) for name in cls.model_fields})
+
+
+def words_of(said: object) -> str | None:
+    """A text of at most 256 characters, None for what is none and for `unknown`."""
+    return said[:256] if isinstance(said, str) and said not in ("", "unknown") else None
 
 
 def is_too_deep(tree: object, limit: int = MAX_NESTING) -> bool:

@@ -56,7 +56,7 @@ def written(parent: Path, run: RunDocument, *, finished: bool = False) -> Path:
 
 def add(opened: Journal, run: RunDocument, records: tuple[Restart, ...]) -> None:
     for restart in records:
-        opened.device(devices(run)[restart.case_id]).add(restart)
+        opened.add(restart, devices(run)[restart.case_id])
 
 
 def test_what_was_added_is_read_in_order(tmp_path: Path, run: RunDocument) -> None:
@@ -78,7 +78,7 @@ def test_what_a_device_was_at_each_connection_is_kept(tmp_path: Path, run: RunDo
     folder = written(tmp_path, run)
     opened = Journal.reopen(folder)
     for one in seen:
-        opened.device(device).add(one)
+        opened.add(one, device)
     opened.close()
     assert journal.read(folder).devices == tuple(seen)
 
@@ -241,7 +241,7 @@ def test_a_journal_of_schema_1_is_gone_on_with(tmp_path: Path, name: str) -> Non
     case = before.header.cases[0]
     restart = make_restart(case, 1)
     opened = Journal.reopen(folder)
-    opened.device(case.device).add(restart)
+    opened.add(restart, case.device)
     opened.add(Finished(at=NOW, restarts=len(before.restarts) + 1))
     opened.close()
     after = journal.read(folder)
@@ -258,7 +258,7 @@ def small_run(folder: Path) -> tuple[Path, RunDocument]:
     where = written(folder, run, finished=True)
     opened = Journal.reopen(where)
     for one in seen:
-        opened.device(one.device).add(one)
+        opened.add(one, one.device)
     opened.close()
     return where, run
 
@@ -325,7 +325,7 @@ def test_a_run_that_lost_a_record_is_gone_on_with_and_whole_again(tmp_path: Path
     missing = [restart for restart in run.restarts if restart not in read.restarts]
     assert len(missing) == 1
     opened = Journal.reopen(folder)
-    opened.device("a").add(missing[0])
+    opened.add(missing[0], "a")
     opened.add(Finished(at=NOW, restarts=len(run.restarts)))
     opened.close()
     assert sorted(map(repr, journal.read(folder).restarts)) == sorted(map(repr, run.restarts))
