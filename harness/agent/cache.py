@@ -10,7 +10,8 @@ import re
 import shutil
 from typing import Any, Dict, List
 
-from harness.agent import guard
+from harness.agent.files import free_bytes, listing
+from harness.agent.guard import is_in_use
 
 # Without a bound of its own a cache has at most this, and at most 3/4 of what would be free without it.
 DEFAULT_BYTES = 8 * 10**9
@@ -39,10 +40,10 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
         _drop_parts(os.path.join(root, name))
     _drop_agents(os.path.dirname(agent), os.path.basename(agent), _use(agent))
 
-    sizes = {name: _size(os.path.join(root, name)) for name in _listing(root) if _HASH.fullmatch(name)}
+    sizes = {name: _size(os.path.join(root, name)) for name in listing(root) if _HASH.fullmatch(name)}
     used = sum(sizes.values())
     kept = sum(sizes[name] for name in needed if name in sizes)
-    free = shutil.disk_usage(cache["root"]).free
+    free = free_bytes(cache["root"])
     bound = cache["max_bytes"] or min(DEFAULT_BYTES, (free + used) * 3 // 4)
     # What a cut push has left is not sent again.
     begun = sum(_size(os.path.join(root, name), _PART) for name in incomplete)
@@ -52,13 +53,13 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
     for name in sorted(set(sizes) - needed, key=lambda name: _last_use(os.path.join(root, name))):
         if not fits or (used + asked <= bound and (not asked or asked + SPARE_BYTES <= free)):
             break
-        if _is_in_use(os.path.join(root, name), unknown=False):
+        if is_in_use(os.path.join(root, name), unknown=False):
             continue
         shutil.rmtree(os.path.join(root, name), ignore_errors=True)
         if not os.path.exists(os.path.join(root, name)):
             removed.append(name)
             used -= sizes[name]
-            free = shutil.disk_usage(cache["root"]).free
+            free = free_bytes(cache["root"])
     return {
         "fits": fits,
         "needed_bytes": asked,
@@ -88,24 +89,22 @@ def _last_use(path: str) -> float:
 
 
 def _drop_parts(folder: str) -> None:
-    for name in _listing(folder):
+    for name in listing(folder):
         if _PART.match(name):
             _remove(os.path.join(folder, name))
 
 
 def _drop_agents(folder: str, own: str, now: float) -> None:
     """Remove old agents that nobody runs, and what is left of pushing one; `now` is by the clock of the disk."""
-    for name in _listing(folder):
+    for name in listing(folder):
         path = os.path.join(folder, name)
-        if name != own and _AGENT.match(name) and _last_use(path) < now - _AGENT_S and not _is_in_use(path):
+        if (
+            name != own
+            and _AGENT.match(name)
+            and _last_use(path) < now - _AGENT_S
+            and not is_in_use(path, unknown=True)
+        ):
             _remove(path)
-
-
-def _is_in_use(path: str, unknown: bool = True) -> bool:
-    try:
-        return guard.is_in_use(path)
-    except OSError:
-        return unknown
 
 
 def _remove(path: str) -> None:
@@ -115,17 +114,10 @@ def _remove(path: str) -> None:
         pass  # not ours to remove, and no reason not to measure
 
 
-def _listing(folder: str) -> List[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
 def _size(folder: str, which: Any = re.compile("")) -> int:
     """Return what the files directly in a folder take whose names begin as `which`."""
     total = 0
-    for name in _listing(folder):
+    for name in listing(folder):
         try:
             state = os.stat(os.path.join(folder, name))
         except OSError:

@@ -1,8 +1,10 @@
-"""Reading the small files by which a kernel tells about itself."""
+"""Files on the device: the small ones by which a kernel tells about itself, hashes, folders, the space left."""
 
+import hashlib
 import math
 import os
-from typing import Any
+import shutil
+from typing import Any, List
 
 UNKNOWN = "unknown"
 
@@ -23,3 +25,27 @@ def number(said: str, scale: float = 1.0) -> Any:
     except ValueError:
         return UNKNOWN
     return found if math.isfinite(found) else UNKNOWN
+
+
+def sha256_of(path: str) -> Any:
+    """Return the SHA-256 object over a file. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest
+
+
+def listing(folder: str) -> List[str]:
+    """Return the names in a folder, none when there is no such folder."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def free_bytes(path: str) -> int:
+    """Return the space left on the disk that holds `path` or will hold it. Raises OSError."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path) or "/"
+    return shutil.disk_usage(path).free

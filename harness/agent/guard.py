@@ -33,13 +33,16 @@ def use(path: str) -> None:
         pass  # it is being removed, which the next step finds out, or its disk knows no locks
 
 
-def is_in_use(path: str) -> bool:
-    """Tell whether another process has marked it. Raises OSError where that cannot be found out."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+def is_in_use(path: str, unknown: bool) -> bool:
+    """Tell whether another process has marked it; `unknown` where that cannot be found out."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(handle)
     except BlockingIOError:
         return True
-    finally:
-        os.close(handle)
+    except OSError:
+        return unknown
     return False

@@ -1,7 +1,6 @@
 """One process, one job: read the request, look the job up, do it, and answer line by line."""
 
 import faulthandler
-import hashlib
 import json
 import os
 import platform
@@ -10,6 +9,7 @@ import threading
 from typing import Any, Callable, Dict
 
 from harness.agent import PROTOCOL, VERSION, failures, guard, jobs
+from harness.agent.files import sha256_of
 
 MAX_REQUEST_BYTES = 16 << 20
 
@@ -57,8 +57,7 @@ def read_request() -> Dict[str, Any]:
 def hello() -> Dict[str, Any]:
     """Return the first event: who answers, by the hash of the very file that runs."""
     try:
-        with open(sys.argv[0], "rb") as file:
-            sha256 = hashlib.sha256(file.read()).hexdigest()
+        sha256 = sha256_of(sys.argv[0]).hexdigest()
     except OSError:
         sha256 = ""
     return {

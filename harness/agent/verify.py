@@ -4,6 +4,9 @@ from typing import Any, List, Optional
 
 from harness.agent.failures import WrongOutput
 
+# The tolerance of an output that is all but zero is that of one of this size.
+SMALLEST_OUTPUT = 1e-6
+
 
 def compare(outputs: List[Any], references: List[Any], tolerance: float) -> Optional[float]:
     """Return the largest absolute difference, None when there is no reference.
@@ -38,7 +41,7 @@ def _difference(index: int, output: Any, reference: Any, tolerance: float) -> fl
     if expected.size == 0:
         return 0.0
     worst = float(np.max(np.abs(output[finite].astype(np.float64) - expected)))
-    allowed = tolerance * max(float(np.max(np.abs(expected))), 1e-6)
+    allowed = tolerance * max(float(np.max(np.abs(expected))), SMALLEST_OUTPUT)
     if worst > allowed:
         raise WrongOutput("output {} is off by {:.3g}, allowed {:.3g}".format(index, worst, allowed))
     return worst

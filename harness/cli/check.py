@@ -32,13 +32,13 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
     if as_json:
         shared.print_json(devices=answers)
     else:
-        for answer, telemetry in found:
-            _print(answer, telemetry)
+        for answer, probe in found:
+            _print(answer, probe)
     context.exit(0 if all(answer["usable"] for answer in answers) else 1)
 
 
-def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Telemetry | None]:
-    """Start the agent there and return what it says, and the state that the device is in."""
+def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Probed | None]:
+    """Start the agent there and return what is told of the device, and what it says itself."""
     import backends
     from harness import provision
     from harness.errors import TransportError
@@ -65,16 +65,15 @@ def _check(workspace: Workspace, device: Device) -> tuple[dict[str, Any], Teleme
     if probe.busy is not None and busy is None:
         answer["in_use_by"] = f"{probe.busy.owner}{since(probe.busy.held_s)}"
     usable = any(probe.backends.values())
-    said = probe.model_dump(mode="json", include={"system", "backends", "telemetry"})
     answer |= {
         "usable": usable,
         "works": [*answer["works"], f"{agent.command[0]} runs the agent"],
         "problem": None if usable else "its Python has none of the runtimes",
         "advice": [*_missing(device, probe, setup), *advice(device, probe)],
         "folder": str(workspace.device_root(device)),
-        **said,
+        **probe.model_dump(mode="json", include={"system", "backends", "telemetry"}),
     }
-    return answer, probe.telemetry
+    return answer, probe
 
 
 def _missing(device: Device, probe: Probed, setup: dict[str, Any] | None) -> list[str]:
@@ -108,42 +107,37 @@ def _missing(device: Device, probe: Probed, setup: dict[str, Any] | None) -> lis
     return found
 
 
-def _print(answer: dict[str, Any], telemetry: Telemetry | None) -> None:
+def _print(answer: dict[str, Any], probe: Probed | None) -> None:
     shared.say(f"{answer['name']}: {'ready' if answer['usable'] else answer['problem']}")
     if not answer["usable"]:
         for step in answer["works"]:
             shared.say(f"  works: {step}")
-    for label, value in [*_facts(answer), *_state(telemetry), *_setup(answer)]:
+    for label, value in _facts(answer, probe):
         shared.say(f"  {label:<13} {value}")
     for line in answer.get("advice", ()):
         shared.say(f"  to do: {line}")
 
 
-def _facts(answer: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(answer: dict[str, Any], probe: Probed | None) -> list[tuple[str, str]]:
     """Return what is worth a line to somebody who wants to measure there."""
+    setup = answer["setup"]
     facts = [("in use by", answer["in_use_by"])] if answer["in_use_by"] else []
-    system, setup = answer.get("system"), answer["setup"]
-    if system:
-        memory, free = _gib(system.get("memory_bytes")), _gib(system.get("free_bytes"))
+    if probe is not None:
+        device, python = probe.identity, probe.system.get("python")
         facts += [
-            ("device", f"{system.get('cpu')}, {system.get('cpus')} CPUs, {memory} memory"),
-            ("system", f"{system.get('os')} {system.get('kernel')} on {system.get('machine')}"),
-            ("Python", f"{system.get('python')}{'' if setup is None or setup['own_python'] else ', brought by bench'}"),
-            *((name, version or "not there") for name, version in answer["backends"].items()),
-            ("free space", f"{free} in {answer['folder']}"),
+            ("device", f"{_word(device.cpu)}, {_word(device.cpus)} CPUs, {_gib(device.memory_bytes)} memory"),
+            ("system", f"{_word(device.os)} {_word(device.kernel)} on {_word(device.machine)}"),
+            ("Python", f"{python}{'' if setup is None or setup['own_python'] else ', brought by bench'}"),
+            *((name, version or "not there") for name, version in probe.backends.items()),
+            ("free space", f"{_gib(probe.free_bytes)} in {answer['folder']}"),
+            *_state(probe.telemetry),
         ]
+    if setup or probe is not None:
+        facts.append(("set up", f"{setup['at']} by bench devices setup" if setup else "not by bench"))
     return facts
 
 
-def _setup(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    setup = answer["setup"]
-    said = f"{setup['at']} by bench devices setup" if setup else "not by bench"
-    return [("set up", said)] if setup or answer.get("system") else []
-
-
-def _state(telemetry: Telemetry | None) -> list[tuple[str, str]]:
-    if telemetry is None:
-        return []
+def _state(telemetry: Telemetry) -> list[tuple[str, str]]:
     hottest, load = telemetry.hottest_c, telemetry.load_1min
     return [
         ("temperature", "cannot be read" if hottest is None else f"{hottest:.0f} °C at the hottest sensor"),
@@ -153,5 +147,9 @@ def _state(telemetry: Telemetry | None) -> list[tuple[str, str]]:
     ]
 
 
-def _gib(size: Any) -> str:
-    return f"{size / 2**30:.1f} GiB" if isinstance(size, int) else "unknown"
+def _word(said: str | int | None) -> str:
+    return "unknown" if said is None else str(said)
+
+
+def _gib(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 2**30:.1f} GiB"

@@ -8,11 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from harness.agent import PROTOCOL
+from harness.errors import AgentError
 from harness.transports import Completed
 from results.records import MAX_NESTING, Telemetry, Text, is_too_deep
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 R = TypeVar("R")
+E = TypeVar("E", bound="Event")
 
 MAX_TREE_BYTES = 1 << 16
 MAX_TOTAL_S = 86_000.0  # a record holds no longer time than a day
@@ -52,6 +54,12 @@ class Event(Said):
     """One line of the agent's answer; each kind has its own `event`."""
 
     event: str
+
+    @classmethod
+    def word(cls) -> str:
+        """Return its `event`."""
+        (word,) = get_args(cls.model_fields["event"].annotation)
+        return str(word)
 
 
 class Hello(Event):
@@ -86,12 +94,14 @@ class Step:
     """
 
     doing: str
-    follows: tuple[str, ...]
+    follows: tuple[type[Event], ...]
     planned_s: float = 0.0
 
 
-Grammar = Mapping[str, Step]
-"""The state after each event of that name, and `start` before the first; an event without one is the last."""
+Grammar = Mapping[type[Event], Step]
+"""The state after each kind of event, from Hello on; an event without one is the last."""
+
+START = Step("starting", (Hello,))
 
 
 @dataclass(frozen=True)
@@ -119,16 +129,20 @@ class Ended:
 class Job(ABC, Generic[R]):
     """One kind of work that the agent can do, and what is kept of it: an R.
 
-    `name` is its key in `harness.agent.jobs`, `events` are the kinds that it may say besides Hello and Failure.
+    `name` is its key in `harness.agent.jobs`.
     """
 
     name: ClassVar[str]
-    events: ClassVar[tuple[type[Event], ...]]
 
     @property
     @abstractmethod
     def grammar(self) -> Grammar:
-        """In which order the events come, and how long each may take; `hello` is the first."""
+        """In which order the events come, and how long each may take."""
+
+    @property
+    def events(self) -> tuple[type[Event], ...]:
+        """The kinds of events that it may say besides Hello and Failure."""
+        return tuple(dict.fromkeys(kind for step in self.grammar.values() for kind in step.follows))
 
     @abstractmethod
     def request(self, terms: Terms) -> DataclassInstance:
@@ -143,11 +157,20 @@ class Job(ABC, Generic[R]):
 
     def total_s(self, patience_s: float) -> float:
         """Return how long all of it may take, in seconds."""
-        return min(MAX_TOTAL_S, sum(step.planned_s + patience_s for step in self.grammar.values()))
+        return min(MAX_TOTAL_S, sum(step.planned_s + patience_s for step in (START, *self.grammar.values())))
 
     def line(self, terms: Terms) -> bytes:
         """Return the request as the one line that the agent reads."""
         return json.dumps({"protocol": PROTOCOL, "job": self.name, **asdict(self.request(terms))}).encode() + b"\n"
+
+
+def answer(kind: type[E], events: Sequence[Event], ended: Ended) -> E:
+    """Return the last event of a job that must end with this one. Raises AgentError, which says why it did not."""
+    last = events[-1]
+    if isinstance(last, kind):
+        return last
+    assert isinstance(last, Failure)  # noqa: S101 - by the grammar there is no other
+    raise AgentError(why(last, ended))
 
 
 def why(failure: Failure, ended: Ended) -> str:
@@ -166,8 +189,7 @@ def why(failure: Failure, ended: Ended) -> str:
         how = "the process was killed or crashed (SIGKILL, as the kernel does when memory runs out)"
     else:
         how = f"the process was killed or crashed{_by_signal(completed.signal)}"
-    tail = completed.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return f"{how}; last printed: {tail[0][:300]}" if tail else how
+    return f"{how}; last printed: {completed.last_words}" if completed.last_words else how
 
 
 def _by_signal(number: int | None) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.errors import AgentError, CommandTimeout
-from harness.jobs.base import Event, Failure, Hello, Job, Step
+from harness.jobs.base import START, Event, Failure, Hello, Job, Step
 from harness.transports import Stream
 
 MAX_LINES = 64
@@ -24,11 +24,10 @@ def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str |
     silence, a malformed answer, an early end, and an agent that is not the one of `agent_sha256` become a Failure, the
     last event. Raises ConnectError.
     """
-    state, size = "start", 0
+    step, size = START, 0
     grammar = job.grammar
     end = time.monotonic() + job.total_s(patience_s)
     for _ in range(MAX_LINES):
-        step = grammar[state]
         silence_s = step.planned_s + patience_s
         left_s = max(0.0, end - time.monotonic())
         try:
@@ -45,10 +44,10 @@ def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str |
         size += len(line or b"")
         event = _understood(line, size, step, job, agent_sha256)
         yield event
-        if isinstance(event, Failure) or event.event not in grammar:
+        if type(event) not in grammar:
             return
-        state = event.event
-    yield _failure(grammar[state], "malformed", f"the agent said more than {MAX_LINES} lines")
+        step = grammar[type(event)]
+    yield _failure(step, "malformed", f"the agent said more than {MAX_LINES} lines")
 
 
 def _understood(line: bytes | None, size: int, step: Step, job: Job[Any], agent_sha256: str | None) -> Event:
@@ -60,8 +59,8 @@ def _understood(line: bytes | None, size: int, step: Step, job: Job[Any], agent_
         event = parse(line, job.events)
     except AgentError as exc:
         return _failure(step, "malformed", str(exc))
-    if not isinstance(event, Failure) and event.event not in step.follows:
-        due = " or ".join(step.follows)
+    if not isinstance(event, (Failure, *step.follows)):
+        due = " or ".join(kind.word() for kind in step.follows)
         return _failure(step, "malformed", f"the agent said {event.event} where {due} was due")
     if isinstance(event, Hello) and agent_sha256 not in (None, event.agent_sha256):
         return _failure(step, "malformed", "the agent's file on the device is not the one that was pushed")

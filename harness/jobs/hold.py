@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.agent.jobs import hold as device_side
-from harness.jobs.base import Ended, Event, Grammar, Job, Step, Terms
+from harness.jobs.base import Ended, Event, Grammar, Hello, Job, Step, Terms
 
 
 class Busy(Event):
@@ -33,7 +33,6 @@ class Hold(Job[None]):
     """Wait `wait_s` at most for the lock `path`; the device gives it back when nobody was heard of for `lease_s`."""
 
     name = "hold"
-    events = (Busy, Held)
 
     path: PurePosixPath
     owner: str
@@ -45,9 +44,8 @@ class Hold(Job[None]):
     def grammar(self) -> Grammar:
         """One `busy` and another one when the wait is over, or `held`."""
         return {
-            "start": Step("starting", ("hello",)),
-            "hello": Step("taking the device's lock", ("busy", "held"), self.wait_s),
-            "busy": Step("waiting for the device's lock", ("busy", "held"), self.wait_s),
+            Hello: Step("taking the device's lock", (Busy, Held), self.wait_s),
+            Busy: Step("waiting for the device's lock", (Busy, Held), self.wait_s),
         }
 
     def total_s(self, patience_s: float) -> float:

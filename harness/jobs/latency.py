@@ -15,6 +15,7 @@ from pydantic import Field
 
 import backends
 from harness.agent.jobs import latency as device_side
+from harness.agent.verify import SMALLEST_OUTPUT
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
 from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text
 
@@ -53,15 +54,15 @@ class Warmup(Event):
     """Every warm-up inference, and whether the times became stable."""
 
     event: Literal["warmup"]
-    ns: Samples
-    stable: bool
+    warmup_ns: Samples = Field(alias="ns")
+    warmup_stable: bool = Field(alias="stable")
 
 
 class Timed(Event):
     """Every timed inference."""
 
     event: Literal["samples"]
-    ns: Annotated[Samples, Field(min_length=1)]
+    samples_ns: Samples = Field(alias="ns", min_length=1)
 
 
 class Done(Event):
@@ -72,10 +73,6 @@ class Done(Event):
     telemetry_before: Reading
     telemetry_after: Reading
     actual: Tree = Field(default_factory=dict)
-
-
-# The tolerance of an output that is all but zero is that of one of this size.
-SMALLEST_OUTPUT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,6 @@ class Latency(Job[Restart]):
     """The attempt at a round of a case. Its record never raises for what the device does."""
 
     name = "latency"
-    events = (Imported, Loaded, First, Verified, Warmup, Timed, Done)
 
     target: Target
     profile: Profile
@@ -113,14 +109,13 @@ class Latency(Job[Restart]):
     def grammar(self) -> Grammar:
         """A runtime that measures itself is `loaded` a second time, by its own account."""
         return {
-            "start": Step("starting", ("hello",)),
-            "hello": Step("importing the runtime", ("imported",)),
-            "imported": Step("loading the model", ("loaded",)),
-            "loaded": Step("the first inference", ("loaded", "first")),
-            "first": Step("checking the output", ("verified",)),
-            "verified": Step("warming up", ("warmup",), self.profile.warmup_max_seconds),
-            "warmup": Step("the timed inferences", ("samples",), self.profile.max_seconds),
-            "samples": Step("ending", ("done",)),
+            Hello: Step("importing the runtime", (Imported,)),
+            Imported: Step("loading the model", (Loaded,)),
+            Loaded: Step("the first inference", (Loaded, First)),
+            First: Step("checking the output", (Verified,)),
+            Verified: Step("warming up", (Warmup,), self.profile.warmup_max_seconds),
+            Warmup: Step("the timed inferences", (Timed,), self.profile.max_seconds),
+            Timed: Step("ending", (Done,)),
         }
 
     def request(self, terms: Terms) -> device_side.Request:
@@ -165,34 +160,21 @@ class Latency(Job[Restart]):
 
 
 def _fields(event: Event, before: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
-    """Return an event's fields under the names of `Restart`."""
+    """Return an event's fields under the names of `Restart`, which most of them have already."""
+    own = {name: value for name, value in event if name != "event"}
     match event:
         case Hello():
-            versions = event.model_dump(include={"agent_version", "python", "machine", "agent_sha256"})
-            return {"agent": versions}
+            return {"agent": event.model_dump(exclude={"event", "protocol"})}
         case Imported():
             versions = {**before["agent"], "backend_version": event.backend_version}
             return {"agent": versions, "import_ns": event.import_ns}
-        case Loaded():
-            return {"load_ns": event.load_ns, "actual": event.actual}
-        case First():
-            return {"first_ns": event.first_ns}
         case Verified():
-            return {"verified": event.max_abs_diff is not None, "max_abs_diff": event.max_abs_diff}
-        case Warmup():
-            return {"warmup_ns": event.ns, "warmup_stable": event.stable}
-        case Timed():
-            return {"samples_ns": event.ns}
+            return {**own, "verified": event.max_abs_diff is not None}
         case Done():
-            return {
-                "peak_rss_bytes": event.peak_rss_bytes,
-                "telemetry_before": event.telemetry_before,
-                "telemetry_after": event.telemetry_after,
-                "actual": {**before["actual"], **event.actual},
-            }
+            return {**own, "actual": {**before["actual"], **event.actual}}
         case Failure():
             return _failed(event, ended)
-    raise AssertionError(event)
+    return own
 
 
 def _failed(event: Failure, ended: Ended) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 import backends
 from harness.agent.jobs import probe as device_side
 from harness.errors import AgentError
-from harness.jobs.base import Ended, Event, Failure, Grammar, Job, Reading, Said, Step, Terms, Tree, why
+from harness.jobs.base import Ended, Event, Grammar, Hello, Job, Reading, Said, Step, Terms, Tree, answer
 from harness.jobs.hold import Busy
 from results.records import DeviceIdentity, Text
 
@@ -51,6 +51,12 @@ class Probed(Event):
         """What it says of itself."""
         return DeviceIdentity.of(self.system)
 
+    @property
+    def free_bytes(self) -> int | None:
+        """The space left on the disk of its folder, None where it does not say."""
+        free = self.system.get("free_bytes")
+        return free if isinstance(free, int) else None
+
 
 @dataclass(frozen=True)
 class Probe(Job[Probed]):
@@ -60,7 +66,6 @@ class Probe(Job[Probed]):
     """
 
     name = "probe"
-    events = (Probed,)
 
     backends: Sequence[str] = ()
     files: Sequence[dict[str, Any]] = ()
@@ -69,7 +74,7 @@ class Probe(Job[Probed]):
     @property
     def grammar(self) -> Grammar:
         """One event."""
-        return {"start": Step("starting", ("hello",)), "hello": Step("looking at the device", ("probe",))}
+        return {Hello: Step("looking at the device", (Probed,))}
 
     def request(self, terms: Terms) -> device_side.Request:
         packages = {name: list(backends.find(name).packages) for name in self.backends}
@@ -78,8 +83,7 @@ class Probe(Job[Probed]):
 
     def record(self, events: Sequence[Event], ended: Ended) -> Probed:
         """Return what the device said. Raises AgentError."""
-        last = events[-1]
-        if isinstance(last, Probed):
-            return last
-        assert isinstance(last, Failure)  # noqa: S101 - by the grammar there is no other
-        raise AgentError(f"the agent does not work there: {why(last, ended)}")
+        try:
+            return answer(Probed, events, ended)
+        except AgentError as exc:
+            raise AgentError(f"the agent does not work there: {exc}") from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from harness.agent.jobs import setup as device_side
-from harness.errors import AgentError
-from harness.jobs.base import Ended, Event, Failure, Grammar, Job, Step, Terms, why
+from harness.jobs.base import E, Ended, Event, Grammar, Hello, Job, Step, Terms, answer
 from results.records import Text
 
 _SLOW_S = 900.0  # beyond the user's patience: hashing and unpacking some hundred MB on a slow card
@@ -37,12 +36,6 @@ class Verified(Event):
     versions: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=200)]]
 
 
-class Unpacked(Event):
-    """The wheels are unpacked, or were already."""
-
-    event: Literal["unpacked"]
-
-
 class Imported(Event):
     """A runtime could be imported."""
 
@@ -50,43 +43,34 @@ class Imported(Event):
     version: Annotated[str, Field(max_length=100)]
 
 
-class Activated(Event):
-    """The environment is on the device's disk, and others are gone."""
+class Finished(Event):
+    """It is done, and there is nothing to tell."""
 
-    event: Literal["activated"]
-
-
-E = TypeVar("E", bound=Event)
+    event: Literal["finished"]
 
 
 @dataclass(frozen=True)
-class SetupStep(Job[E], Generic[E]):
+class SetupStep(Job[E]):
     """One action and the event that answers it."""
 
     name = "setup"
-    events = (Described, Verified, Unpacked, Imported, Activated)
 
     answer: type[E]
     doing: str
     asked: device_side.Request
-    planned_s: float = field(default=_SLOW_S)
+    planned_s: float = _SLOW_S
 
     @property
     def grammar(self) -> Grammar:
         """One event."""
-        (due,) = self.answer.model_fields["event"].annotation.__args__  # type: ignore[union-attr]
-        return {"start": Step("starting", ("hello",)), "hello": Step(self.doing, (due,), self.planned_s)}
+        return {Hello: Step(self.doing, (self.answer,), self.planned_s)}
 
     def request(self, terms: Terms) -> device_side.Request:
         return replace(self.asked, give_up_after_s=self.total_s(terms.patience_s))
 
     def record(self, events: Sequence[Event], ended: Ended) -> E:
         """Return the answer. Raises AgentError, which says why there is none."""
-        last = events[-1]
-        if isinstance(last, self.answer):
-            return last
-        assert isinstance(last, Failure)  # noqa: S101 - by the grammar there is no other
-        raise AgentError(why(last, ended))
+        return answer(self.answer, events, ended)
 
 
 def describe(root: PurePosixPath) -> SetupStep[Described]:
@@ -100,9 +84,9 @@ def verify(root: PurePosixPath, folders: Sequence[str], environment: str = "") -
     return SetupStep(Verified, "checking what is there", asked)
 
 
-def unpack(root: PurePosixPath, wheels: Sequence[str]) -> SetupStep[Unpacked]:
+def unpack(root: PurePosixPath, wheels: Sequence[str]) -> SetupStep[Finished]:
     """Unpack the pushed wheels of these hashes."""
-    return SetupStep(Unpacked, "unpacking", device_side.Request("unpack", str(root), 0.0, wheels=list(wheels)))
+    return SetupStep(Finished, "unpacking", device_side.Request("unpack", str(root), 0.0, wheels=list(wheels)))
 
 
 def try_import(root: PurePosixPath, wheels: Sequence[str], module: str, package: str) -> SetupStep[Imported]:
@@ -113,9 +97,9 @@ def try_import(root: PurePosixPath, wheels: Sequence[str], module: str, package:
 
 def activate(
     root: PurePosixPath, environment: str, wheels: Sequence[str], runtimes: Sequence[str], versions: Mapping[str, str]
-) -> SetupStep[Activated]:
+) -> SetupStep[Finished]:
     """Make this the device's environment, and remove what it does not need."""
     asked = device_side.Request(
         "activate", str(root), 0.0, [], environment, list(wheels), list(runtimes), dict(versions)
     )
-    return SetupStep(Activated, "activating", asked)
+    return SetupStep(Finished, "activating", asked)

@@ -30,26 +30,23 @@ def power_problem(device: Device, telemetry: Telemetry) -> str | None:
 def advice(device: Device, probe: Probed) -> list[str]:
     """Return sentences about a device's disk, cores, governor and sensors; none when all is well."""
     found = []
-    free = probe.system.get("free_bytes")
-    if isinstance(free, int) and free < _SCARCE_BYTES:
-        found.append(f"only {free / 2**20:.0f} MiB are free there: make room, or name another folder with root = …")
-    cpus = probe.system.get("cpus")
-    cores = device.core_set()
-    if isinstance(cpus, int) and cores and cores[-1] >= cpus > 0:
+    if probe.free_bytes is not None and probe.free_bytes < _SCARCE_BYTES:
+        found.append(
+            f"only {probe.free_bytes / 2**20:.0f} MiB are free there: make room, or name another folder with root = …"
+        )
+    cpus, cores = probe.identity.cpus, device.core_set()
+    if cpus and cores and cores[-1] >= cpus:
         found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
     governor = probe.telemetry.governor
     problem = power_problem(device, probe.telemetry)
+    # A power mode in devices.toml is a choice already.
+    may_choose_governor = not device.own.fixed_clocks and device.power_mode is None
     if problem:
         found.append(problem)
-    elif _may_choose_governor(device) and governor not in (None, ("performance",)):
+    elif may_choose_governor and governor not in (None, ("performance",)):
         found.append(
             f"the governor is {', '.join(governor)}: latencies swing less with performance (cpupower frequency-set)"
         )
     if probe.telemetry.hottest_c is None and device.max_temperature_c is not None:
         found.append("no temperature can be read, so max_temperature_c changes nothing")
     return found
-
-
-def _may_choose_governor(device: Device) -> bool:
-    """A power mode in devices.toml is a choice already."""
-    return not device.own.fixed_clocks and device.power_mode is None

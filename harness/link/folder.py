@@ -119,8 +119,8 @@ def claim(transport: Transport, folder: PurePosixPath, inside: Path | None = Non
     try:
         look = _Look(done.stdout)
     except (ValueError, KeyError) as exc:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing of use"]
-        raise Unwritable(f"the device's shell cannot tell whose folder {folder} is: {said[0][:300]}") from exc
+        said = done.last_words or "it said nothing of use"
+        raise Unwritable(f"the device's shell cannot tell whose folder {folder} is: {said}") from exc
     trusted = {look.me.uid} if inside is None else {look.me.uid, inside.stat().st_uid}
     for path in look.above():
         if inside is None or (Path(path) != inside and Path(path).is_relative_to(inside)):
@@ -179,6 +179,5 @@ def _take(transport: Transport, look: _Look) -> None:
     """Make a folder that is missing, close it to others and mark it. Raises Unwritable."""
     done = transport.run(["sh", "-c", _TAKE, "sh", str(look.folder)], timeout_s=_QUICK_S)
     if done.exit_code != 0 and not look.is_there:  # on a full disk one that is there can still be cleaned
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        what, why = f"{look.folder} cannot be made there", said[0][:300]
+        what, why = f"{look.folder} cannot be made there", done.last_words or "it said nothing"
         raise unwritable(what, why) or Unwritable(f"{what}: {why}; {_REMEDY}")

@@ -84,11 +84,7 @@ class ReadyDevice:
         try:
             self._prepare()
         except TransportError as exc:
-            self._again(exc)
-
-    def reopen(self, lost: TransportError) -> None:
-        """Make the device ready again after it was lost. Raises TransportError when it stays away, DeviceBusy."""
-        self._again(lost)
+            self.reopen(exc)
 
     def carry_out(self, job: Job[R]) -> R:
         """Have a job done, by an agent that is pushed again when it no longer starts. Raises TransportError."""
@@ -118,7 +114,8 @@ class ReadyDevice:
             self._transport.close()
             self._transport = None
 
-    def _again(self, lost: TransportError) -> None:
+    def reopen(self, lost: TransportError) -> None:
+        """Make the device ready again after it was lost. Raises TransportError when it stays away, DeviceBusy."""
         self.close()
         begun = time.monotonic()
         for number, part in enumerate(_TRIES, start=1):

@@ -43,6 +43,5 @@ def clean(transport: Transport, folder: PurePosixPath, inside: Path | None = Non
     claim(transport, folder, inside)
     done = transport.run(["sh", "-c", _CLEAN, "sh", str(folder)], timeout_s=_SLOW_S)
     if done.exit_code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise ProvisionError(f"{folder} cannot be removed: {said[0][:300]}")
+        raise ProvisionError(f"{folder} cannot be removed: {done.last_words or 'it said nothing'}")
     return sorted(done.stdout[:_MAX_ANSWER].decode("utf-8", "replace").splitlines())

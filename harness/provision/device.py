@@ -213,7 +213,7 @@ class Provisioner:
             if equals and value and value not in said.setdefault(key, []):
                 said[key].append(value)
         if "machine" not in said:
-            raise ProvisionError(f"the device has no shell that answers: {_last_line(done.stderr)}")
+            raise ProvisionError(f"the device has no shell that answers: {done.last_words or 'it said nothing'}")
         self.root = PurePosixPath(said.get("folder", ["/"])[0]) / self.folder
         return said
 
@@ -235,7 +235,9 @@ class Provisioner:
             self._push(cache / runtime.file_name, pack, f"Python {runtime.python}", outcome)
             done = self.transport.run(["sh", "-c", _UNPACK, "sh", str(pack), str(place)], timeout_s=_SLOW_S)
             if done.exit_code != 0:
-                raise ProvisionError(f"the interpreter cannot be unpacked there: {_last_line(done.stderr)}")
+                raise ProvisionError(
+                    f"the interpreter cannot be unpacked there: {done.last_words or 'it said nothing'}"
+                )
             if not self._is_whole(command, runtime):
                 raise ProvisionError("the interpreter was pushed, but does not start there or is damaged")
         told = self._ask(command, jobs.describe(self.root))
@@ -328,8 +330,3 @@ def _unpacked_bytes(wheel: Path) -> int:
     """Return what a wheel needs on the device while it is unpacked."""
     with zipfile.ZipFile(wheel) as archive:
         return wheel.stat().st_size + sum(member.file_size for member in archive.infolist())
-
-
-def _last_line(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"

@@ -40,6 +40,11 @@ class Completed:
     stderr: bytes
     signal: int | None = None
 
+    @property
+    def last_words(self) -> str:
+        """The last line on standard error, shortened; "" when there is none."""
+        return next(reversed(self.stderr.decode("utf-8", "replace").strip().splitlines()), "")[:300]
+
 
 class Stream(ABC):
     """A running command whose standard output is read line by line. Its standard input stays open until `close`."""

@@ -11,7 +11,6 @@ Events, in this order:
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
 """
 
-import hashlib
 import os
 import sys
 import time
@@ -22,6 +21,7 @@ from backends import load_class
 from backends.base import Aggregate, Backend, Session, Unsupported
 from backends.messages import plain
 from harness.agent import failures, guard, measure, telemetry, verify
+from harness.agent.files import sha256_of
 from harness.agent.jobs.hold import mark_running
 from harness.agent.memory import peak_rss_bytes
 
@@ -154,14 +154,11 @@ def _examined(session: Session) -> Dict[str, Any]:
 
 def check_file(path: str, sha256: str) -> None:
     """Raise Damaged when the file is not there or not what its name says. Reading it also warms the page cache."""
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
+        found = sha256_of(path).hexdigest()
     except OSError as exc:
         raise failures.Damaged("{}: {}".format(path, exc.strerror)) from exc
-    if digest.hexdigest() != sha256:
+    if found != sha256:
         raise failures.Damaged("{} does not have the hash it was pushed with".format(path))
 
 

@@ -6,14 +6,13 @@ device, and after making room in its cache what was removed.
 
 import os
 import platform
-import shutil
 import sys
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Callable, Dict, List, Optional
 
 from harness.agent import cache, telemetry
-from harness.agent.files import UNKNOWN
+from harness.agent.files import free_bytes
 from harness.agent.identity import identity
 from harness.agent.jobs import hold
 
@@ -39,14 +38,6 @@ def installed(packages: List[str]) -> Optional[str]:
     return None
 
 
-def _free_bytes() -> Any:
-    """Return what is free where the agent lies."""
-    try:
-        return shutil.disk_usage(os.path.dirname(os.path.abspath(sys.argv[0]))).free
-    except OSError:
-        return UNKNOWN
-
-
 def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
     """Say what the device is, each backend's package, which of the files are missing; make room for these.
 
@@ -55,7 +46,12 @@ def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
     missing = [file["path"] for file in request.files if not _is_there(file)]
     answer = {
         "event": "probe",
-        "system": _system(),
+        "system": {
+            **identity(),
+            "python": platform.python_version(),
+            "implementation": sys.implementation.name,
+            "free_bytes": free_bytes(os.path.abspath(sys.argv[0])),
+        },
         "backends": {name: installed(packages) for name, packages in request.backends.items()},
         "missing": missing,
         "telemetry": telemetry.snapshot(),
@@ -73,12 +69,3 @@ def _is_there(file: Dict[str, Any]) -> bool:
         return bool(os.path.getsize(file["path"]) == file["size_bytes"])
     except OSError:
         return False
-
-
-def _system() -> Dict[str, Any]:
-    return {
-        **identity(),
-        "python": platform.python_version(),
-        "implementation": sys.implementation.name,
-        "free_bytes": _free_bytes(),
-    }

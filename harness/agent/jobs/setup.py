@@ -1,8 +1,8 @@
 """Setting a device up: what its Python is, whether what was pushed is whole, unpacking, importing, activating.
 
-One event, named by the action: `described` (python, implementation, machine, bits, libc, free_bytes), `verified`
-(whole: those of the folders that are; versions: what was imported in the environment before), `unpacked`, `imported`
-(version), `activated`. The standard library alone: there is no NumPy yet. Below the device's folder:
+One event: `described` (python, implementation, machine, bits, libc, free_bytes), `verified` (whole: those of the
+folders that are; versions: what was imported in the environment before), `imported` (version), `finished` for the other
+actions. The standard library alone: there is no NumPy yet. Below the device's folder:
 
     packs/<sha256>.whl     what was pushed and is not unpacked yet
     wheels/<sha256>/       an unpacked wheel; the folder gets its name when it is complete
@@ -11,20 +11,26 @@ One event, named by the action: `described` (python, implementation, machine, bi
 """
 
 import base64
-import hashlib
+import importlib
 import json
 import os
 import platform
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any, Callable, Dict, List
+
+from harness.agent.files import free_bytes, listing, sha256_of
+
+Event = Dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to do below `root`, and with what; an action takes the fields that its function below has."""
+    """What to do below `root`, and with what; an action takes the fields that its function below reads."""
 
     action: str
     root: str
@@ -38,49 +44,86 @@ class Request:
     package: str = ""
 
 
-def sha256_of(path: str) -> Any:
-    """Return the SHA-256 object over a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest
-
-
-def libc() -> str:
-    """Return "glibc 2.36", or "" where the C library is another one."""
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (AttributeError, ValueError, OSError):
-        return ""
-
-
-def free_bytes(path: str) -> int:
-    """Return the space left on the disk that holds `path` or will hold it."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path) or "/"
-    state = os.statvfs(path)
-    return state.f_bavail * state.f_frsize
-
-
-def listing(folder: str) -> List[str]:
-    """Return the names in a folder, none when there is no such folder."""
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
-def describe(root: str) -> Dict[str, Any]:
+def describe(request: Request) -> Event:
     """Tell what this Python is and how much space there is for the root."""
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):
+        libc = ""  # it is none of GNU's
     return {
+        "event": "described",
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "machine": platform.machine(),
         "bits": 64 if sys.maxsize > 2**32 else 32,
-        "libc": libc(),
-        "free_bytes": free_bytes(root),
+        "libc": libc,
+        "free_bytes": free_bytes(request.root),
     }
+
+
+def verify(request: Request) -> Event:
+    """Tell which folders are whole, and what was imported in the environment when it was set up."""
+    try:
+        with open(os.path.join(request.root, "env", request.environment)) as file:
+            versions = dict(json.load(file)["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        versions = {}
+    whole = [folder for folder in request.folders if is_whole(os.path.join(request.root, folder))]
+    return {"event": "verified", "whole": whole, "versions": versions}
+
+
+def unpack(request: Request) -> Event:
+    """Unpack pushed wheels."""
+    for sha256 in request.wheels:
+        unpack_one(request.root, sha256)
+    return {"event": "finished"}
+
+
+def try_import(request: Request) -> Event:
+    """Import a runtime from the unpacked wheels and tell its version."""
+    sys.path[:0] = _paths(request)
+    importlib.import_module(request.module)
+    return {"event": "imported", "version": metadata.version(request.package)}
+
+
+def activate(request: Request) -> Event:
+    """Write the environment's file, then remove what no environment needs any more.
+
+    When it returns, everything is on the disk: a device may lose its power at any moment.
+    """
+    root, name = request.root, request.environment
+    folder = os.path.join(root, "env")
+    os.makedirs(folder, exist_ok=True)
+    part = os.path.join(folder, "{}.part-{}".format(name, os.getpid()))
+    with open(part, "w") as file:
+        json.dump({"paths": _paths(request), "versions": request.versions}, file)
+    os.sync()  # what the file promises, before it gets its name
+    os.replace(part, os.path.join(folder, name))
+    keep(folder, [name], r"[0-9a-f]{16}\.json(\.part-\d+)?")
+    keep(os.path.join(root, "wheels"), request.wheels, r"[0-9a-f]{64}(\.part-\d+)?")
+    keep(os.path.join(root, "runtime"), request.runtimes, r"[0-9a-f]{64}(\.part)?")
+    keep(os.path.join(root, "packs"), [], r"\.?[0-9a-f]{64}\.(whl|tar\.gz).*|\.part-[0-9a-f]{32}.*|\.push-.{8}")
+    os.sync()
+    return {"event": "finished"}
+
+
+ACTIONS = {
+    "describe": describe,
+    "verify": verify,
+    "unpack": unpack,
+    "import": try_import,
+    "activate": activate,
+}  # type: Dict[str, Callable[[Request], Event]]
+
+
+def run(request: Request, emit: Callable[[Event], None]) -> int:
+    """Do one thing that the host asked for. Raises what goes wrong."""
+    emit(ACTIONS[request.action](request))
+    return 0
+
+
+def _paths(request: Request) -> List[str]:
+    return [os.path.join(request.root, "wheels", sha256) for sha256 in request.wheels]
 
 
 def member_path(name: str) -> str:
@@ -92,10 +135,8 @@ def member_path(name: str) -> str:
     return inner if kind in ("purelib", "platlib") else ""
 
 
-def unpack(root: str, sha256: str) -> None:
+def unpack_one(root: str, sha256: str) -> None:
     """Unpack one pushed wheel under its own name, complete or not at all, and drop the pushed file."""
-    import zipfile
-
     pack = os.path.join(root, "packs", sha256 + ".whl")
     folder = os.path.join(root, "wheels", sha256)
     if sha256_of(pack).hexdigest() != sha256:
@@ -145,82 +186,3 @@ def keep(folder: str, names: List[str], ours: str) -> None:
         path = os.path.join(folder, name)
         if name not in names and re.fullmatch(ours, name):
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
-
-
-def versions_of(root: str, name: str) -> Dict[str, str]:
-    """Return what an environment's file says was imported there, nothing when there is no such file."""
-    try:
-        with open(os.path.join(root, "env", name)) as file:
-            return dict(json.load(file)["versions"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def activate(root: str, name: str, wheels: List[str], runtimes: List[str], versions: Dict[str, str]) -> None:
-    """Write the environment's file, then remove what no environment needs any more.
-
-    When it returns, everything is on the disk: a device may lose its power at any moment.
-    """
-    folder = os.path.join(root, "env")
-    os.makedirs(folder, exist_ok=True)
-    paths = [os.path.join(root, "wheels", sha256) for sha256 in wheels]
-    part = os.path.join(folder, "{}.part-{}".format(name, os.getpid()))
-    with open(part, "w") as file:
-        json.dump({"paths": paths, "versions": versions}, file)
-    os.sync()  # what the file promises, before it gets its name
-    os.replace(part, os.path.join(folder, name))
-    keep(folder, [name], r"[0-9a-f]{16}\.json(\.part-\d+)?")
-    keep(os.path.join(root, "wheels"), wheels, r"[0-9a-f]{64}(\.part-\d+)?")
-    keep(os.path.join(root, "runtime"), runtimes, r"[0-9a-f]{64}(\.part)?")
-    keep(os.path.join(root, "packs"), [], r"\.?[0-9a-f]{64}\.(whl|tar\.gz).*|\.part-[0-9a-f]{32}.*|\.push-.{8}")
-    os.sync()
-
-
-def try_import(paths: List[str], module: str, package: str) -> str:
-    """Import a runtime from the unpacked wheels and return its version."""
-    import importlib
-    from importlib import metadata
-
-    sys.path[:0] = paths
-    importlib.import_module(module)
-    return metadata.version(package)
-
-
-def _describe(request: Request) -> Dict[str, Any]:
-    return {"event": "described", **describe(request.root)}
-
-
-def _verify(request: Request) -> Dict[str, Any]:
-    whole = [folder for folder in request.folders if is_whole(os.path.join(request.root, folder))]
-    return {"event": "verified", "whole": whole, "versions": versions_of(request.root, request.environment)}
-
-
-def _unpack(request: Request) -> Dict[str, Any]:
-    for sha256 in request.wheels:
-        unpack(request.root, sha256)
-    return {"event": "unpacked"}
-
-
-def _import(request: Request) -> Dict[str, Any]:
-    paths = [os.path.join(request.root, "wheels", sha256) for sha256 in request.wheels]
-    return {"event": "imported", "version": try_import(paths, request.module, request.package)}
-
-
-def _activate(request: Request) -> Dict[str, Any]:
-    activate(request.root, request.environment, request.wheels, request.runtimes, request.versions)
-    return {"event": "activated"}
-
-
-_ACTIONS = {
-    "describe": _describe,
-    "verify": _verify,
-    "unpack": _unpack,
-    "import": _import,
-    "activate": _activate,
-}  # type: Dict[str, Callable[[Request], Dict[str, Any]]]
-
-
-def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
-    """Do one thing that the host asked for. Raises what goes wrong."""
-    emit(_ACTIONS[request.action](request))
-    return 0

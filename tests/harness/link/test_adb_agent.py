@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.errors import TransportError
-from harness.jobs.latency import Latency, Target, largest_output
+from harness.jobs.latency import Latency, Target, Warmup, largest_output
 from harness.jobs.probe import Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
@@ -93,22 +93,28 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
 
 
 def measure_and(
-    agent: AgentOnDevice, target: Target, phone: Phone, fault: Callable[[], None], profile: Profile = LONG
+    agent: AgentOnDevice, target: Target, fault: Callable[[], None], profile: Profile = LONG
 ) -> Restart | TransportError:
     """Run a restart; the fault happens while it measures."""
     made: list[Restart | TransportError] = []
+    warm = threading.Event()
 
     def measure() -> None:
+        job, events = Latency(target, profile), []
+        talking = agent.converse(job)
         try:
-            made.append(agent.carry_out(Latency(target, profile)))
+            while True:
+                events.append(next(talking))
+                if isinstance(events[-1], Warmup):
+                    warm.set()
+        except StopIteration as stop:
+            made.append(job.record(events, stop.value))
         except TransportError as exc:
             made.append(exc)
 
     thread = threading.Thread(target=measure)
-    before = len(phone.device.log)
     thread.start()
-    wait_until(lambda: len(phone.device.log) > before)
-    time.sleep(0.7)
+    assert warm.wait(LIMIT_S), made
     fault()
     thread.join(LIMIT_S)
     assert made, "the restart did not end"
@@ -138,7 +144,7 @@ def test_a_phone_that_goes_away_is_offline(
     agent: AgentOnDevice, target: Callable[..., Target], phone: Phone, fault: str
 ) -> None:
     made = target("fake")
-    long = measure_and(agent, made, phone, {"reboot": phone.reboot, "unplug": phone.unplug}[fault])
+    long = measure_and(agent, made, {"reboot": phone.reboot, "unplug": phone.unplug}[fault])
     assert isinstance(long, TransportError), long
     assert "went away while a command ran there" in str(long)
     phone.plug_in()
@@ -156,7 +162,7 @@ def test_a_phone_that_hangs_is_offline(
     adb_transport.connection.timeout_s = 2
     made = target("fake")
     impatient = AgentOnDevice(agent.transport, agent.command, agent.sha256, patience_s=1.0)
-    restart = measure_and(impatient, made, phone, lambda: setattr(phone.faults, "stalled", True), SHORT)
+    restart = measure_and(impatient, made, lambda: setattr(phone.faults, "stalled", True), SHORT)
     assert isinstance(restart, TransportError), restart
     assert "does not answer" in str(restart)
     phone.faults.stalled = False
@@ -171,11 +177,9 @@ def test_an_agent_that_is_killed_is_a_failed_restart(
     assert "the process was killed or crashed" in restart.reason
 
 
-def test_closing_the_transport_ends_the_restart(
-    agent: AgentOnDevice, target: Callable[..., Target], phone: Phone
-) -> None:
+def test_closing_the_transport_ends_the_restart(agent: AgentOnDevice, target: Callable[..., Target]) -> None:
     begun = time.monotonic()
-    restart = measure_and(agent, target("fake"), phone, agent.transport.close)
+    restart = measure_and(agent, target("fake"), agent.transport.close)
     assert isinstance(restart, Restart), restart
     assert restart.outcome == "failed"
     assert time.monotonic() - begun < 45

@@ -121,7 +121,7 @@ def test_a_new_environment_removes_old_ones_and_nothing_else(tmp_path: Path) -> 
         (tmp_path / name).touch()
     before = fill(tmp_path)
     (tmp_path / "wheels" / ("c" * 64)).symlink_to(tmp_path / "photos")
-    setup.activate(str(tmp_path), "f" * 16 + ".json", [], [], {})
+    setup.activate(setup.Request("activate", str(tmp_path), 0.0, environment="f" * 16 + ".json"))
     left = {path: content for path, content in contents(tmp_path).items() if "/env/f" not in path}
     kept = {path: content for path, content in before.items() if os.path.relpath(path, tmp_path) not in ours}
     del kept[str(tmp_path / f"wheels/{'b' * 64}/thesis.tex")]  # a name that only bench makes
