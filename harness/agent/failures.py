@@ -21,16 +21,11 @@ _KINDS = (
     (Damaged, "damaged", "{}"),
     (WrongOutput, "wrong-output", "wrong output: {}"),
     (MemoryError, "memory", "out of memory"),
+    (BaseException, "failed", "{0.__class__.__name__}: {0}"),
 )
 
 
 def error(exc: BaseException, phase: str) -> Dict[str, Any]:
     """Return the event for what was raised while the agent was in this phase."""
-    for type_, kind, words in _KINDS:
-        if isinstance(exc, type_):
-            return _event(phase, kind, words.format(exc))
-    return _event(phase, "failed", "{}: {}".format(type(exc).__name__, exc))
-
-
-def _event(phase: str, kind: str, message: str) -> Dict[str, Any]:
-    return {"event": "error", "phase": phase, "kind": kind, "message": plain(message)[:MAX_MESSAGE]}
+    kind, words = next((kind, words) for type_, kind, words in _KINDS if isinstance(exc, type_))
+    return {"event": "error", "phase": phase, "kind": kind, "message": plain(words.format(exc))[:MAX_MESSAGE]}

@@ -58,7 +58,6 @@ def setup(
             workspace,
             device,
             reservation.transport,
-            workspace.device_root(device),
             chosen,
             bring_python=bring_python,
             archive=interpreter,
@@ -96,9 +95,8 @@ def clean(context: click.Context, names: tuple[str, ...], wait_s: float, as_json
     from harness import provision
 
     def one(workspace: Workspace, device: Device, reservation: Reservation) -> dict[str, Any]:
-        root = workspace.device_root(device)
-        left = provision.clean(workspace, device, reservation.transport, root, reserve=reservation.take)
-        return {"done": True, "removed": str(root), "left": left, "problems": []}
+        left = provision.clean(workspace, device, reservation.transport, reserve=reservation.take)
+        return {"done": True, "removed": str(workspace.device_root(device)), "left": left, "problems": []}
 
     answers = _on_each(names, "bench devices clean", wait_s, one)
     if as_json:

@@ -73,7 +73,6 @@ class Probe(Job[Probed]):
 
     @property
     def grammar(self) -> Grammar:
-        """One event."""
         return {Hello: Step("looking at the device", (Probed,))}
 
     def request(self, terms: Terms) -> device_side.Request:

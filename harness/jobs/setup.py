@@ -62,7 +62,6 @@ class SetupStep(Job[E]):
 
     @property
     def grammar(self) -> Grammar:
-        """One event."""
         return {Hello: Step(self.doing, (self.answer,), self.planned_s)}
 
     def request(self, terms: Terms) -> device_side.Request:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from harness.jobs.base import Ended, Event, Job, Terms
-from harness.jobs.conversation import is_greeted, listen
+from harness.jobs.conversation import listen
 from harness.link.manners import PATIENCE_S
 from harness.transports import Stream, Transport
 
@@ -23,11 +23,6 @@ class Talk:
 
     events: list[Event]
     ended: Ended
-
-    @property
-    def is_greeted(self) -> bool:
-        """Whether the agent that was pushed started at all."""
-        return is_greeted(self.events)
 
 
 @dataclass(frozen=True)

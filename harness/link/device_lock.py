@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import PurePosixPath
 
@@ -21,26 +22,29 @@ from harness.transports.base import unwritable
 LEASE_TIMEOUTS = 3
 
 
+@dataclass
 class DeviceLock:
     """Held from `acquire` to `release`. A host that dies or is cut off holds it no longer than the lease."""
 
-    def __init__(self, agent: AgentOnDevice, path: PurePosixPath, reason: str, token: str, timeout_s: float) -> None:
-        self._agent = agent
-        self._path = path
-        self._reason = reason
-        self._token = token
-        self._timeout_s = timeout_s
-        self._lease_s = LEASE_TIMEOUTS * timeout_s
-        self._stream: Stream | None = None
-        self._released = threading.Event()
+    agent: AgentOnDevice
+    path: PurePosixPath
+    reason: str
+    token: str
+    timeout_s: float
+    _stream: Stream | None = field(default=None, init=False)
+    _released: threading.Event = field(default_factory=threading.Event, init=False)
+
+    @property
+    def _lease_s(self) -> float:
+        return LEASE_TIMEOUTS * self.timeout_s
 
     def acquire(self, name: str, wait_s: float, say: Callable[[str], None]) -> None:
         """Wait for the device at most `wait_s`; `say` is told once who has it. Raises DeviceBusy, TransportError."""
-        job = Hold(self._path, f"{self._reason} ({_me()})", self._token, wait_s, self._lease_s)
-        stream = self._agent.start(job)
+        job = Hold(self.path, f"{self.reason} ({_me()})", self.token, wait_s, self._lease_s)
+        stream = self.agent.start(job)
         busy = ""
         try:
-            for event in self._agent.listen(stream, job):
+            for event in self.agent.listen(stream, job):
                 if isinstance(event, Failure) and not (busy and event.kind == "silent"):
                     raise self._not_taken(event, stream)
                 if isinstance(event, Failure) or (isinstance(event, Busy) and event.over):
@@ -69,7 +73,7 @@ class DeviceLock:
         if self._stream is not None:
             with suppress(TransportError):
                 self._stream.write(b"end\n")
-                self._stream.read_line(self._timeout_s)  # it says nothing more, and ends
+                self._stream.read_line(self.timeout_s)  # it says nothing more, and ends
             self._stream.close()
             self._stream = None
 
@@ -79,9 +83,9 @@ class DeviceLock:
                 stream.write(b"\n")
 
     def _not_taken(self, failure: Failure, stream: Stream) -> TransportError:
-        what = f"the device's lock {self._path} cannot be taken"
+        what = f"the device's lock {self.path} cannot be taken"
         if failure.kind == "ended":
-            ended = Ended(stream.close(), self._agent.command[0])
+            ended = Ended(stream.close(), self.agent.command[0])
             return AgentError(f"the agent does not work there: {why(failure, ended)}")
         return unwritable(what, failure.message) or AgentError(f"{what}: {failure.message}")
 

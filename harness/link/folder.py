@@ -84,6 +84,7 @@ class _Look:
         folder, real, there, *lines = facts.splitlines()
         self.folder, self.real, self.is_there = PurePosixPath(folder), PurePosixPath(real), there == "there"
         self.names = sorted(set(names.splitlines()))
+        self.foreign = [name for name in self.names if name not in (*FOLDERS, *FILES)]
         self.entries: dict[str, _Entry] = {}
         for line in lines:
             mode, _, uid, gid, rest = line.split(None, 4)
@@ -126,15 +127,15 @@ def claim(transport: Transport, folder: PurePosixPath, inside: Path | None = Non
         if inside is None or (Path(path) != inside and Path(path).is_relative_to(inside)):
             _check_above(look, path, trusted | {0, look.root.uid})
     is_ours = MARK in look.names
-    if look.is_there and not is_ours:
-        _check_foreign(look)
     if look.is_there:
+        if not is_ours:
+            _check_foreign(look)
         _check_inside(look, trusted | ({_SHELL} if look.is_android and look.me.uid == 0 else set()))
     elif str(look.folder) in look.entries:
         raise Unwritable(f"{look.folder} there is no folder: {_REMEDY}")
     if not is_ours:
         _take(transport, look)
-    return [name for name in look.names if name not in (*FOLDERS, *FILES)]
+    return look.foreign
 
 
 def _check_above(look: _Look, path: str, owners: set[int]) -> None:
@@ -168,10 +169,9 @@ def _check_inside(look: _Look, owners: set[int]) -> None:
 
 def _check_foreign(look: _Look) -> None:
     """Refuse a folder without our mark that is neither empty nor an earlier bench's."""
-    foreign = [name for name in look.names if name not in (*FOLDERS, *FILES)]
     is_known = any(PurePosixPath(path).parent.parent == look.real for path in look.entries)  # an agent, an environment
-    if look.names and (foreign or not is_known):
-        shown = ", ".join(repr(name)[:60] for name in (foreign or look.names)[:_SHOWN])
+    if look.names and (look.foreign or not is_known):
+        shown = ", ".join(repr(name)[:60] for name in (look.foreign or look.names)[:_SHOWN])
         raise Unwritable(f"{look.folder} there is not bench's own, it holds {shown}: {_REMEDY}")
 
 

@@ -22,6 +22,7 @@ from harness.errors import (
 )
 from harness.fleet.devices import Device
 from harness.jobs.base import Job
+from harness.jobs.conversation import is_greeted
 from harness.jobs.probe import CacheState, Probe
 from harness.link import bundle, folder, setup_record
 from harness.link.advice import power_problem
@@ -89,16 +90,15 @@ class ReadyDevice:
     def carry_out(self, job: Job[R]) -> R:
         """Have a job done, by an agent that is pushed again when it no longer starts. Raises TransportError."""
         talk = self.agent.talk(job)
-        if not talk.is_greeted:
+        if not is_greeted(talk.events):
             self.repair()
             talk = self.agent.talk(job)
         return job.record(talk.events, talk.ended)
 
     def repair(self) -> None:
         """Push again what is gone or damaged on the device: the agent, files of another size. Raises TransportError."""
-        assert self._transport is not None  # noqa: S101 - called after open()
-        self._push_agent(self._transport)
-        self._push_missing(self.agent, self._transport)
+        self._push_agent()
+        self._push_missing()
 
     def check(self) -> None:
         """Raise ConnectError when the device is no longer ours."""
@@ -143,17 +143,18 @@ class ReadyDevice:
         self.hooks.opened(self._transport)
 
     def _prepare(self) -> None:
-        assert self._transport is not None  # noqa: S101 - called after _connect
-        self._push_agent(self._transport)
+        self._push_agent()
         if self.agent.lock is not None:
             self._lock = _lock(self.device, self.agent, self.claim)
             self._lock.acquire(self.device.name, self.manners.wait_s, self.hooks.say)
-        self._push_missing(self.agent, self._transport)
+        self._push_missing()
 
-    def _push_agent(self, transport: Transport) -> None:
-        self._agent = push_agent(self.workspace, self.device, transport, self.backend_names, self.manners.patience_s)
+    def _push_agent(self) -> None:
+        assert self._transport is not None  # noqa: S101 - called after _connect
+        patience_s = self.manners.patience_s
+        self._agent = push_agent(self.workspace, self.device, self._transport, self.backend_names, patience_s)
 
-    def _push_missing(self, agent: AgentOnDevice, transport: Transport) -> None:
+    def _push_missing(self) -> None:
         """Ask for all files at once, have room made for those that are missing, and push these."""
         try:
             wanted = [{"path": str(file.path), "size_bytes": file.source.stat().st_size} for file in self.files]
@@ -162,14 +163,14 @@ class ReadyDevice:
         max_gb = self.device.max_cache_gb
         root = str(self.workspace.device_root(self.device))
         cache = {"root": root, "max_bytes": int(max_gb * 1e9) if max_gb else None}
-        probe = agent.carry_out(Probe(self.backend_names, wanted, cache))
+        probe = self.agent.carry_out(Probe(self.backend_names, wanted, cache))
         self.hooks.on_seen(
             DeviceSeen(
                 device=self.device.name,
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 identity=probe.identity,
                 backends=probe.backends,
-                agent_sha256=agent.sha256,
+                agent_sha256=self.agent.sha256,
             )
         )
         if problem := power_problem(self.device, probe.telemetry):
@@ -179,7 +180,7 @@ class ReadyDevice:
         missing = set(probe.missing)
         for file in self.files:
             if str(file.path) in missing:
-                transport.push(file.source, file.path, file.sha256)
+                self.agent.transport.push(file.source, file.path, file.sha256)
 
     def _judge(self, cache: CacheState) -> None:
         """Say what was removed. Raises DeviceFull."""

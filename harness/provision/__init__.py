@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from harness.fleet.devices import Device
 from harness.link import setup_record
-from harness.provision import wheels
+from harness.provision import cleaning, wheels
 from harness.provision.device import CANDIDATES, Outcome, Provisioner, Reserve
 from harness.transports import Transport
 from harness.workspace import Workspace
@@ -47,7 +47,6 @@ def setup(
     workspace: Workspace,
     device: Device,
     transport: Transport,
-    root: PurePosixPath,
     backend_names: Sequence[str],
     *,
     bring_python: bool = False,
@@ -61,8 +60,8 @@ def setup(
     `bring_python` ignores the device's own Python; `archive` is a cpython install_only archive to bring; `afresh` looks
     for newer versions than those chosen before. `reserve` gets the Pythons there by which others can be kept away.
     """
+    worker = _provisioner(workspace, device, transport, say, reserve)
     own = _own(device)
-    worker = Provisioner(transport, root, workspace.root / "setup", say, reserve, _inside(workspace, device))
     reserve(worker.find_pythons(own))
     pythons = () if bring_python or archive else own
     outcome, record = worker.setup(backend_names, pythons=pythons, archive=archive, afresh=afresh)
@@ -71,23 +70,25 @@ def setup(
 
 
 def clean(
-    workspace: Workspace,
-    device: Device,
-    transport: Transport,
-    root: PurePosixPath,
-    *,
-    reserve: Reserve = lambda _: None,
+    workspace: Workspace, device: Device, transport: Transport, *, reserve: Reserve = lambda _: None
 ) -> list[str]:
     """Remove what bench has put on a device; return what else lies in its folder there, which stays.
 
     Raises ProvisionError, TransportError, DeviceBusy.
     """
-    worker = Provisioner(transport, root, workspace.root / "setup", inside=_inside(workspace, device))
+    worker = _provisioner(workspace, device, transport)
     reserve(worker.find_pythons(_own(device)))
-    left = worker.clean()
+    left = cleaning.clean(transport, worker.folder, worker.inside)
     setup_record.forget(workspace, device)
     return left
 
 
-def _inside(workspace: Workspace, device: Device) -> Path | None:
-    return workspace.root if device.folder is None else None
+def _provisioner(
+    workspace: Workspace,
+    device: Device,
+    transport: Transport,
+    say: Callable[[str], None] = lambda _: None,
+    reserve: Reserve = lambda _: None,
+) -> Provisioner:
+    inside = workspace.root if device.folder is None else None
+    return Provisioner(transport, workspace.device_root(device), workspace.root / "setup", say, reserve, inside)

@@ -23,7 +23,6 @@ from harness.link import bundle, folder
 from harness.link.agent import AgentOnDevice
 from harness.link.setup_record import Setup
 from harness.provision import interpreter, wheels
-from harness.provision.cleaning import clean
 from harness.provision.interpreter import Runtime
 from harness.transports import Transport
 
@@ -148,9 +147,7 @@ class Provisioner:
         TransportError.
         """
         outcome = Outcome(python="", machine="", own_python=True)
-        python = self._find_python(pythons, outcome)
-        if python is None:
-            python = self._bring_python(outcome, archive)
+        python = self._find_python(pythons, outcome) or self._bring_python(outcome, archive)
         self.reserve([python.command])
         outcome.python, outcome.machine = python.fits.python, python.fits.machine
         choice = wheels.WheelCache(self.cache, self.say).choose(python.fits, backend_names, afresh=afresh)
@@ -181,13 +178,6 @@ class Provisioner:
             chosen=wheels.note_name(python.fits, backend_names),
         )
         return outcome, setup
-
-    def clean(self) -> list[str]:
-        """Remove what bench put on the device and nothing else; return what is left in its folder.
-
-        Raises TransportError, ProvisionError.
-        """
-        return clean(self.transport, self.folder, self.inside)
 
     def _find_python(self, pythons: Sequence[str], outcome: Outcome) -> _Python | None:
         """Return the device's own Python that wheels can be had for."""

@@ -28,16 +28,27 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from harness.errors import ProvisionError
 from results.errors import ResultsError
 from results.files import sha256_of, write_file
 
-# uname -m -> Debian's architecture, its folder of libraries, the loader's name.
-ARCHITECTURES = {
-    "aarch64": ("arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
-    "x86_64": ("amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
-    "armv7l": ("armhf", "arm-linux-gnueabihf", "ld-linux-armhf.so.3"),
+
+class _Architecture(NamedTuple):
+    """A machine as Debian calls it, its folder of libraries, the loader's name, its number in a program's header."""
+
+    debian: str
+    triplet: str
+    loader: str
+    elf: int
+
+
+# by uname -m
+_ARCHITECTURES = {
+    "aarch64": _Architecture("arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1", 183),
+    "x86_64": _Architecture("amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2", 62),
+    "armv7l": _Architecture("armhf", "arm-linux-gnueabihf", "ld-linux-armhf.so.3", 40),
 }
 _LIBRARIES = ("libc6", "libstdc++6", "libgomp1", "zlib1g")
 _INTERPRETER = ("python3-minimal", "libpython3-stdlib")
@@ -52,9 +63,6 @@ _APT_TIMEOUT_S = 600.0
 # A real archive holds some thousand files and 100 to 400 MB.
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_MEMBERS = 100_000
-
-# uname -m -> the machine's number in the header of a program.
-_ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "armv7l": 40}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Runtime:
 
 def loader_of(machine: str) -> str | None:
     """Return the name of the loader for a machine, None for one that no interpreter can be brought for."""
-    return ARCHITECTURES[machine][2] if machine in ARCHITECTURES else None
+    return _ARCHITECTURES[machine].loader if machine in _ARCHITECTURES else None
 
 
 class Tree:
@@ -123,10 +131,10 @@ def build(
 
     `archive` names a cpython `install_only` archive. Raises ProvisionError when it cannot be had.
     """
-    if machine not in ARCHITECTURES:
+    if machine not in _ARCHITECTURES:
         raise ProvisionError(
             f"there is no Python on the device, and none can be brought for {machine}; there is one for: "
-            f"{', '.join(ARCHITECTURES)}"
+            f"{', '.join(_ARCHITECTURES)}"
         )
     origin = _hash(archive)[:16] if archive else "packages"
     note = folder / f"{machine}-{origin}.json"
@@ -165,7 +173,7 @@ def _packages(machine: str, names: tuple[str, ...]) -> tuple[Tree, int]:
                 "install Python 3.8 or newer on the device, or set it up from such a host"
             )
     with tempfile.TemporaryDirectory(prefix="edgebench-apt-") as folder:
-        debs = _download(Path(folder), ARCHITECTURES[machine][0], names)
+        debs = _download(Path(folder), _ARCHITECTURES[machine].debian, names)
         tree = Tree()
         for deb in debs:
             done = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(deb)], capture_output=True, timeout=_APT_TIMEOUT_S)
@@ -211,18 +219,13 @@ def _download(root: Path, architecture: str, names: tuple[str, ...]) -> list[Pat
 
 def _libraries(tree: Tree, machine: str) -> dict[str, bytes]:
     """Return lib/ with every shared library under the name programs ask for, and the loader."""
-    _, triplet, loader = ARCHITECTURES[machine]
+    _, triplet, loader, _ = _ARCHITECTURES[machine]
     folders = {f"{prefix}lib/{triplet}" for prefix in ("", "usr/")}
     names = [name for name in tree.names() if posixpath.dirname(name) in folders and ".so" in posixpath.basename(name)]
     targets = {tree.links[name] for name in names if name in tree.links}
-    files = {}
-    for name in names:
-        content = tree.read(name)
-        if content and name not in targets:
-            files[f"lib/{posixpath.basename(name)}"] = content
-    for name in tree.names():
-        if posixpath.basename(name) == loader and (content := tree.read(name)):
-            files[f"lib/{loader}"] = content
+    wanted = [name for name in names if name not in targets]
+    wanted += [name for name in tree.names() if posixpath.basename(name) == loader]
+    files = {f"lib/{posixpath.basename(name)}": content for name in wanted if (content := tree.read(name))}
     if f"lib/{loader}" not in files:
         raise ProvisionError(f"the packages for {machine} hold no {loader}")
     return files
@@ -230,11 +233,7 @@ def _libraries(tree: Tree, machine: str) -> dict[str, bytes]:
 
 def _from_packages(tree: Tree, machine: str) -> dict[str, bytes]:
     """Return python/ from Debian's packages."""
-    files = {}
-    for name in tree.names():
-        found = re.fullmatch(r"usr/(bin/python3\.\d+|lib/python3\.\d+/.+)", name)
-        if found and not _LEFT_OUT.search(name) and (content := tree.read(name)) is not None:
-            files[f"python/{found[1]}"] = content
+    files = _python(tree, r"usr/(bin/python3\.\d+|lib/python3\.\d+/.+)")
     if not files:
         raise ProvisionError(f"the packages for {machine} hold no Python")
     return files
@@ -250,20 +249,22 @@ def _from_archive(path: Path, machine: str) -> dict[str, bytes]:
         raise ProvisionError(f"{path} is refused: {exc}") from exc
     except (OSError, tarfile.TarError, EOFError, zlib.error) as exc:
         raise ProvisionError(f"{path} is no .tar.gz archive that can be read: {exc}") from exc
-    wanted = re.compile(r"python/(bin/python3\.\d+|lib/python3\.\d+/.+|lib/lib[^/]+\.so[^/]*)")
-    files = {}
-    for name in tree.names():
-        if wanted.fullmatch(name) and not _LEFT_OUT.search(name) and (content := tree.read(name)) is not None:
-            files[name] = content
+    files = _python(tree, r"python/(bin/python3\.\d+|lib/python3\.\d+/.+|lib/lib[^/]+\.so[^/]*)")
     program = min((name for name in files if name.startswith("python/bin/")), default=None)
     if program is None:
         raise ProvisionError(f"{path} holds no python/bin/python3.X: a cpython install_only archive is needed")
     head = files[program][:4096]
-    if head[:4] != b"\x7fELF" or int.from_bytes(head[18:20], "little") != _ELF_MACHINES[machine]:
+    if head[:4] != b"\x7fELF" or int.from_bytes(head[18:20], "little") != _ARCHITECTURES[machine].elf:
         raise ProvisionError(f"{path}: {program} is no program for {machine}: take the archive for {machine}")
     if b"ld-musl" in head:
         raise ProvisionError(f"{path}: {program} needs musl, runtimes need glibc: take the archive for linux-gnu")
     return files
+
+
+def _python(tree: Tree, pattern: str) -> dict[str, bytes]:
+    """Return python/ from the files that a device needs among those of the pattern; its group is the path in there."""
+    found = [match for name in tree.names() if (match := re.fullmatch(pattern, name)) and not _LEFT_OUT.search(name)]
+    return {f"python/{match[1]}": content for match in found if (content := tree.read(match[0])) is not None}
 
 
 class _Refused(Exception):
@@ -294,11 +295,9 @@ def _checked(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     total = 0
     for count, member in enumerate(archive, start=1):
         total += member.size
-        target = ""
+        target = member.linkname if member.issym() or member.islnk() else ""
         if member.issym():
-            target = posixpath.join(posixpath.dirname(member.name), member.linkname)
-        elif member.islnk():
-            target = member.linkname
+            target = posixpath.join(posixpath.dirname(member.name), target)
         shown = repr(member.name)[:200]
         if _leads_out(member.name):
             raise _Refused(f"its member {shown} leads out of it")
@@ -318,7 +317,7 @@ def _leads_out(path: str) -> bool:
 def _pack(files: dict[str, bytes], machine: str, glibc: int) -> tuple[bytes, Runtime]:
     """Return the .tar.gz, the same bytes for the same files, and what it is."""
     program = min(name for name in files if name.startswith("python/bin/"))
-    loader = f"lib/{ARCHITECTURES[machine][2]}"
+    loader = f"lib/{_ARCHITECTURES[machine].loader}"
     lines = []
     for name in sorted(files):
         digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).decode().rstrip("=")

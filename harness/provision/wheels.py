@@ -152,23 +152,20 @@ class WheelCache:
         """
         self.say(f"fetching {requirement} for Python {target.python} on {target.machine}")
         try:
-            return self._fetch(target, requirement)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".fetch-") as scratch:
+                done = _pip(target, requirement, scratch)
+                files = list(Path(scratch).glob("*.whl"))
+                if not files:
+                    _explain(done, requirement)
+                    return None
+                (file,) = files
+                sha256 = sha256_of(file)
+                kept = self.path(sha256, file.name)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(file, kept)
         except OSError as exc:
             raise ProvisionError(f"{self.folder} on this machine cannot be written: {exc.strerror or exc}") from exc
-
-    def _fetch(self, target: Interpreter, requirement: str) -> Wheel | None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".fetch-") as scratch:
-            done = _pip(target, requirement, scratch)
-            files = list(Path(scratch).glob("*.whl"))
-            if not files:
-                _explain(done, requirement)
-                return None
-            (file,) = files
-            sha256 = sha256_of(file)
-            kept = self.path(sha256, file.name)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, kept)
         name, version, _, _ = parse_wheel_filename(kept.name)
         return Wheel(str(name), str(version), sha256, kept)
 

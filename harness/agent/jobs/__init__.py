@@ -19,12 +19,8 @@ JOBS = {
 }
 
 
-class UnknownJob(ValueError):
-    """No job of that name; the message lists those there are."""
-
-
 def find(name: object) -> ModuleType:
-    """Import the module of a job. Raises UnknownJob."""
+    """Import the module of a job. Raises ValueError with those there are."""
     if not isinstance(name, str) or name not in JOBS:
-        raise UnknownJob("no job is called {!r}; there are: {}".format(name, ", ".join(JOBS)))
+        raise ValueError("no job is called {!r}; there are: {}".format(name, ", ".join(JOBS)))
     return importlib.import_module(JOBS[name])

@@ -19,7 +19,7 @@ from harness.fleet.devices import Device
 from harness.jobs.setup import Described
 from harness.link import bundle, setup_record
 from harness.link.setup_record import Setup
-from harness.provision import interpreter, wheels
+from harness.provision import cleaning, interpreter, wheels
 from harness.provision.device import Outcome, Provisioner
 from harness.transports.simulated import SimulatedTransport
 from harness.workspace import Workspace
@@ -121,8 +121,8 @@ def test_clean_leaves_nothing_and_touches_nothing_else(tmp_path: Path) -> None:
     worker.find_pythons(())  # which makes the device's folder
     folder.mkdir(parents=True)
     (folder / "link").symlink_to(tmp_path / "neighbor")
-    assert worker.clean() == []
-    assert worker.clean() == []
+    assert cleaning.clean(worker.transport, worker.folder) == []
+    assert cleaning.clean(worker.transport, worker.folder) == []
     assert [path.name for path in tmp_path.iterdir()] == ["neighbor"]
 
 
@@ -264,12 +264,12 @@ def test_the_agent_tells_when_its_runtimes_are_gone(tmp_path: Path) -> None:
     assert b"run `bench devices setup`" in done.stderr
 
 
-def test_the_device_s_side_parses_on_python_3_8_and_imports_the_standard_library_alone() -> None:
-    source = (ROOT / "harness" / "agent" / "jobs" / "setup.py").read_text()
-    tree = ast.parse(source, feature_version=(3, 8))
-    imported = [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
-    imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert all(name.split(".")[0] in sys.stdlib_module_names for name in imported)
+@pytest.mark.parametrize("file", ["jobs/setup.py", "files.py"])
+def test_the_device_s_side_parses_on_python_3_8_and_imports_the_standard_library_alone(file: str) -> None:
+    tree = ast.parse((ROOT / "harness" / "agent" / file).read_text(), feature_version=(3, 8))
+    imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert all(name.split(".")[0] in sys.stdlib_module_names for name in imported - {"harness.agent.files"})
 
 
 def test_a_set_up_that_others_have_overtaken_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from harness.provision.cleaning import clean
 from harness.provision.device import Provisioner
 from models.artifacts import ArtifactStore
 from tests.rigs.adbd import AdbServer
@@ -33,7 +34,7 @@ def test_a_raspberry_pi_over_ssh_runs_all_three_runtimes(tmp_path: Path, store: 
             assert restart.agent["machine"] == "aarch64"
         again, same = worker.setup(("onnxruntime", "openvino", "tflite"))
         assert (again.pushed, again.versions, same) == ([], outcome.versions, record)
-        worker.clean()
+        clean(transport, worker.folder)
     assert not machine.path(PurePosixPath("/root/.cache/edgebench")).exists()
 
 
@@ -49,5 +50,5 @@ def test_a_phone_without_glibc_and_python_runs_models_over_adb(
             restart = restart_tiny(transport, record, store, backend, kind, patience_s=240.0)
             assert restart.outcome == "ok", restart.reason
             assert restart.verified
-        worker.clean()
+        clean(transport, worker.folder)
         assert list(machine.path(PurePosixPath("/data/local/tmp")).iterdir()) == []
