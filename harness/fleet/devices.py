@@ -35,7 +35,7 @@ FILE_NAME = "devices.toml"
 _MAX_BYTES = 1 << 20
 
 Threads = Annotated[StrictInt, Field(ge=1, le=1024)]
-OptionValue = Annotated[str, Field(max_length=1024)]
+OptionValue = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=1024)]
 
 
 class Device(BaseModel):
@@ -50,7 +50,7 @@ class Device(BaseModel):
     transport: str
     own: SerializeAsAny[Kind]
     root: Annotated[str, Field(pattern=r"^[^-\x00][^\x00]*$", max_length=1024)] | None = None
-    python: Annotated[str, Field(min_length=1)] | None = None
+    python: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
     threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=64)] = (1,)
     cores: Annotated[str, Field(pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$")] | None = None
     power_mode: Annotated[Word, Field(max_length=64)] | None = None
@@ -102,7 +102,7 @@ class Device(BaseModel):
     def folder(self) -> str | None:
         """Where files are pushed to; None for this machine, whose folder is in the workspace."""
         root = self.root or self.own.root
-        return root.removeprefix("~/") if root else None
+        return self.own.place(root.removeprefix("~/")) if root else None
 
     def core_set(self) -> list[int] | None:
         """Return the cores to measure on, None for whichever the device's scheduler takes."""

@@ -25,7 +25,7 @@ def unknown(field: str, transport: str, known: Sequence[str]) -> str:
     if owners := transports.having(field):
         return f"only a device with transport {' or '.join(map(repr, owners))} has this, not one with {transport!r}"
     near = difflib.get_close_matches(field, known, n=1)
-    return f"unknown field{f', did you mean {near[0]}?' if near else ''} Known fields: {', '.join(known)}"
+    return f"unknown field{f', did you mean {near[0]}?' if near else '.'} Known fields: {', '.join(known)}"
 
 
 def explain(error: ErrorDetails) -> str:

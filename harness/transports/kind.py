@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from harness.transports.base import Transport
 
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
-Word = Annotated[str, Field(pattern=r"^[^\s,]+$", max_length=255)]
-Host = Annotated[str, Field(pattern=r"^[^-\s,@/][^\s,@/]*$", max_length=255)]
+Word = Annotated[str, Field(pattern=r"^[^\s,\x00]+$", max_length=255)]
+Host = Annotated[str, Field(pattern=r"^[^-\s,@/\x00][^\s,@/\x00]*$", max_length=255)]
 
 Fields = dict[str, str | int | float | bool]
 # Tells whether the user trusts what the question shows, like the key of a device that nobody has seen before.
@@ -62,6 +62,10 @@ class Kind(BaseModel, ABC):
     def where(self, _device: Named) -> str:
         """Say where the device is, in a word or two."""
         return ""
+
+    def place(self, folder: str) -> str:
+        """Return where a folder is on the device; one without a slash in front is below the home."""
+        return folder
 
     @classmethod
     def fields_of(cls, _name: str, target: str) -> Fields:

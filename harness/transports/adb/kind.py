@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # The name that a phone announces in its network may hold a space.
-Serial = Annotated[str, Field(pattern=r"^[^\s,]([^\t\r\n,]*[^\s,])?$", max_length=255)]
+Serial = Annotated[str, Field(pattern=r"^[^\s,\x00]([^\t\r\n,\x00]*[^\s,\x00])?$", max_length=255)]
 
 
 class Adb(Kind):

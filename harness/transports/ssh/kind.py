@@ -14,7 +14,7 @@ from harness.transports.kind import Fields, Host, Kind, Named, Port, Trusts, Wor
 if TYPE_CHECKING:
     from harness.transports.ssh.login import Login
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 
 
 class Ssh(Kind):

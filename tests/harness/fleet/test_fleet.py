@@ -41,6 +41,15 @@ def test_the_repository_s_own_file_shows_every_field_and_its_examples_are_valid(
     assert fields == set().union(*shown_fields) - {"own"}
 
 
+@pytest.mark.parametrize("root", ["bench", "~/bench", "{home}/bench"])
+def test_a_folder_on_this_machine_does_not_depend_on_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = write(tmp_path, f'[devices.a]\ntransport = "local"\nroot = "{root.format(home=tmp_path)}"\n')
+    assert fleet.load(path)["a"].folder == str(tmp_path / "bench")
+
+
 def test_without_a_file_there_is_this_machine() -> None:
     assert list(fleet.load(None)) == ["local"]
 
@@ -92,6 +101,20 @@ def test_fields(tmp_path: Path) -> None:
         ('[devices.a]\ntransport = "ssh"\nport = 0\n', ":3: devices.a.port: "),
         ('[devices.a]\ntransport = "ssh"\nhost = "-oX"\n', ":3: devices.a.host: "),
         ('[devices.a]\ntransport = "ssh"\nroot = "-rf"\n', ":3: devices.a.root: "),
+        ('[devices.a]\ntransport = "local"\nown = {}\n', ":3: devices.a.own: unknown field. Known fields: "),
+        *(
+            (f'[devices.a]\ntransport = "{transport}"\n{field} = "a\\u0000"\n', f":3: devices.a.{field}: ")
+            for transport, field in (
+                ("local", "python"),
+                ("local", "root"),
+                ("local", "class"),
+                ("local", "backend_options.benchmark_model.binary"),
+                ("ssh", "host"),
+                ("ssh", "identity_file"),
+                ("ssh", "jump"),
+                ("adb", "serial"),
+            )
+        ),
         ('[devices.a]\ntransport = "ssh"\ncores = "4-"\n', ":3: devices.a.cores: "),
         ('[devices.a]\ntransport = "ssh"\nclass = 3\n', ":3: devices.a.class: "),
         ('[devices.a]\ntransport = "local"\ntransport = "local"\n', "line 3"),
