@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from harness.cli import shared
 if TYPE_CHECKING:
     from harness.fleet.devices import Device
     from harness.link.ready import Reservation
-    from harness.transports import Transport
     from harness.workspace import Workspace
 
 
@@ -46,12 +45,9 @@ def setup(
 
     Done again it pushes only what is missing or damaged. Exits with 1 when a device has not every runtime after it.
     """
-    import backends
     from harness import provision
 
-    chosen = [name.strip() for name in expression.split(",") if name.strip()] or list(backends.DEFAULT)
-    for name in chosen:
-        backends.find(name)
+    chosen = shared.backend_names(expression)
 
     def one(workspace: Workspace, device: Device, reservation: Reservation) -> dict[str, Any]:
         outcome = provision.setup(
@@ -77,12 +73,7 @@ def setup(
         }
 
     answers = _on_each(names, "bench devices setup", wait_s, one)
-    if as_json:
-        shared.print_json(devices=answers)
-    else:
-        for answer in answers:
-            _print(answer)
-    context.exit(0 if all(answer["done"] for answer in answers) else 1)
+    context.exit(_conclude(answers, None if as_json else _print))
 
 
 @click.command()
@@ -99,12 +90,7 @@ def clean(context: click.Context, names: tuple[str, ...], wait_s: float, as_json
         return {"done": True, "removed": str(workspace.device_root(device)), "left": left, "problems": []}
 
     answers = _on_each(names, "bench devices clean", wait_s, one)
-    if as_json:
-        shared.print_json(devices=answers)
-    else:
-        for answer in answers:
-            shared.say(f"{answer['name']}: {'; '.join(answer['problems']) or _removed(answer)}")
-    context.exit(0 if all(answer["done"] for answer in answers) else 1)
+    context.exit(_conclude(answers, None if as_json else _print_removed))
 
 
 def _on_each(
@@ -124,38 +110,39 @@ def _on_each(
     answers = []
     for device in choose(shared.load_fleet(), names):
         answer: dict[str, Any] = {"name": device.name}
+        claim, say = Claim(reason, token=secrets.token_hex(8)), _say(device.name)
         try:
             with (
-                locks.hold(device.name, reason, wait_s=wait_s, on_wait=_say(device.name)),
-                _connected(workspace, device) as transport,
+                locks.hold(device.name, reason, wait_s=wait_s, on_wait=say),
+                closing(device.connect(workspace.known_hosts)) as transport,
+                Reservation(workspace, device, transport, claim, Manners(wait_s), say) as reservation,
             ):
-                claim = Claim(reason, token=secrets.token_hex(8))
-                with Reservation(
-                    workspace, device, transport, claim, Manners(wait_s), _say(device.name)
-                ) as reservation:
-                    answer.update(work(workspace, device, reservation))
+                answer.update(work(workspace, device, reservation))
         except BenchError as exc:
             answer.update(done=False, problems=[str(exc)])
         answers.append(answer)
     return answers
 
 
-@contextmanager
-def _connected(workspace: Workspace, device: Device) -> Iterator[Transport]:
-    transport = device.connect(workspace.known_hosts)
-    try:
-        yield transport
-    finally:
-        transport.close()
+def _conclude(answers: list[dict[str, Any]], show: Callable[[dict[str, Any]], None] | None) -> int:
+    """Show the answers one by one, or all as JSON; return the exit code."""
+    if show is None:
+        shared.print_json(devices=answers)
+    else:
+        for answer in answers:
+            show(answer)
+    return 0 if all(answer["done"] for answer in answers) else 1
 
 
 def _say(name: str) -> Callable[[str], None]:
     return lambda message: shared.say(f"{name}: {message}", err=True)
 
 
-def _removed(answer: dict[str, Any]) -> str:
-    shown = ", ".join(answer["left"][:10])
-    return f"removed {answer['removed']}{f' but for what bench has not put there: {shown}' if shown else ''}"
+def _print_removed(answer: dict[str, Any]) -> None:
+    left = ", ".join(answer.get("left", ())[:10])
+    kept = f" but for what bench has not put there: {left}" if left else ""
+    said = "; ".join(answer["problems"]) or f"removed {answer['removed']}{kept}"
+    shared.say(f"{answer['name']}: {said}")
 
 
 def _print(answer: dict[str, Any]) -> None:

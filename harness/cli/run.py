@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from harness.cli import shared
+from harness.link.manners import PATIENCE_S, RECONNECT_S, Manners
 
 if TYPE_CHECKING:
     from harness.cli.display import Display
@@ -72,7 +73,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     "--patience",
     "patience_s",
     type=shared.Seconds(min=1, max=10_800),
-    default=120.0,
+    default=PATIENCE_S,
     show_default=True,
     metavar="SECONDS",
     help="How long one step on a device may take beyond what the profile plans.",
@@ -81,7 +82,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     "--reconnect",
     "reconnect_s",
     type=shared.Seconds(min=0, max=shared.WEEK_S),
-    default=60.0,
+    default=RECONNECT_S,
     show_default=True,
     metavar="SECONDS",
     help="How long a device that went away is tried again before its cases are offline.",
@@ -117,7 +118,6 @@ def run(
     """
     from harness.cli.display import Display
     from harness.fleet import devices as fleet
-    from harness.link.manners import Manners
     from harness.run import start as runs
     from harness.run.plan import PROFILES
     from models.sources.selection import parse_input_shapes, resolve
@@ -170,13 +170,9 @@ def _kept(argument: str) -> str:
 
 def _choices(names: str | None, options: Sequence[str]) -> list[BackendChoice]:
     """Return the backends with their options. Raises UnknownBackend, BadParameter."""
-    import backends
     from harness.run.plan import BackendChoice
 
-    chosen = (
-        list(dict.fromkeys(part.strip() for part in names.split(",") if part.strip())) if names else backends.DEFAULT
-    )
-    given: dict[str, dict[str, str]] = {name: {} for name in chosen}
+    given: dict[str, dict[str, str]] = {name: {} for name in shared.backend_names(names)}
     for option in options:
         key, equals, value = option.partition("=")
         backend, dot, name = key.partition(".")
@@ -187,9 +183,7 @@ def _choices(names: str | None, options: Sequence[str]) -> list[BackendChoice]:
                 f"{option!r}: {backend!r} is not among the backends", param_hint="--backend-option"
             )
         given[backend][name] = value
-    for name in chosen:
-        backends.find(name)
-    return [BackendChoice(name, given[name]) for name in chosen]
+    return [BackendChoice(name, chosen) for name, chosen in given.items()]
 
 
 def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact], display: Display) -> RunDocument:

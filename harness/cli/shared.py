@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from harness.link.manners import WAIT_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -44,7 +46,7 @@ wait_option = click.option(
     "--wait",
     "wait_s",
     type=Seconds(min=0, max=WEEK_S),
-    default=3600.0,
+    default=WAIT_S,
     show_default=True,
     metavar="SECONDS",
     help="How long to wait for a device that another run holds.",
@@ -59,6 +61,20 @@ weights_option = click.option(
     show_default=True,
     help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision.",
 )
+
+
+def backend_names(expression: str | None) -> list[str]:
+    """Return the backends of a comma-separated list, each once; the built-in ones without. Raises UnknownBackend."""
+    import backends
+
+    if not expression:
+        return list(backends.DEFAULT)
+    named = list(dict.fromkeys(name for part in expression.split(",") if (name := part.strip())))
+    if not named:
+        raise click.BadParameter(f"{expression!r} names no backend", param_hint="--backends")
+    for name in named:
+        backends.find(name)
+    return named
 
 
 def devices_file() -> Path | None:

@@ -331,6 +331,7 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
         (("--models", "empty.tflite"), "the file is empty"),
         (("--device", "pixel"), "no device is called 'pixel'"),
         (("--backends", "tensorflow"), "no backend is called 'tensorflow'"),
+        (("--backends", ","), "',' names no backend"),
         (("--backend-option", "spinning=off"), "not BACKEND.KEY=VALUE"),
         (("--backend-option", "tvm.x=1"), "not among the backends"),
         (("--threads", "0"), "between 1 and 1024"),
