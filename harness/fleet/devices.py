@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -191,21 +191,23 @@ def find(fleet: dict[str, Device], name: str) -> Device:
     return fleet[name]
 
 
+_LABELS: dict[str, Callable[[Device], tuple[str | None, ...]]] = {
+    "class": lambda device: (device.class_,),
+    "tag": lambda device: device.tags,
+}
+
+
 def _is_meant(device: Device, word: str) -> bool:
     kind, colon, value = word.partition(":")
-    if colon and kind == "class":
-        return device.class_ == value
-    if colon and kind == "tag":
-        return value in device.tags
+    if colon and kind in _LABELS:
+        return value in _LABELS[kind](device)
     return word == "all" or device.name == word or fnmatchcase(device.name, word)
 
 
 def _unknown(fleet: dict[str, Device], word: str) -> str:
     kind, colon, value = word.partition(":")
-    if colon and kind in {"class", "tag"}:
-        known = {
-            tag for device in fleet.values() for tag in (device.tags if kind == "tag" else (device.class_,)) if tag
-        }
+    if colon and kind in _LABELS:
+        known = {label for device in fleet.values() for label in _LABELS[kind](device) if label}
         return f"no device has the {kind} {value!r}; there are: {', '.join(sorted(known)) or 'none'}"
     near = difflib.get_close_matches(word, fleet, n=3)
     hint = f"did you mean {', '.join(near)}? " if near else ""

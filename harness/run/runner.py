@@ -129,13 +129,10 @@ class Run:
         if changed := boards.change(self.workspace, seen):
             self.watch(Said(changed))
 
-    def is_complete(self) -> bool:
-        """Tell whether nothing is left to do."""
-        return not any(self.todo(device) for device in self.devices)
-
     def finish(self) -> RunDocument:
         """Close the journal and write the run document, complete or not. Raises ResultsError."""
-        finished = datetime.now(UTC).isoformat(timespec="seconds") if self.is_complete() else None
+        is_complete = not any(self.todo(device) for device in self.devices)
+        finished = datetime.now(UTC).isoformat(timespec="seconds") if is_complete else None
         try:
             if finished is not None:
                 self._journal.add(Finished(at=finished, restarts=len(self._restarts)))

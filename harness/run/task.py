@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -100,13 +100,10 @@ class _Work:
             with (
                 stop.calling(self._close),
                 locks.hold(task.device.name, reason, wait_s=wait_s, on_wait=self._say, stopping=stop.is_set),
+                closing(self._session(todo)) as session,
             ):
-                session = self._session(todo)
-                try:
-                    session.open()
-                    self._measure_all(session, todo)
-                finally:
-                    session.close()
+                session.open()
+                self._measure_all(session, todo)
         except (DeviceBusy, TransportError) as exc:
             if not stop.is_set():
                 self._say(f"{task.device.name} is {'busy' if _is_busy(exc) else 'offline'}: {exc}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.errors import Unwritable
+from harness.errors import AgentError, Unwritable
 
 MAX_LINE_BYTES = 32 << 20
 MAX_STDERR_BYTES = 64 << 10
@@ -29,6 +29,23 @@ def unwritable(what: str, why: str) -> Unwritable | None:
         if re.search(words, why):
             return Unwritable(f"{what}: {why}; {remedy} with root = … in devices.toml")
     return None
+
+
+def take_line(buffer: bytearray, receive: Callable[[], bool]) -> bytes | None:
+    """Take the first line out of the buffer, without its newline; `receive` adds to it, and is False at the end.
+
+    An unfinished last line is none. Raises AgentError for one longer than MAX_LINE_BYTES.
+    """
+    searched = 0
+    while (end := buffer.find(b"\n", searched)) < 0:
+        searched = len(buffer)
+        if searched > MAX_LINE_BYTES:
+            raise AgentError(f"a line longer than {MAX_LINE_BYTES} bytes")
+        if not receive():
+            return None
+    line = bytes(buffer[:end])
+    del buffer[: end + 1]
+    return line
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, ClassVar
 
-from harness.errors import AgentError, CommandTimeout, ConnectError, TransferError
-from harness.transports.base import MAX_LINE_BYTES, MAX_STDERR_BYTES, Completed, Stream, Transport, unwritable
+from harness.errors import CommandTimeout, ConnectError, TransferError
+from harness.transports.base import MAX_STDERR_BYTES, Completed, Stream, Transport, take_line, unwritable
 from harness.transports.kind import Kind, Named
 
 _SHARE_BLOCKS = 0x40049409  # Linux' FICLONE
@@ -59,7 +59,7 @@ class LocalTransport(Transport):
                 raise CommandTimeout(f"{command[0]} did not end within {timeout_s:g} s") from exc
             finally:
                 _kill(process)
-        return Completed(_exit_code(process), stdout, stderr[-MAX_STDERR_BYTES:], _signal(process))
+        return _completed(process, stdout, stderr[-MAX_STDERR_BYTES:])
 
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
         opened = LocalStream(command, stdin)
@@ -124,21 +124,16 @@ class LocalStream(Stream):
 
     def read_line(self, timeout_s: float) -> bytes | None:
         deadline = time.monotonic() + timeout_s
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > MAX_LINE_BYTES:
-                raise AgentError(f"a line longer than {MAX_LINE_BYTES} bytes")
+
+        def receive() -> bool:
             left = deadline - time.monotonic()
             if left <= 0 or not self._selector.select(left):
                 raise CommandTimeout(f"no answer within {timeout_s:g} s")
             chunk = os.read(self._stdout.fileno(), 1 << 20)
-            if not chunk:
-                return None  # an unfinished last line is not a line
             self._buffer += chunk
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
+            return bool(chunk)
+
+        return take_line(self._buffer, receive)
 
     @property
     def is_open(self) -> bool:
@@ -160,7 +155,7 @@ class LocalStream(Stream):
             self._stderr.seek(max(0, size - MAX_STDERR_BYTES))
             self._tail = self._stderr.read()
             self._stderr.close()
-        return Completed(_exit_code(self._process), b"", self._tail, _signal(self._process))
+        return _completed(self._process, b"", self._tail)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -193,11 +188,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+def _completed(process: subprocess.Popen[bytes], stdout: bytes, stderr: bytes) -> Completed:
     code = process.returncode
-    return None if code is None or code < 0 else code
-
-
-def _signal(process: subprocess.Popen[bytes]) -> int | None:
-    code = process.returncode
-    return -code if code is not None and code < 0 else None
+    return Completed(None, stdout, stderr, -code) if code < 0 else Completed(code, stdout, stderr)

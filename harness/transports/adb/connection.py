@@ -28,8 +28,9 @@ class AdbConnection:
         self._server = server
         self._running: set[Shell] = set()
         self._guard = threading.Lock()
-        self._closed = False
-        self._silent = False  # it did not answer when it was asked, and no command was started since
+        self.is_closed = False
+        # It did not answer when it was asked, and no command was started since: another wait would only add up.
+        self.is_silent = False
         self.checks_by = "sha256"  # what the last push was compared by
         self.serial = server.choose(serial)
         self.reach()
@@ -39,32 +40,17 @@ class AdbConnection:
     def close(self) -> None:
         """End what still runs; whoever reads from it sees the end of the output."""
         with self._guard:
-            self._closed = True
+            self.is_closed = True
             running = list(self._running)
         for shell in running:
             self._kill(shell)
             shell.cut()
 
-    @property
-    def is_network(self) -> bool:
-        """Whether the device is reached over a network, where other computers can reach it too."""
-        return is_network(self.serial)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether the device did not answer: another wait for it would only add up."""
-        return self._silent
-
     def reach(self) -> None:
         """Wait a little for the device to be there; connect to one in the network. Raises ConnectError."""
         deadline = time.monotonic() + SETTLE_S
         # Twice: the server may be about to forget the connection that broke just when it is asked for a new one.
-        tries = 2 if self.is_network else 0
+        tries = 2 if is_network(self.serial) else 0
         while reason := self._server.explain(self.serial):
             state = self._server.devices().get(self.serial)
             if tries and state in (None, "offline") and time.monotonic() < deadline:
@@ -76,7 +62,7 @@ class AdbConnection:
 
     def start(self, line: str) -> Shell:
         """Start a line of the device's shell and wait until it runs. Raises ConnectError."""
-        if self._closed:
+        if self.is_closed:
             raise ConnectError(f"the connection to {self.serial} is closed")
         try:
             connection = self._server.open(self.serial, service(line), self.timeout_s)
@@ -97,7 +83,7 @@ class AdbConnection:
             if shell.ended or not shell.turn(deadline):
                 self.end(shell)
                 raise self.lost("a command was started")
-        self._silent = False
+        self.is_silent = False
         return shell
 
     @contextlib.contextmanager
@@ -124,7 +110,7 @@ class AdbConnection:
     def _kill(self, shell: Shell) -> None:
         """Kill the command's process group: the daemon itself would hang up on its first process only."""
         # After a lost connection the number may be another process's by now, on a device that has rebooted.
-        if shell.ended or shell.pid is None or self._silent:
+        if shell.ended or shell.pid is None or self.is_silent:
             return
         with contextlib.suppress(ConnectError):
             self._ask(f"kill -s KILL -- -{shell.pid} 2>/dev/null || kill -s KILL {shell.pid}", KILL_S)
@@ -146,8 +132,8 @@ class AdbConnection:
         """Tell whether the device itself answers, not only the adb server for it. One that does not is asked once."""
         answered = False
         with contextlib.suppress(ConnectError):
-            answered = not self._silent and self._ask("true", self.timeout_s)
-        self._silent = not answered
+            answered = not self.is_silent and self._ask("true", self.timeout_s)
+        self.is_silent = not answered
         return answered
 
     def late(self, message: str) -> CommandTimeout | ConnectError:
@@ -156,7 +142,7 @@ class AdbConnection:
 
     def lost(self, when: str) -> ConnectError:
         """Return the error for a device that went away, with what is to be done about it."""
-        if self._closed:
+        if self.is_closed:
             return ConnectError(f"the connection to {self.serial} was closed")
         try:
             now = self._server.explain(self.serial)

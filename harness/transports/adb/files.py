@@ -97,7 +97,8 @@ def _upload(connection: AdbConnection, file: BinaryIO, target: PurePosixPath, sh
             found, _, arrived = _line(connection, shell, limit_s).partition(" ")
             _wait(shell, connection.timeout_s)
     if _HOPELESS.search(shell.stderr):
-        _command(connection, f"rm -f {part}")  # in the way, and no use
+        with connection.shell(f"exec rm -f {part}") as removing:  # in the way, and no use
+            _wait(removing, connection.timeout_s)
         raise _failure(connection, shell)
     if _number(arrived) != size or found not in (sha256, "none"):
         raise _Damaged(f"{arrived[:20]} of {size} bytes, sha256 {found[:64]}")
@@ -114,13 +115,6 @@ def _send(connection: AdbConnection, shell: Shell, file: BinaryIO, there: int) -
             raise _failure(connection, shell)
     if not shell.close_stdin(connection.timeout_s):
         raise TransferError(_stood_still(connection))
-
-
-def _command(connection: AdbConnection, line: str) -> Shell:
-    """Run a short line to its end."""
-    with connection.shell(f"exec {line}") as shell:
-        _wait(shell, connection.timeout_s)
-    return shell
 
 
 def pull(connection: AdbConnection, source: PurePosixPath, target: Path) -> None:

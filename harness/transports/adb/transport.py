@@ -23,9 +23,9 @@ from pathlib import Path, PurePosixPath
 from harness.errors import AgentError, CommandTimeout
 from harness.transports.adb import files as adb_files
 from harness.transports.adb.connection import END_S, AdbConnection
-from harness.transports.adb.server import AdbServer
+from harness.transports.adb.server import AdbServer, is_network
 from harness.transports.adb.shell import Shell
-from harness.transports.base import MAX_LINE_BYTES, Completed, Stream, Transport
+from harness.transports.base import MAX_LINE_BYTES, Completed, Stream, Transport, take_line
 
 
 class AdbTransport(Transport):
@@ -51,7 +51,7 @@ class AdbTransport(Transport):
         server.start(adb)
         self.connection = AdbConnection(server, serial, timeout_s)
         # A phone on a cable is this server's alone.
-        self.shared = self.connection.is_network or not server.is_local
+        self.shared = is_network(self.serial) or not server.is_local
 
     @property
     def serial(self) -> str:
@@ -86,7 +86,6 @@ class AdbTransport(Transport):
         adb_files.pull(self.connection, source, target)
 
     def close(self) -> None:
-        """End what still runs; whoever reads from it sees the end of the output."""
         self.connection.close()
 
 
@@ -96,7 +95,6 @@ class AdbStream(Stream):
     def __init__(self, connection: AdbConnection, shell: Shell) -> None:
         self._connection = connection
         self._shell = shell
-        self._searched = 0
 
     def write(self, data: bytes) -> None:
         if not self._shell.send_apart(data, self._connection.timeout_s):
@@ -104,23 +102,19 @@ class AdbStream(Stream):
 
     def read_line(self, timeout_s: float) -> bytes | None:
         deadline = time.monotonic() + (0.0 if self._connection.is_silent else timeout_s)
-        buffer = self._shell.stdout
-        while (end := buffer.find(b"\n", self._searched)) < 0:
-            self._searched = len(buffer)
-            if self._searched > MAX_LINE_BYTES:
-                raise AgentError(f"a line longer than {MAX_LINE_BYTES} bytes")
+
+        def receive() -> bool:
             if self._shell.is_lost and not self._connection.is_closed:
                 raise self._connection.lost("a command ran there")
             if self._shell.ended:
-                return None  # an unfinished last line is not a line
+                return False
             if not self._shell.turn(deadline):
                 if timeout_s <= 0:
                     raise CommandTimeout("nothing was said")  # who only looks does not want to wait
                 raise self._connection.late(f"no answer within {timeout_s:g} s")
-        line = bytes(buffer[:end])
-        del buffer[: end + 1]
-        self._searched = 0
-        return line
+            return True
+
+        return take_line(self._shell.stdout, receive)
 
     def close(self) -> Completed:
         deadline = time.monotonic() + END_S

@@ -49,7 +49,7 @@ class Connection:
         threading.Thread(target=self._watch, name=f"watch-{login.name}", daemon=True).start()
 
     def __str__(self) -> str:
-        return f"{self.login.name} ({self.login.address})"
+        return str(self.login)
 
     @property
     def is_alive(self) -> bool:
@@ -106,20 +106,20 @@ class Connection:
     def _watch(self) -> None:
         limit = self.login.timeout_s
         while not self._closed.wait(limit / 2) and self.transport.is_active():
-            timer = threading.Timer(limit, self._judge, (time.monotonic(),))
-            timer.daemon = True
-            self._timer = timer
-            timer.start()
+            self._judge_later()
             with suppress(*FOREIGN):
                 self.transport.global_request("keepalive@openssh.com", wait=True)
             self._timer.cancel()
 
+    def _judge_later(self) -> None:
+        self._timer = threading.Timer(self.login.timeout_s, self._judge, (time.monotonic(),))
+        self._timer.daemon = True
+        self._timer.start()
+
     def _judge(self, asked: float) -> None:
         """The watch's request is unanswered: the connection is dead unless something else was heard meanwhile."""
         if self._heard > asked:
-            self._timer = threading.Timer(self.login.timeout_s, self._judge, (time.monotonic(),))
-            self._timer.daemon = True
-            self._timer.start()
+            self._judge_later()
             return
         self.lost = f"no sign of life for {self.login.timeout_s:g} s"
         self.close()
@@ -138,7 +138,7 @@ def _through(login: Login, opened: ExitStack) -> paramiko.Transport:
         known = KnownHosts(login.own_known_hosts)
         known.check(login.address.key_name, transport.get_remote_server_key(), login.remedy)
     except ConnectError as exc:
-        raise type(exc)(f"{login.name} ({login.address}): {exc}") from exc
+        raise type(exc)(f"{login}: {exc}") from exc
     return transport
 
 
@@ -182,21 +182,20 @@ def _forwarded(jump: paramiko.Transport, name: str, login: Login) -> paramiko.Ch
 def _socket(login: Login) -> socket.socket:
     """Return a TCP connection that ends itself when the peer is gone. Raises ConnectError."""
     address, limit = login.address, login.timeout_s
-    where = f"{login.name} ({address})"
     try:
         plug = socket.create_connection((address.host, address.port), limit)
     except socket.gaierror as exc:
         raise ConnectError(
-            f"{where}: the name {address.host} cannot be resolved ({exc.strerror}); is it right?"
+            f"{login}: the name {address.host} cannot be resolved ({exc.strerror}); is it right?"
         ) from exc
     except ConnectionRefusedError as exc:
         raise ConnectError(
-            f"{where}: nothing listens on port {address.port}; is an SSH server running there, on that port?"
+            f"{login}: nothing listens on port {address.port}; is an SSH server running there, on that port?"
         ) from exc
     except TimeoutError as exc:
-        raise ConnectError(f"{where}: no answer within {limit:g} s; is the device on, and in this network?") from exc
+        raise ConnectError(f"{login}: no answer within {limit:g} s; is the device on, and in this network?") from exc
     except (OSError, UnicodeError) as exc:
-        raise ConnectError(f"{where}: {plain(exc)}") from exc
+        raise ConnectError(f"{login}: {plain(exc)}") from exc
     plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
@@ -218,7 +217,6 @@ def _greet(
 
     Raises ConnectError.
     """
-    where = f"{login.name} ({login.address})"
     deadline = time.monotonic() + login.timeout_s
     pause_s = _FIRST_PAUSE_S
     while True:
@@ -226,7 +224,7 @@ def _greet(
             return _agree(connect(), login, opened)
         except paramiko.ssh_exception.IncompatiblePeer as exc:
             raise ConnectError(
-                f"{where}: bench (paramiko) and the SSH server there have no encryption in common: {plain(exc)}; "
+                f"{login}: bench (paramiko) and the SSH server there have no encryption in common: {plain(exc)}; "
                 "allow a current one there (KexAlgorithms, HostKeyAlgorithms, Ciphers, MACs)"
             ) from exc
         except FOREIGN as exc:
@@ -239,7 +237,7 @@ def _greet(
                     pause_s *= 2
                     continue
             raise ConnectError(
-                f"{where}: something accepts the connection, but {problem}; is it the right port?"
+                f"{login}: something accepts the connection, but {problem}; is it the right port?"
             ) from exc
 
 

@@ -62,8 +62,7 @@ class Ssh(Kind):
         try:
             keys.KnownHosts(known_hosts).check(name, key, login.remedy)
         except HostKeyUnknown:
-            where = f"{device.name} ({login.address})"
-            if not trusts(f"{where} shows the host key {key.get_name()} {keys.fingerprint(key)}"):
+            if not trusts(f"{login} shows the host key {key.get_name()} {keys.fingerprint(key)}"):
                 raise
         if not keys.KnownHosts(known_hosts).knows(name, key):
             keys.add(known_hosts, name, key)

@@ -56,14 +56,12 @@ class KnownHosts:
         """`own` is the workspace's file."""
         files = (Path.home() / ".ssh" / FILE_NAME, _SYSTEM, *((own,) if own else ()))
         self.unread: list[str] = []
-        self.entries = [entry for file in files for line in self._lines(file) if (entry := parse(line))]
-
-    def _lines(self, path: Path) -> list[str]:
-        try:
-            return _lines(path)
-        except OSError as exc:
-            self.unread.append(f"{path} cannot be read: {exc.strerror}")
-            return []
+        self.entries: list[Entry] = []
+        for path in files:
+            try:
+                self.entries += filter(None, map(parse, _lines(path)))
+            except OSError as exc:
+                self.unread.append(f"{path} cannot be read: {exc.strerror}")
 
     def kinds(self, name: str) -> list[str]:
         """Return the kinds of keys that are known of a server, to be asked of it first."""
@@ -113,16 +111,12 @@ def parse(line: str) -> Entry | None:
 
 def add(own: Path, name: str, key: paramiko.PKey) -> None:
     """Write a server's key into the workspace's file, in place of those it had there. Raises WorkspaceError."""
-    kept = [line for line in _own_lines(own) if line.split(" ")[0] != name]
-    _write(own, [*kept, f"{name} {key.get_name()} {key.get_base64()}"])
+    _put(own, name, [f"{name} {key.get_name()} {key.get_base64()}"])
 
 
 def remove(own: Path, name: str) -> None:
     """Take a server out of the workspace's file. Raises WorkspaceError."""
-    lines = _own_lines(own)
-    kept = [line for line in lines if line.split(" ")[0] != name]
-    if kept != lines:
-        _write(own, kept)
+    _put(own, name, [])
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -145,15 +139,13 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _own_lines(path: Path) -> list[str]:
+def _put(own: Path, name: str, lines: Sequence[str]) -> None:
     try:
-        return _lines(path)
+        before = _lines(own)
+        after = [*(line for line in before if line.split(" ")[0] != name), *lines]
+        if after != before:
+            write_file(own, "".join(f"{line}\n" for line in after).encode())
     except OSError as exc:
-        raise WorkspaceError(f"{path} cannot be read: {exc.strerror}") from exc
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
-    try:
-        write_file(path, "".join(f"{line}\n" for line in lines).encode())
+        raise WorkspaceError(f"{own} cannot be read: {exc.strerror}") from exc
     except ResultsError as exc:
         raise WorkspaceError(str(exc)) from exc

@@ -34,10 +34,12 @@ class Login:
     timeout_s: float = DEFAULT_TIMEOUT_S
     hop: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.address})"
+
 
 def log_in(transport: paramiko.Transport, login: Login) -> None:
     """Try the named keys, the agent's, and the user's usual ones. Raises AuthenticationFailed, ConnectError."""
-    where = f"{login.name} ({login.address})"
     tried: list[str] = []
     for label, key in _keys(login, tried):
         tried.append(label)
@@ -45,25 +47,25 @@ def log_in(transport: paramiko.Transport, login: Login) -> None:
             further = transport.auth_publickey(login.address.user, key)
         except paramiko.BadAuthenticationType as exc:
             raise AuthenticationFailed(
-                f"{where}: the server takes no keys, only {', '.join(exc.allowed_types)}; allow key log-in there "
+                f"{login}: the server takes no keys, only {', '.join(exc.allowed_types)}; allow key log-in there "
                 "(PubkeyAuthentication yes)"
             ) from exc
         except paramiko.AuthenticationException as exc:
             if "timeout" in str(exc).lower():
-                raise ConnectError(f"{where}: the log-in was not answered within {login.timeout_s:g} s") from exc
+                raise ConnectError(f"{login}: the log-in was not answered within {login.timeout_s:g} s") from exc
             if not transport.is_active():
                 break  # it has had enough of our keys
             continue
         except FOREIGN as exc:
-            raise ConnectError(f"{where}: the log-in with {label} was cut off: {plain(exc)}") from exc
+            raise ConnectError(f"{login}: the log-in with {label} was cut off: {plain(exc)}") from exc
         if further:
             raise AuthenticationFailed(
-                f"{where}: besides the key it asks for {', '.join(further)}: bench cannot answer"
+                f"{login}: besides the key it asks for {', '.join(further)}: bench cannot answer"
             )
         return
     shown = ", ".join(tried) or "none was found"
     raise AuthenticationFailed(
-        f"{where}: log-in refused. Keys tried: {shown}. Put your public key there (ssh-copy-id), or name the right one "
+        f"{login}: log-in refused. Keys tried: {shown}. Put your public key there (ssh-copy-id), or name the right one "
         "with identity_file"
     )
 

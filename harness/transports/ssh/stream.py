@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import paramiko
-
 from harness.errors import AgentError, CommandTimeout, ConnectError, TransportError
-from harness.transports.base import MAX_LINE_BYTES, MAX_NOISE_BYTES, MAX_STDERR_BYTES, Completed, Stream
+from harness.transports.base import MAX_LINE_BYTES, MAX_NOISE_BYTES, MAX_STDERR_BYTES, Completed, Stream, take_line
 from harness.transports.ssh.connection import Connection
+from harness.transports.ssh.login import FOREIGN
 
 # How many of the device's time-outs a shell's profile may take before the command begins.
 START_TIMEOUTS = 3
@@ -26,8 +25,6 @@ _PACKET_BYTES = (1 << 15) - 64
 
 # What no shell takes for anything else between quotes.
 _PLAIN = frozenset(string.ascii_letters + string.digits + " %+,-./:=@_")
-
-_FOREIGN = (paramiko.SSHException, EOFError, OSError)
 
 
 class SshStream(Stream):
@@ -50,7 +47,7 @@ class SshStream(Stream):
         self._selector.register(self._channel.fileno(), selectors.EVENT_READ)
         try:
             self._channel.exec_command(_wrapped(command, self._marker.decode()))
-        except _FOREIGN as exc:
+        except FOREIGN as exc:
             self._channel.close()
             raise self._connection.error(exc) from exc
 
@@ -59,15 +56,15 @@ class SshStream(Stream):
         """Whether the command still reads; one that has ended says why on standard error."""
         return not (self._channel.closed or self._channel.exit_status_ready())
 
-    def send(self, data: bytes) -> None:
-        """Write to the command's standard input. Raises ConnectError when the device takes nothing any more."""
+    def write(self, data: bytes) -> None:
+        """Raise ConnectError when the device takes nothing any more."""
         try:
             for start in range(0, len(data), _PACKET_BYTES):
                 self._channel.sendall(data[start : start + _PACKET_BYTES])
                 if (start + _PACKET_BYTES) % _CHUNK_BYTES < _PACKET_BYTES:
                     # So much is not taken without the server making room again and again; a few bytes are.
                     self._connection.heard()
-        except _FOREIGN as exc:
+        except FOREIGN as exc:
             if isinstance(exc, TimeoutError):
                 self._connection.lost = f"no byte could be sent for {self._connection.login.timeout_s:g} s"
                 self._connection.close()
@@ -77,11 +74,8 @@ class SshStream(Stream):
 
     def close_input(self) -> None:
         """Let the command see the end of its standard input."""
-        with suppress(*_FOREIGN):
+        with suppress(*FOREIGN):
             self._channel.shutdown_write()
-
-    def write(self, data: bytes) -> None:
-        self.send(data)
 
     def read_line(self, timeout_s: float) -> bytes | None:
         deadline = time.monotonic() + timeout_s
@@ -153,16 +147,7 @@ class SshStream(Stream):
         )
 
     def _next_line(self, deadline: float, timeout_s: float) -> bytes | None:
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > MAX_LINE_BYTES:
-                raise AgentError(f"a line longer than {MAX_LINE_BYTES} bytes")
-            if not self._receive(deadline, timeout_s):
-                return None  # an unfinished last line is not a line
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
+        return take_line(self._buffer, lambda: self._receive(deadline, timeout_s))
 
     def _receive(self, deadline: float, timeout_s: float) -> bool:
         """Wait for more output; False at its end. Raises CommandTimeout, ConnectError."""
@@ -176,7 +161,7 @@ class SshStream(Stream):
                         self._buffer += chunk
                         return True
                     return self._at_end(deadline)
-            except _FOREIGN as exc:
+            except FOREIGN as exc:
                 raise self._connection.error(exc) from exc
             left = deadline - time.monotonic()
             if left <= 0:
@@ -194,7 +179,7 @@ class SshStream(Stream):
 
     def _drain_stderr(self) -> None:
         limit = time.monotonic() + _DRAIN_S  # a command that goes on and on keeps nobody here
-        with suppress(*_FOREIGN):
+        with suppress(*FOREIGN):
             while self._channel.recv_stderr_ready() and time.monotonic() < limit:
                 self._stderr += self._channel.recv_stderr(_CHUNK_BYTES)
                 del self._stderr[:-MAX_STDERR_BYTES]
@@ -217,7 +202,7 @@ class SshStream(Stream):
         """End the command and whatever it started, as far as the device lets us."""
         if self._group is None:
             return
-        with suppress(TransportError, *_FOREIGN):
+        with suppress(TransportError, *FOREIGN):
             _, channel = self._first.open_channel()
             channel.settimeout(2)
             # Where the shell leads no group, what it started: the command is its only child.

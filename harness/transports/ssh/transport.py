@@ -91,14 +91,14 @@ class SshTransport(Transport):
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         stream = SshStream(self._connection, command)
         try:
-            stream.send(stdin)
+            stream.write(stdin)
             return stream.finish(timeout_s)
         finally:
             stream.close()
 
     def stream(self, command: Sequence[str], *, stdin: bytes) -> Stream:
         stream = SshStream(self._connection, command)
-        stream.send(stdin)
+        stream.write(stdin)
         return stream
 
     def push(self, source: Path, target: PurePosixPath, sha256: str | None = None) -> None:
@@ -127,7 +127,7 @@ class SshTransport(Transport):
                 with source.open("rb") as file:
                     file.seek(int(said))
                     while stream.wants_input and (chunk := file.read(_CHUNK_BYTES)):
-                        stream.send(chunk)
+                        stream.write(chunk)
             ended = stream.finish(_HASH_S)
         finally:
             stream.close()

@@ -12,8 +12,8 @@ from itertools import count
 import pytest
 
 from harness.executors.base import Executor, Stop
-from harness.executors.fake import FakeExecutor
 from harness.executors.local import LocalExecutor
+from tests.harness.executors.fake import FakeExecutor
 from tests.harness.executors.processes import ProcessExecutor
 
 Emit = Callable[[object], None]

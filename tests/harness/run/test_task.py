@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from harness.executors.base import Executor
-from harness.executors.fake import FakeExecutor
 from harness.executors.local import LocalExecutor
 from harness.fleet.devices import Device
 from harness.run.plan import PROFILES, BackendChoice
@@ -20,6 +19,7 @@ from models.prepare import Prepared
 from models.sources.own import OwnModel
 from results import journal
 from results.records import Restart
+from tests.harness.executors.fake import FakeExecutor
 from tests.harness.executors.processes import ProcessExecutor
 from tests.rigs.bench import add_tiny
 

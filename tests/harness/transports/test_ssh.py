@@ -28,6 +28,7 @@ from harness.errors import (
     WorkspaceError,
 )
 from harness.fleet.devices import Device
+from harness.transports import base
 from harness.transports.base import MAX_STDERR_BYTES
 from harness.transports.ssh import address as ssh_address
 from harness.transports.ssh import connection as ssh_connection
@@ -445,7 +446,8 @@ def test_a_time_out_ends_what_runs_below_a_log_in_shell_that_stays(tmp_path: Pat
 
 
 def test_floods_are_bounded(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_stream, "MAX_LINE_BYTES", 1 << 20)
+    for module in (ssh_stream, base):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", 1 << 20)
     with server.transport() as connected:
         with pytest.raises(AgentError, match="bytes of output"):
             connected.run(["head", "-c", "9000000", "/dev/zero"], timeout_s=60)
@@ -623,11 +625,11 @@ def test_what_is_left_of_a_cut_push_writes_no_more(server: Sshd, tmp_path: Path,
     with server.transport() as vanished, server.transport() as present:
         remnant = SshStream(vanished._connection, ["sh", "-c", ssh_transport._PUSH, "sh", *arguments])
         assert remnant.read_line(60) == b"0"
-        remnant.send(source.read_bytes()[: 1 << 20])
+        remnant.write(source.read_bytes()[: 1 << 20])
         wait_until(lambda: (server.home / part).stat().st_size == 1 << 20)
         present.push(source, target)
         wait_until(lambda: not server.processes(part))
-        remnant.send(bytes(1 << 20))
+        remnant.write(bytes(1 << 20))
         assert remnant.close().exit_code is None
         assert same(source, server.home / target)
 
