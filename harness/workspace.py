@@ -62,28 +62,24 @@ class Workspace:
 
     @property
     def artifacts(self) -> Path:
-        """The artifact store."""
         return self.root / "artifacts"
 
     @property
     def index(self) -> Path:
-        """The SQLite index."""
         return self.root / "index.sqlite"
 
     @property
     def report(self) -> Path:
-        """The page over everything stored."""
         return self.root / "report.html"
 
     @property
     def runs(self) -> Path:
-        """The folder of all runs."""
         return self.root / "runs"
 
     def run_folder(self, run_id: str) -> Path:
         """The folder of one run. Raises RunNotFound for what is a path and no id."""
         if not re.fullmatch(RUN_ID, run_id):
-            raise RunNotFound(f"{run_id!r} is no name of a run: letters, digits, '_', '-' and '.', at most 64")
+            raise RunNotFound(f"{run_id!r} is not the name of a run: letters, digits, '_', '-' and '.', at most 64")
         return self.runs / run_id
 
     @property

@@ -105,7 +105,7 @@ def export(
         for artifact in model.artifacts.values()
     ]
     failures = [
-        {"model": model.name, "format": form.format, "precision": form.precision, "reason": reason}
+        {"model": model.name, **form._asdict(), "reason": reason}
         for model in prepared
         for form, reason in model.failures.items()
     ]

@@ -114,7 +114,7 @@ def export(run_name: str | None, device: str | None, model: str | None, format_:
     elif not sys.stdout.isatty():
         write(rows, sys.stdout.buffer, format_)
     elif format_ == "parquet":
-        raise click.UsageError("Parquet is binary and no text for a terminal: name a file with -o")
+        raise click.UsageError("Parquet is binary, not text for a terminal: name a file with -o")
     else:
         write(rows, text := io.StringIO(), format_)
         shared.tell(text.getvalue().removesuffix("\n"))

@@ -31,12 +31,12 @@ INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
 
 
 class Seconds(click.FloatRange):
-    """A duration: FloatRange lets pass what is no number, and an infinite one is no time to wait."""
+    """A duration: FloatRange lets NaN pass, which is not a time to wait."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         seconds = float(super().convert(value, param, ctx))
         if math.isnan(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
+            self.fail(f"{value} is not a number of seconds", param, ctx)
         return seconds
 
 

@@ -223,7 +223,7 @@ def read(path: Path) -> str:
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
     if len(content) > _MAX_BYTES:
-        raise ConfigError(f"{path} is larger than {_MAX_BYTES} bytes: that is no devices.toml")
+        raise ConfigError(f"{path} is larger than {_MAX_BYTES} bytes: that is not a devices.toml")
     try:
         return content.decode("utf-8-sig")  # Windows' editors write a mark at the beginning
     except UnicodeDecodeError as exc:

@@ -95,7 +95,7 @@ def _open(path: Path) -> int:
     found = os.fstat(handle)
     if not S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(handle)
-        raise LockUnusable(f"the device lock {path} is no plain file of its own; remove it")
+        raise LockUnusable(f"the device lock {path} is not a plain file of its own; remove it")
     return handle
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from results.records import Case, Restart
@@ -24,21 +24,15 @@ class Tally:
     given_up: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, restarts: Iterable[Restart]) -> Tally:
-        """Return what a journal's restarts leave to do."""
-        tally = cls()
-        for restart in restarts:
-            tally.add(restart)
-        return tally
-
-    @classmethod
     def resumed(cls, restarts: Sequence[Restart]) -> Tally:
         """Return what a run that is taken up again leaves to do.
 
         A case that has brought something can run, so what is missing of it is measured again; so is a case whose files
         were damaged on the device or whose agent never started, which says nothing about it.
         """
-        tally = cls.of(restarts)
+        tally = cls()
+        for restart in restarts:
+            tally.add(restart)
         spoiled = {restart.case_id for restart in restarts if restart.outcome == "failed" and _is_no_fault(restart)}
         tally.given_up -= spoiled | {case_id for case_id, _ in tally.done}
         return tally

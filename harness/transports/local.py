@@ -25,7 +25,7 @@ from harness.transports.kind import Kind, Named
 _SHARE_BLOCKS = 0x40049409  # Linux' FICLONE
 _REMEDIES = {
     errno.EACCES: "; it must be executable, in a folder that is not mounted noexec",
-    errno.ENOEXEC: "; it is no program for this machine",
+    errno.ENOEXEC: "; it is not a program for this machine",
 }
 
 

@@ -102,9 +102,7 @@ class AdbConnection:
             self._running.discard(shell)
         if is_ours:
             self._kill(shell)
-            deadline = time.monotonic() + END_S
-            while not shell.ended and shell.turn(deadline):
-                shell.stdout.clear()
+            shell.drain(time.monotonic() + END_S)
             shell.close()
 
     def _kill(self, shell: Shell) -> None:
@@ -118,13 +116,8 @@ class AdbConnection:
     def _ask(self, line: str, timeout_s: float) -> bool:
         """Run a line of the device's shell; tell whether it ended in time. Raises ConnectError."""
         shell = Shell(self._server.open(self.serial, service(line, shows_pid=False), timeout_s))
-        deadline = time.monotonic() + timeout_s
         try:
-            while not shell.ended:
-                shell.stdout.clear()
-                if not shell.turn(deadline):
-                    return False
-            return not shell.is_lost
+            return shell.drain(time.monotonic() + timeout_s) and not shell.is_lost
         finally:
             shell.close()
 

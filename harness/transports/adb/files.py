@@ -167,11 +167,8 @@ def _line(connection: AdbConnection, shell: Shell, timeout_s: float) -> str:
 
 
 def _wait(shell: Shell, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not shell.ended:
-        shell.stdout.clear()  # nobody asked
-        if not shell.turn(deadline):
-            raise TransferError(f"no answer for {timeout_s:g} s")
+    if not shell.drain(time.monotonic() + timeout_s):
+        raise TransferError(f"no answer for {timeout_s:g} s")
 
 
 def _failure(connection: AdbConnection, shell: Shell) -> TransferError | ConnectError:

@@ -41,18 +41,18 @@ _HELP = {
 }
 
 
-def find_adb(named: str | None = None) -> str:
-    """Return the adb program: the one named, that on PATH, or that in the package adbutils. Raises ConnectError."""
-    found = shutil.which(named or "adb")
-    if found is None and named is None:
+def find_adb() -> str:
+    """Return the adb program: that on PATH, or that in the package adbutils. Raises ConnectError."""
+    found = shutil.which("adb")
+    if found is None:
         # Not imported: that would load half a dozen packages for the sake of one path.
         spec = importlib.util.find_spec("adbutils")
         if spec and spec.origin:
-            name = "adb.exe" if os.name == "nt" else "adb"
-            found = shutil.which(name, path=str(Path(spec.origin).parent / "binaries"))
+            found = shutil.which("adb", path=str(Path(spec.origin).parent / "binaries"))
     if found is None:
-        missing = f"{named} is no program" if named else "no adb on this machine"
-        raise ConnectError(f"{missing}: install Android's platform tools (Debian: adb) or `pip install adbutils`")
+        raise ConnectError(
+            "no adb on this machine: install Android's platform tools (Debian: adb) or `pip install adbutils`"
+        )
     return found
 
 
@@ -77,7 +77,7 @@ class AdbServer:
         """Whether it runs on this machine."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
-    def start(self, adb: str | None = None) -> None:
+    def start(self) -> None:
         """Start the server unless one runs. Raises ConnectError."""
         with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), _ANSWER_S):
             return
@@ -85,7 +85,7 @@ class AdbServer:
             raise ConnectError(
                 f"no adb server answers on {self.host}:{self.port}: start one there with `adb -a nodaemon server`"
             )
-        program = find_adb(adb)
+        program = find_adb()
         try:
             # No pipes: the server outlives the client that starts it and would hold them open.
             started = subprocess.run(
@@ -224,7 +224,7 @@ def _read_text(connection: socket.socket) -> str:
 
 def _no_server(connection: socket.socket) -> ConnectError:
     host, port = connection.getpeername()[:2]
-    return ConnectError(f"what answers on {host}:{port} is no adb server: is the port right?")
+    return ConnectError(f"what answers on {host}:{port} is not an adb server: is the port right?")
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

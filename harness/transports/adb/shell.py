@@ -131,6 +131,14 @@ class Shell:
             self.ended = True
         return True
 
+    def drain(self, deadline: float) -> bool:
+        """Pass over what the command still prints, up to its end; False when that does not come by the deadline."""
+        while not self.ended:
+            self.stdout.clear()
+            if not self.turn(deadline):
+                return False
+        return True
+
     def _take(self, content: bytes) -> None:
         """Split what came into frames; a frame's content is passed on as it comes, whatever length it claims."""
         if not content:

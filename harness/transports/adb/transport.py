@@ -31,10 +31,10 @@ from harness.transports.base import MAX_LINE_BYTES, Completed, Stream, Transport
 class AdbTransport(Transport):
     """An Android device (7 or newer) by its serial; without one, the only device that adb sees.
 
-    A serial HOST:PORT is a device in the network and is connected to when need be. `adb` names the program that starts
-    the server when none runs on `host` and `port` (default: where adb itself looks, this machine's port 5037 unless the
-    environment says otherwise). `timeout_s` bounds every silence of the device: at the start of a command, in a
-    transfer, and when it is asked whether it is still there.
+    A serial HOST:PORT is a device in the network and is connected to when need be. The server is on `host` and `port`
+    (default: where adb itself looks, this machine's port 5037 unless the environment says otherwise). `timeout_s`
+    bounds every silence of the device: at the start of a command, in a transfer, and when it is asked whether it is
+    still there.
     """
 
     def __init__(
@@ -43,12 +43,11 @@ class AdbTransport(Transport):
         host: str | None = None,
         port: int | None = None,
         *,
-        adb: str | None = None,
         timeout_s: float = 20.0,
     ) -> None:
         """Reach the device. Raises ConnectError, which says what to do."""
         server = AdbServer.at(host, port)
-        server.start(adb)
+        server.start()
         self.connection = AdbConnection(server, serial, timeout_s)
         # A phone on a cable is this server's alone.
         self.shared = is_network(self.serial) or not server.is_local
@@ -117,8 +116,6 @@ class AdbStream(Stream):
         return take_line(self._shell.stdout, receive)
 
     def close(self) -> Completed:
-        deadline = time.monotonic() + END_S
-        while not self._shell.ended and self._shell.turn(deadline):
-            self._shell.stdout.clear()
+        self._shell.drain(time.monotonic() + END_S)
         self._connection.end(self._shell)
         return Completed(self._shell.exit_code, b"", bytes(self._shell.stderr), self._shell.signal)

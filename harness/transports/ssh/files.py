@@ -16,7 +16,7 @@ def read(path: Path) -> bytes:
     with os.fdopen(handle, "rb") as file:
         kind = os.fstat(handle).st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISCHR(kind):  # /dev/null is as good as an empty file
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "it is not a file")
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {_MAX_BYTES >> 20} MiB")

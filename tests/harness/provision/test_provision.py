@@ -292,7 +292,7 @@ def test_a_set_up_that_others_have_overtaken_is_told(tmp_path: Path) -> None:
 
 def test_how_long_to_wait_is_a_number(bench: Bench) -> None:
     for command in ("setup", "clean"):
-        assert "nan is no number" in bench("devices", command, "local", "--wait", "nan", expect=2).stderr
+        assert "nan is not a number" in bench("devices", command, "local", "--wait", "nan", expect=2).stderr
 
 
 def test_setup_run_and_clean_as_a_user_does(bench: Bench) -> None:

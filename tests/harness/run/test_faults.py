@@ -42,7 +42,7 @@ def test_a_bad_lock_of_one_device_is_a_gap_of_that_device(bench: Bench) -> None:
     rows = {row["device"]: row for row in bench.rows("run", *FAKE, "--device", "all", expect=3)}
     assert rows["good"]["n_restarts"] == 2
     assert rows["bad"]["verdict"] == "offline"
-    assert "bad.lock is no plain file of its own; remove it" in rows["bad"]["reason"]
+    assert "bad.lock is not a plain file of its own; remove it" in rows["bad"]["reason"]
     assert [restart.cause for restart in restarts(bench) if restart.outcome != "ok"] == ["offline"]
     assert "bad is offline" in bench("run", *FAKE, "--device", "bad", expect=2).stderr
     (locks / "bad.lock").unlink()

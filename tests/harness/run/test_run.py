@@ -340,7 +340,7 @@ def test_the_second_run_imports_neither_torch_nor_a_runtime(bench: Bench) -> Non
         (("--resume", "last", "--dry-run", "--threads", "2"), "leave out --threads, --dry-run"),
         (("--models", "", "--dry-run"), "nothing to measure"),
         (("--models", "\udcff.onnx"), "not UTF-8"),
-        (("--patience", "nan"), "nan is no number of seconds"),
+        (("--patience", "nan"), "nan is not a number of seconds"),
         (("--wait", "inf"), "is not in the range"),
         (("--profile", "fast"), "'fast' is not one of"),
         (("--input-shape", "x"), "expected NAME=SIZE"),

@@ -105,7 +105,8 @@ def test_a_phone_in_a_network_is_shared_with_other_hosts(
 
 
 def test_more_than_a_command_may_print(adb_transport: AdbTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.transports.adb.transport.MAX_LINE_BYTES", 1 << 20)
+    for module in ("harness.transports.adb.transport", "harness.transports.base"):
+        monkeypatch.setattr(f"{module}.MAX_LINE_BYTES", 1 << 20)
     with pytest.raises(AgentError, match=r"printed more than"):
         adb_transport.run(["yes"], timeout_s=60)
     stream = adb_transport.stream(python("import sys\nwhile True: sys.stdout.write('x' * 65536)"), stdin=b"")

@@ -296,13 +296,13 @@ def test_a_variable_in_an_identity_file(own_home: Path, monkeypatch: pytest.Monk
 def test_a_key_that_is_a_pipe_is_refused(server: Sshd) -> None:
     server.identity.unlink()
     os.mkfifo(server.identity)
-    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is no file\)"):
+    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is not a file\)"):
         SshTransport(server.login())
 
 
 def test_a_certificate_that_is_a_pipe_is_refused(server: Sshd) -> None:
     os.mkfifo(f"{server.identity}-cert.pub")
-    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is no file\)"):
+    with pytest.raises(AuthenticationFailed, match=r"id_ed25519 \(unreadable: it is not a file\)"):
         SshTransport(server.login())
 
 
@@ -313,7 +313,7 @@ def test_a_pipe_among_the_user_s_own_files_is_passed_over(server: Sshd, own_home
     login = replace(server.login(), address=replace(server.login().address, identity_files=()))
     SshTransport(login).close()
     if name == "known_hosts":
-        with pytest.raises(HostKeyUnknown, match=r"known_hosts cannot be read: it is no file\)"):
+        with pytest.raises(HostKeyUnknown, match=r"known_hosts cannot be read: it is not a file\)"):
             SshTransport(replace(login, own_known_hosts=None))
 
 
@@ -322,7 +322,7 @@ def test_a_configuration_that_is_a_pipe_is_refused(own_home: Path, name: str) ->
     (own_home / ".ssh" / "config").write_text("Include included\n")
     (own_home / ".ssh" / name).unlink(missing_ok=True)
     os.mkfifo(own_home / ".ssh" / name)
-    with pytest.raises(ConnectError, match=rf"config cannot be read: .*{name}: it is no file"):
+    with pytest.raises(ConnectError, match=rf"config cannot be read: .*{name}: it is not a file"):
         ssh_address.resolve("box")
 
 
@@ -336,9 +336,9 @@ def test_a_configuration_that_includes_itself_ends(own_home: Path) -> None:
 
 def test_a_pipe_in_place_of_the_workspace_s_known_hosts(server: Sshd, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "known")
-    with pytest.raises(WorkspaceError, match="known cannot be read: it is no file"):
+    with pytest.raises(WorkspaceError, match="known cannot be read: it is not a file"):
         known_hosts.add(tmp_path / "known", "box", ssh_connection.host_key(server.login()))
-    with pytest.raises(WorkspaceError, match="known cannot be read: it is no file"):
+    with pytest.raises(WorkspaceError, match="known cannot be read: it is not a file"):
         known_hosts.remove(tmp_path / "known", "box")
 
 

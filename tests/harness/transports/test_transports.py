@@ -80,7 +80,7 @@ def test_nothing_starts_on_a_device_that_was_let_go(transport: Transport) -> Non
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
     [
-        (b"\x7fELF nonsense", 0o755, "Exec format error; it is no program for this machine"),
+        (b"\x7fELF nonsense", 0o755, "Exec format error; it is not a program for this machine"),
         (b"#!/bin/sh\n", 0o644, "Permission denied; it must be executable, in a folder that is not mounted noexec"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_command_that_does_not_exist() -> None:
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.transports.local.MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr("harness.transports.base.MAX_LINE_BYTES", 1 << 20)
     flood = [sys.executable, "-c", "import sys\nwhile True: sys.stdout.write('x' * 65536)"]
     stream = LocalTransport().stream(flood, stdin=b"")
     with pytest.raises(AgentError, match="a line longer than"):
