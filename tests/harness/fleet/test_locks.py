@@ -201,7 +201,8 @@ def test_a_planted_lock_is_refused_and_nothing_behind_it_touched(tmp_path: Path,
         pytest.skip("only root gives files away")
     refused = pytest.raises(AgentError, match=rf"{planted} is no plain file of this account's alone; remove it there")
     with refused if name == "lock" else nullcontext():  # who measures must mark it, and is refused then
-        on_device(tmp_path, "token").acquire("pi", 0, lambda _: None)
+        (lock := on_device(tmp_path, "token")).acquire("pi", 0, lambda _: None)
+    lock.release()  # or its agent outlives the test
     assert victim.read_bytes() == before
 
 
