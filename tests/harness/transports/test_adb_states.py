@@ -50,7 +50,7 @@ def test_a_phone_that_does_not_trust_this_computer(adb_server: AdbServer) -> Non
 
 def test_a_phone_that_is_offline(adb_server: AdbServer, phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.transports.adb.connection.SETTLE_S", 0.2)
-    monkeypatch.setattr("harness.transports.adb.server._CONNECT_S", 0.5)
+    monkeypatch.setattr("harness.transports.adb.server._CONNECT_S", 3)
     phone.faults.offline = True
     with pytest.raises(ConnectError, match=r"is offline: adb sees it but it does not answer"):
         AdbTransport(phone.serial, port=adb_server.port)
