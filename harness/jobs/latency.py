@@ -21,8 +21,6 @@ from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text
 
 
 class Imported(Event):
-    """The backend has imported its runtime."""
-
     event: Literal["imported"]
     backend_version: Text
     import_ns: Nanoseconds
@@ -37,8 +35,6 @@ class Loaded(Event):
 
 
 class First(Event):
-    """The first inference."""
-
     event: Literal["first"]
     first_ns: Nanoseconds
 
@@ -59,8 +55,6 @@ class Warmup(Event):
 
 
 class Timed(Event):
-    """Every timed inference."""
-
     event: Literal["samples"]
     samples_ns: Samples = Field(alias="ns", min_length=1)
 
@@ -73,6 +67,9 @@ class Done(Event):
     telemetry_before: Reading
     telemetry_after: Reading
     actual: Tree = Field(default_factory=dict)
+
+
+_OVERHEAD_S = 0.35  # of a restart besides its inferences, for estimates
 
 
 @dataclass(frozen=True)
@@ -212,10 +209,10 @@ def largest_output(io: Path) -> float | None:
     return max(largest, default=0.0) if outputs else None
 
 
-def expected_seconds(profile: Profile, latency_ms: float | None, overhead_s: float = 0.35) -> float:
+def expected_seconds(profile: Profile, latency_ms: float | None) -> float:
     """Return about how long one restart takes: its planned times, more when inferences are slow."""
     if latency_ms is None or not math.isfinite(latency_ms):
         latency_ms = 5.0
     warmup = max(profile.warmup_min_seconds, profile.warmup_min_iterations * latency_ms / 1000)
     timed = max(profile.min_seconds, profile.min_iterations * latency_ms / 1000)
-    return overhead_s + min(warmup, profile.warmup_max_seconds) + min(timed, profile.max_seconds)
+    return _OVERHEAD_S + min(warmup, profile.warmup_max_seconds) + min(timed, profile.max_seconds)

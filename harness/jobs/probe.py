@@ -48,7 +48,6 @@ class Probed(Event):
 
     @property
     def identity(self) -> DeviceIdentity:
-        """What it says of itself."""
         return DeviceIdentity.of(self.system)
 
     @property

@@ -37,8 +37,6 @@ class Verified(Event):
 
 
 class Imported(Event):
-    """A runtime could be imported."""
-
     event: Literal["imported"]
     version: Annotated[str, Field(max_length=100)]
 

@@ -27,7 +27,6 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """The file name it has on a device."""
         return f"agent-{self.sha256[:16]}.pyz"
 
 

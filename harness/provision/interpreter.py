@@ -78,7 +78,6 @@ class Runtime:
 
     @property
     def file_name(self) -> str:
-        """Its name in the cache and on a device."""
         return f"{self.sha256}.tar.gz"
 
     def command(self, folder: PurePosixPath) -> list[str]:
@@ -120,7 +119,6 @@ class Tree:
         return None
 
     def names(self) -> set[str]:
-        """Return the paths of files and links."""
         return {*self.files, *self.links}
 
 

@@ -84,8 +84,6 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel in the cache."""
-
     name: str
     version: str
     sha256: str
@@ -142,7 +140,6 @@ class WheelCache:
             return None
 
     def path(self, sha256: str, name: str) -> Path:
-        """Where a wheel is kept."""
         return self.folder / "wheels" / sha256 / name
 
     def fetch(self, target: Interpreter, requirement: str) -> Wheel | None:
