@@ -10,10 +10,10 @@ import altair as alt
 import vl_convert
 
 from dashboards import wording
-from dashboards.points import PLOT_HEIGHT, PLOT_WIDTH, Point, chartable, lowest, options, with_standings
+from dashboards.points import PLOT_HEIGHT, PLOT_WIDTH, Point, chartable, lowest, options, panels, with_standings
 from results.errors import ResultsError
 from results.files import write_file
-from results.judge.pareto import accuracy_class
+from results.judge.pareto import AccuracyClass
 from results.records import Row
 
 # Okabe and Ito's palette without its yellow, which no light background carries; shapes repeat what color says.
@@ -96,23 +96,18 @@ def write_image(rows: Sequence[Row], path: Path | str) -> None:
 
 def _panels(rows: Sequence[Row]) -> list[Any]:
     shown = chartable(rows)
-    values = options(shown)
-    panels = []
-    for device in values["device"]:
-        for kind in values["accuracy"] or [None]:
-            members = [r for r in shown.rows if r.device == device and (kind is None or accuracy_class(r) == kind)]
-            if not members:
-                continue
-            points = with_standings(members)
-            marks = wording.flags_key(members)
-            if kind is None:
-                panels.append(latency_chart(points, values["backend"]).properties(title=f"{device}: latency{marks}"))
-            else:
-                chart = frontier_chart(points, values["backend"], f"{kind[1]} ({kind[0]})")
-                panels.append(chart.properties(title=f"{device}: {wording.class_text(kind)}{marks}"))
-    if not panels:
+    if not shown.rows:
         raise ResultsError("there is nothing to draw: no row has a latency")
-    return panels
+    backends = options(shown)["backend"]
+    return [_panel(device, kind, [shown.rows[i] for i in members], backends) for device, kind, members in panels(shown)]
+
+
+def _panel(device: str, kind: AccuracyClass | None, rows: Sequence[Row], backends: Sequence[str]) -> Any:
+    points, marks = with_standings(rows), wording.flags_key(rows)
+    if kind is None:
+        return latency_chart(points, backends).properties(title=f"{device}: latency{marks}")
+    chart = frontier_chart(points, backends, f"{kind[1]} ({kind[0]})")
+    return chart.properties(title=f"{device}: {wording.class_text(kind)}{marks}")
 
 
 def _bars(base: alt.Chart, backends: Sequence[str]) -> Any:

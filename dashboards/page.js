@@ -1,4 +1,4 @@
-// Looks up the frontier of the reader's selection (computed in Python, results.pareto) and shows it; sorts the table.
+// Looks up the frontier of the reader's selection (computed in Python, results.judge.pareto) and shows it; sorts the table.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);

@@ -26,7 +26,7 @@ import vl_convert
 
 from dashboards import wording
 from dashboards.cells import page_head, page_lines
-from dashboards.points import ANY, LEFT_SHARE, Chartable, chartable, options, point, selections
+from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections
 from results.errors import ResultsError
 from results.files import write_file
 from results.judge.pareto import AccuracyClass, accuracy_class
@@ -71,7 +71,6 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
         "title": escape(title or heading),
         "facts": _facts(rows, profile),
         "chart_hidden": "" if shown.rows else " hidden",
-        "chart_heading": heading,
         "selectors": _selectors(shown),
         "key": escape(_KEY if shown.with_accuracy else _LATENCY_KEY),
         "notices": "\n".join(f'<p class="notice">{escape(notice)}</p>' for notice in _notices(rows, shown)),
@@ -113,7 +112,7 @@ def _selectors(shown: Chartable) -> str:
             continue
         texts = [wording.class_text(v) if field == "accuracy" else str(v) for v in values[field]]
         choices = [f'<option value="{position}">{escape(text)}</option>' for position, text in enumerate(texts)]
-        if field not in ("device", "accuracy"):
+        if field in FREE:
             every = f"all ({len(texts)})" if len(texts) > 1 else f"{texts[0]} (all)"
             choices = [f'<option value="{ANY}">{escape(every)}</option>', *(choices if len(texts) > 1 else [])]
         disabled = " disabled" if len(texts) == 1 else ""

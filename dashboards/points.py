@@ -5,7 +5,7 @@ The page's script only looks frontiers up here: results.judge.pareto stays the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import log
@@ -17,6 +17,8 @@ from results.records import Row
 
 Point = dict[str, Any]
 
+FREE = ("backend", "precision", "threads")
+"""Fields by which a reader may choose, or not: device and accuracy class are always chosen, no frontier joins them."""
 ANY = "*"
 PLOT_WIDTH, PLOT_HEIGHT = 640, 380
 """Plot size in pixels for which it is decided which names fit."""
@@ -142,13 +144,8 @@ def lowest(points: Sequence[Point]) -> float:
 def options(shown: Chartable) -> dict[str, list[Any]]:
     """The values of each selector, sorted. Accuracy classes are numbered in the order of their text."""
     classes = sorted({kind for row in shown.rows if (kind := accuracy_class(row)) is not None})
-    return {
-        "device": sorted({row.device for row in shown.rows}),
-        "accuracy": classes if shown.with_accuracy else [],
-        "backend": sorted({row.backend for row in shown.rows}),
-        "precision": sorted({row.precision for row in shown.rows}),
-        "threads": sorted({row.threads for row in shown.rows}),
-    }
+    values = {field: sorted({getattr(row, field) for row in shown.rows}) for field in ("device", *FREE)}
+    return {"device": values.pop("device"), "accuracy": classes if shown.with_accuracy else [], **values}
 
 
 def selections(shown: Chartable) -> dict[str, dict[str, list[Any]]]:
@@ -161,23 +158,28 @@ def selections(shown: Chartable) -> dict[str, dict[str, list[Any]]]:
     """
     values = options(shown)
     result = {}
-    free = [[ANY, *range(len(values[field]))] for field in ("backend", "precision", "threads")]
-    for device, kind in product(range(len(values["device"])), range(max(1, len(values["accuracy"])))):
-        wanted = values["accuracy"][kind] if shown.with_accuracy else None
-        base = _members(shown.rows, values["device"][device], wanted)
+    free = [[ANY, *range(len(values[field]))] for field in FREE]
+    for device, kind, base in panels(shown):
+        place = (values["device"].index(device), values["accuracy"].index(kind) if kind else 0)
         for chosen in product(*free):
             members = [index for index in base if _matches(shown.rows[index], values, chosen)]
             if members:
-                result["|".join(map(str, (device, kind, *chosen)))] = _selection(shown, members)
+                result["|".join(map(str, (*place, *chosen)))] = _selection(shown, members)
     return result
 
 
-def _members(rows: Sequence[Row], device: str, kind: AccuracyClass | None) -> list[int]:
-    return [i for i, row in enumerate(rows) if row.device == device and (kind is None or accuracy_class(row) == kind)]
+def panels(shown: Chartable) -> Iterator[tuple[str, AccuracyClass | None, list[int]]]:
+    """What may share a frontier: each device with each class of accuracy, and the indices of its rows."""
+    values = options(shown)
+    for device, kind in product(values["device"], values["accuracy"] or [None]):
+        rows = enumerate(shown.rows)
+        members = [i for i, row in rows if row.device == device and (kind is None or accuracy_class(row) == kind)]
+        if members:
+            yield device, kind, members
 
 
 def _matches(row: Row, values: dict[str, list[Any]], chosen: tuple[Any, ...]) -> bool:
-    pairs = zip(("backend", "precision", "threads"), chosen, strict=True)
+    pairs = zip(FREE, chosen, strict=True)
     return all(choice == ANY or getattr(row, field) == values[field][choice] for field, choice in pairs)
 
 

@@ -44,7 +44,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
     for table in make_tables(rows, console.width):
         console.print(table, highlight=False, crop=False)
         console.print()
-    for line in reasons(rows) + fallbacks(rows):
+    for line in reasons(rows):
         console.print(line, soft_wrap=True, highlight=False)
     for words in _legend(rows):
         console.print(Text(clean(words), style="dim"), soft_wrap=True, highlight=False)
@@ -85,26 +85,18 @@ def _least_width(table: Table) -> int:
 
 
 def reasons(rows: Sequence[Row]) -> list[Text]:
-    """One line for each reason why rows are not valid: verdict, device, reason, never shortened, and the rows."""
-    found: dict[tuple[Verdict, str, str], list[str]] = {}
+    """One line for each reason why rows are not valid, then for each thing that fell back, never shortened."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         if row.verdict is not Verdict.VALID:
-            found.setdefault((row.verdict, row.device, row.reason), []).append(wording.name(row))
-    return [
-        Text.assemble((verdict.value, _STYLES[verdict]), clean(f" {device}: {'; '.join(names)}: {reason}"))
-        for (verdict, device, reason), names in found.items()
-    ]
-
-
-def fallbacks(rows: Sequence[Row]) -> list[Text]:
-    """One line for each thing that fell back: device, the rows, what."""
-    found: dict[tuple[str, str], list[str]] = {}
+            key = (row.verdict.value, _STYLES[row.verdict], row.device, row.reason)
+            found.setdefault(key, []).append(wording.name(row))
     for row in rows:
         if row.fallback:
-            found.setdefault((row.device, row.fallback), []).append(wording.name(row))
+            found.setdefault(("fell back", "yellow", row.device, row.fallback), []).append(wording.name(row))
     return [
-        Text.assemble(("fell back", "yellow"), clean(f" {device}: {'; '.join(names)}: {fallback}"))
-        for (device, fallback), names in found.items()
+        Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {why}"))
+        for (what, style, device, why), names in found.items()
     ]
 
 

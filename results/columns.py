@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from results.records import Accuracy
+
 _FRAME_TYPES = {"text": "string", "number": "Float64", "whole number": "Int64", "true or false": "boolean"}
 
 
@@ -44,12 +46,8 @@ class Column:
 _INTERVAL = {"ci95_low_ms": "Float64", "ci95_high_ms": "Float64"}
 PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
 """The columns in CSV and frame of the percentiles in `percentiles_ms`."""
-_ACCURACY = {
+_ACCURACY = dict.fromkeys([f"accuracy_{name}" for name in Accuracy.model_fields], "string") | {
     "accuracy_value": "Float64",
-    "accuracy_metric": "string",
-    "accuracy_dataset": "string",
-    "accuracy_kind": "string",
-    "accuracy_source": "string",
     "accuracy_recalled": "boolean",
     "accuracies": "string",
 }

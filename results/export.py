@@ -19,11 +19,10 @@ from results.records import Row
 ROWS_SCHEMA_VERSION = 2
 
 
-def write(rows: Sequence[Row], target: Path | str | IO[bytes] | IO[str], format: str) -> None:
+def write(rows: Sequence[Row], target: Path | str | IO[bytes], format: str) -> None:
     """Write the rows as `csv`, `parquet` or `json`.
 
-    A file appears complete or not at all, and keeps its old content when writing fails. A text stream takes UTF-8; for
-    Parquet it must have a binary `buffer` below it, as sys.stdout has.
+    A file appears complete or not at all, and keeps its old content when writing fails.
     """
     render = FORMATS.get(format)
     if render is None:
@@ -31,22 +30,8 @@ def write(rows: Sequence[Row], target: Path | str | IO[bytes] | IO[str], format:
     content = render(rows)
     if isinstance(target, (str, Path)):
         write_file(Path(target), content)
-    elif isinstance(target, io.TextIOBase):
-        _write_text(target, content, binary=format == "parquet")
     else:
-        target.write(content)  # type: ignore[arg-type]  # IO[str] is a TextIOBase in every case we meet
-
-
-def _write_text(stream: io.TextIOBase, content: bytes, *, binary: bool) -> None:
-    if not binary:
-        stream.write(content.decode("utf-8"))
-        return
-    buffer = getattr(stream, "buffer", None)
-    if buffer is None:
-        raise ResultsError("Parquet is binary and this stream takes text only: name a file instead")
-    stream.flush()
-    buffer.write(content)
-    buffer.flush()
+        target.write(content)
 
 
 def _csv(rows: Sequence[Row]) -> bytes:

@@ -83,8 +83,8 @@ class Journal:
     def add(self, record: DeviceSeen | Restart | Finished, device: str | None = None) -> None:
         """Append a record, of a device to that device's journal, and wait until the disk has it.
 
-        Records of several devices may be added at once, those of one by one thread. Raises ResultsError (a full disk),
-        adding nothing, also for a name that is none of a device.
+        Several threads may do so at once, each for another device. Raises ResultsError, adding nothing: for a full
+        disk, or for what is no device's name.
         """
         if device is not None and not re.fullmatch(DEVICE_NAME, device):
             raise ResultsError(f"{device!r} is no device's name: letters, digits, '_', '.' and '-', at most 64")
@@ -149,10 +149,10 @@ def read_document(path: Path) -> RunDocument:
     """Return the document in `path`. Raises ResultsError."""
     try:
         document = lines.decode(_content(path).removesuffix(b"\n"))
+        if not isinstance(document, RunDocument):
+            raise lines.Damaged("it is no run document")
     except (lines.Damaged, lines.Newer) as exc:
-        raise _unreadable(str(path), exc) from exc
-    if not isinstance(document, RunDocument):
-        raise ResultsError(f"{path} is damaged or no result of bench (it is no run document)")
+        raise ResultsError(f"{path} {exc}") from exc
     _check_name(path.parent, document.header)
     return document
 
@@ -197,14 +197,13 @@ def _read_journals(folder: Path) -> RunDocument:
 def _records(path: Path, notes: list[str]) -> Iterator[Record]:
     """Read one file; damaged lines become notes. Raises ResultsError when it cannot be read, or is too new."""
     for number, line in enumerate(_content(path).split(b"\n"), start=1):
-        where = f"{path}:{number}"
         try:
             if line:
                 yield lines.decode(line)
         except lines.Damaged as exc:
-            notes.append(f"{str(_unreadable(where, exc))[:_MAX_NOTE]}; passed over")
+            notes.append(f"{f'{path}:{number} {exc}'[:_MAX_NOTE]}; passed over")
         except lines.Newer as exc:
-            raise _unreadable(where, exc) from exc
+            raise ResultsError(f"{path}:{number} {exc}") from exc
 
 
 def _content(path: Path) -> bytes:
@@ -214,12 +213,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise ResultsError(f"{path} cannot be read: {exc.strerror}") from exc
-
-
-def _unreadable(where: str, exc: Exception) -> ResultsError:
-    if isinstance(exc, lines.Newer):
-        return ResultsError(f"{where} {exc}")
-    return ResultsError(f"{where} is damaged or no result of bench ({exc})")
 
 
 def _check_name(folder: Path, header: RunHeader) -> None:

@@ -23,7 +23,10 @@ _LINE = re.compile(rb'\{"kind":"([a-z]{1,32})","crc32":"([0-9a-f]{8})","record":
 
 
 class Damaged(ValueError):
-    """This is not what was written, or no record of bench. The message says why."""
+    """This is not what was written, or no record of bench."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"is damaged or no result of bench ({why})")
 
 
 class Newer(ValueError):

@@ -116,8 +116,8 @@ def export(run_name: str | None, device: str | None, model: str | None, format_:
     elif format_ == "parquet":
         raise click.UsageError("Parquet is binary, not text for a terminal: name a file with -o")
     else:
-        write(rows, text := io.StringIO(), format_)
-        shared.tell(text.getvalue().removesuffix("\n"))
+        write(rows, content := io.BytesIO(), format_)
+        shared.tell(content.getvalue().decode().removesuffix("\n"))
 
 
 @results.command()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from results.records import Row, Verdict
+from results.records import Accuracy, Row, Verdict
 
 Status = Literal["frontier", "tie", "dominated", "none"]
 AccuracyClass = tuple[str, str, str]
@@ -59,9 +59,10 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
     """The standing of each row by its first accuracy, in the order given. O(n log n)."""
     classes: dict[tuple[str, AccuracyClass], list[_Point]] = defaultdict(list)
     for index, row in enumerate(rows):
-        kind, point = accuracy_class(row), _point(index, row)
-        if kind is not None and point is not None and row.verdict is Verdict.VALID:
-            classes[row.device, kind].append(point)
+        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID:
+            low, high = row.ci95_ms or (row.median_ms, row.median_ms)
+            point = _Point(index, row.accuracy.value, row.median_ms, low, high)
+            classes[row.device, _class_of(row.accuracy)].append(point)
     result = [Standing("none")] * len(rows)
     for points in classes.values():
         for index, standing in _within(points):
@@ -90,7 +91,7 @@ def by_class(row: Row) -> list[Row]:
 
 def accuracy_class(row: Row) -> AccuracyClass | None:
     """The class of the row's first accuracy, None without one."""
-    return None if row.accuracy is None else (row.accuracy.kind, row.accuracy.metric, row.accuracy.dataset)
+    return None if row.accuracy is None else _class_of(row.accuracy)
 
 
 def has_place(row: Row) -> bool:
@@ -98,11 +99,8 @@ def has_place(row: Row) -> bool:
     return row.accuracy is not None and row.median_ms is not None and row.median_ms > 0
 
 
-def _point(index: int, row: Row) -> _Point | None:
-    if row.accuracy is None or row.median_ms is None or row.median_ms <= 0:
-        return None
-    low, high = row.ci95_ms or (row.median_ms, row.median_ms)
-    return _Point(index, row.accuracy.value, row.median_ms, low, high)
+def _class_of(accuracy: Accuracy) -> AccuracyClass:
+    return accuracy.kind, accuracy.metric, accuracy.dataset
 
 
 def _within(points: list[_Point]) -> list[tuple[int, Standing]]:

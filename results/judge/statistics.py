@@ -7,6 +7,7 @@ so they say how steady one restart is and little about the next one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from math import comb
@@ -19,6 +20,7 @@ MAD_TO_SIGMA = 1.4826
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 RESAMPLES = 2000
+_CONFIDENCE = 0.99
 
 Samples = Sequence[ArrayLike]
 
@@ -117,25 +119,17 @@ def _resampled_medians(
 
 
 @cache
-def minimum_samples(percentile: float, confidence: float = 0.99) -> int:
-    """Fewest samples for which a percentile may be stated: the smallest n with P[Bin(n, 1 - p) <= 1] <= 1 - confidence.
+def minimum_samples(percentile: float) -> int:
+    """Fewest samples for which a percentile may be stated: the smallest n with P[Bin(n, 1 - p) <= 1] <= 1 %.
 
     With fewer, one slow sample or none beyond the percentile would not be rare. MLPerf Inference rules, early stopping;
-    50 -> 11, 90 -> 64, 95 -> 130, 99 -> 662, 99.9 -> 6636 at 99 %.
+    50 -> 11, 90 -> 64, 95 -> 130, 99 -> 662, 99.9 -> 6636.
     """
-    if not 0 < percentile < 100 or not 0 < confidence < 1:
-        raise ValueError("a percentile lies between 0 and 100, a confidence between 0 and 1")
+    if not 0 < percentile < 100:
+        raise ValueError("a percentile lies between 0 and 100")
     tail = 1 - percentile / 100
-    low, high = 1, 2
-    while _at_most_one(high, tail) > 1 - confidence:
-        low, high = high, 2 * high
-    while low < high:  # the probability falls with n, so bisection finds the first
-        middle = (low + high) // 2
-        if _at_most_one(middle, tail) > 1 - confidence:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    # The probability falls with n, so bisection finds the first.
+    return 1 + bisect_left(range(1, 2**60), True, key=lambda n: _at_most_one(n, tail) <= 1 - _CONFIDENCE)
 
 
 def _at_most_one(n: int, tail: float) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -70,13 +70,12 @@ def rows(document: RunDocument) -> list[Row]:
     """One row for each case of the header, in header order; a case nobody measured says so in its reason."""
     header = document.header
     facts = {model.name: model for model in header.models}
-    restarts: dict[str, list[Restart]] = {case.case_id: [] for case in header.cases}
+    restarts: dict[str, list[Restart]] = defaultdict(list)
     for restart in document.restarts:
-        if restart.case_id in restarts:
-            restarts[restart.case_id].append(restart)
-    seen: dict[str, list[DeviceSeen]] = {case.device: [] for case in header.cases}
+        restarts[restart.case_id].append(restart)
+    seen: dict[str, list[DeviceSeen]] = defaultdict(list)
     for one in document.devices:
-        seen.setdefault(one.device, []).append(one)
+        seen[one.device].append(one)
     finished = document.finished_at is not None
     measurements = [
         Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished, tuple(seen[case.device]))
@@ -117,18 +116,10 @@ def _without_numbers(measurement: Measurement) -> Finding:
     return Verdict.FAILED, "not measured: the run is not finished"
 
 
-def _environment(restarts: Iterable[Restart]) -> environment.Environment:
-    return environment.of(
-        reading for restart in restarts for reading in (restart.telemetry_before, restart.telemetry_after)
-    )
-
-
-def check_power_mode(measurement: Measurement) -> Finding | None:
-    """The device was not, or not all the time, in the mode that devices.toml asks for."""
-    asked, found = measurement.case.power_mode, _environment(measurement.ok)
-    if asked is None or environment.is_in(asked, found):
-        return None
-    return Verdict.NOT_COMPARABLE, environment.mismatch(asked, found)
+def check_each(measurement: Measurement) -> Finding | None:
+    """A restart brought numbers, and something is wrong with it by itself (`judge.validity`)."""
+    found = (judgment for judgment in measurement.judgments if judgment.has_numbers)
+    return next(((one.verdict, one.reason) for one in found if one.verdict is not Verdict.VALID), None)
 
 
 def check_board(measurement: Measurement) -> Finding | None:
@@ -173,13 +164,13 @@ def check_warmup(measurement: Measurement) -> Finding | None:
 
 
 CHECKS: list[Callable[[Measurement], Finding | None]] = [
-    check_power_mode,
+    check_each,
     check_board,
     check_restarts,
     check_spread,
     check_warmup,
 ]
-"""Run in this order on a measurement with at least one good restart. Checks of telemetry go in front."""
+"""Run in this order on a measurement with at least one good restart."""
 
 
 def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) -> Row:
@@ -187,7 +178,8 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
     verdict, reason = judge(measurement)
     facts = facts or ModelFacts(name=case.model, weights="unknown")
     version = next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None)
-    board, found, fallback = fingerprint.device_id(measurement.seen), _environment(ok), _in_words(ok, "fallback")
+    board, fallback = fingerprint.device_id(measurement.seen), _in_words(ok, "fallback")
+    found = environment.of(reading for r in ok for reading in (r.telemetry_before, r.telemetry_after))
     return Row(
         run=header.run_id,
         started_at=header.started_at,

@@ -68,10 +68,6 @@ def test_streams_get_the_same_bytes_as_files(format: str, tmp_path: Path) -> Non
     stream = io.BytesIO()
     write(ROWS, stream, format)
     assert stream.getvalue() == (tmp_path / "file").read_bytes()
-    below = io.BytesIO()
-    write(ROWS, text := io.TextIOWrapper(below, "utf-8", newline="\n"), format)
-    text.flush()
-    assert below.getvalue() == stream.getvalue()
 
 
 @pytest.mark.parametrize("format", sorted(FORMATS))
@@ -79,11 +75,6 @@ def test_no_rows_are_written_too(format: str) -> None:
     stream = io.BytesIO()
     write([], stream, format)
     assert stream.getvalue()
-
-
-def test_parquet_needs_a_binary_stream() -> None:
-    with pytest.raises(ResultsError, match="binary"):
-        write(ROWS, io.StringIO(), "parquet")
 
 
 def test_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
