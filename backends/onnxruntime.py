@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections import Counter
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
@@ -114,9 +115,8 @@ class OnnxRuntimeSession(Session):
         if not self._accelerators:
             return {}
         if hasattr(self._session, "get_provider_graph_assignment_info"):
-            placement = {}  # type: Dict[str, int]
-            for part in self._session.get_provider_graph_assignment_info():
-                placement[part.ep_name] = placement.get(part.ep_name, 0) + len(part.get_nodes())
+            parts = self._session.get_provider_graph_assignment_info()
+            placement = dict(Counter(part.ep_name for part in parts for _ in part.get_nodes()))
         else:
             placement = profiled_placement(self._path, self._session.get_providers(), self._inputs)
         # A provider whose libraries or device are not there is left out by ONNX Runtime, with a message on stderr.
@@ -145,7 +145,4 @@ def profiled_placement(path: str, providers: List[str], inputs: Dict[str, Any]) 
         for event in events
         if event.get("cat") == "Node" and event.get("args", {}).get("provider")
     }
-    placement = {}  # type: Dict[str, int]
-    for _, provider in nodes:
-        placement[provider] = placement.get(provider, 0) + 1
-    return placement
+    return dict(Counter(provider for _, provider in nodes))

@@ -1,5 +1,6 @@
 """OpenVINO."""
 
+from collections import Counter
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
@@ -136,14 +137,14 @@ class OpenVinoSession(Session):
             first = self._named[0] if self._named else ""
             fallback = "the model ran on {}, not on {}".format(ran, first) if first and first not in where else ""
             return {"devices": ran, "fallback": fallback}
-        placement = {}  # type: Dict[str, int]
         affinity = self._core.query_model(self._model, self._device)
-        for operation in self._model.get_ops():
-            if operation.get_type_name() not in ("Parameter", "Constant", "Result"):
-                where = affinity.get(operation.get_friendly_name(), "unknown")
-                placement[where] = placement.get(where, 0) + 1
+        placement = Counter(
+            affinity.get(operation.get_friendly_name(), "unknown")
+            for operation in self._model.get_ops()
+            if operation.get_type_name() not in ("Parameter", "Constant", "Result")
+        )
         accelerators = [name for name in self._named if name != "CPU"]
-        return {"placement": placement, "fallback": fell_back(accelerators, placement)}
+        return {"placement": dict(placement), "fallback": fell_back(accelerators, placement)}
 
     def _read(self, key: str) -> str:
         """Return a property of the compiled model, of a virtual device that of the devices behind it."""

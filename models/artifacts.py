@@ -19,7 +19,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,7 +195,15 @@ class ArtifactStore:
             pairs += [(f"out{i}", array) for i, array in enumerate(expected)]
             with io.open("wb") as stream:
                 np.savez(stream, allow_pickle=False, **dict(pairs))
-            artifact = self._complete(model, io, fields)
+            sha256 = sha256_of(model)
+            artifact = Artifact(
+                sha256=sha256,
+                file=f"{sha256}/model.{fields['format']}",
+                size_bytes=model.stat().st_size,
+                io_sha256=sha256_of(io),
+                created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+                **fields,
+            )
             record = partial / "artifact.json"
             record.write_text(artifact.model_dump_json(indent=1) + "\n", encoding="utf-8")
             for path in (model, io, record):
@@ -260,18 +268,6 @@ class ArtifactStore:
                 raise DamagedArtifact(f"artifact of {artifact.model}: {path}: {exc.strerror}") from exc
             if actual != expected:
                 raise DamagedArtifact(f"artifact of {artifact.model}: {path} is damaged (its hash is {actual[:12]}…)")
-
-    @staticmethod
-    def _complete(model: Path, io: Path, fields: Mapping[str, Any]) -> Artifact:
-        sha256 = sha256_of(model)
-        return Artifact(
-            sha256=sha256,
-            file=f"{sha256}/model.{fields['format']}",
-            size_bytes=model.stat().st_size,
-            io_sha256=sha256_of(io),
-            created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
-            **fields,
-        )
 
     @contextmanager
     def _writing(self, full_only: bool = False) -> Iterator[Path]:

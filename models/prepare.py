@@ -62,7 +62,7 @@ def prepare(
     board = _Board(on_event, sum(len(model.artifacts) + len(model.targets) + len(model.errors) for model in models))
     for model in models:
         for _ in range(len(model.artifacts) + len(model.errors)):
-            board.settled(model.name, "in the store")
+            board.report(model.name, "in the store", settled=1)
     pool = Workers(limits or Limits.from_environment())
     for rank in sorted({source.rank for source in sources}):
         chosen = [model for model in models if model.source.rank == rank]
@@ -92,22 +92,11 @@ class _Board:
         self._done = 0
         self._lock = threading.Lock()
 
-    def stage(self, model: str, event: Event) -> None:
+    def report(self, model: str, stage: str, event: Event | None = None, *, settled: int = 0) -> None:
+        told = () if event is None else (event.format, event.seconds, event.peak_rss_bytes)
         with self._lock:
-            self._report(model, event.stage, event)
-
-    def settled(self, model: str, stage: str, event: Event | None = None) -> None:
-        with self._lock:
-            self._done += 1
-            self._report(model, stage, event)
-
-    def _report(self, model: str, stage: str, event: Event | None) -> None:
-        progress = Progress(model, stage, self._done, self._total)
-        if event is not None:
-            progress = Progress(
-                model, stage, self._done, self._total, event.format, event.seconds, event.peak_rss_bytes
-            )
-        self._on_event(progress)
+            self._done += settled
+            self._on_event(Progress(model, stage, self._done, self._total, *told))
 
 
 def _run(models: list[Prepared], store: ArtifactStore, pool: Workers, board: _Board, workers: int) -> None:
@@ -135,7 +124,7 @@ def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -
         if event.key not in unsettled:
             return
         if event.event == "stage":
-            board.stage(model.name, event)
+            board.report(model.name, event.stage, event)
             return
         target = unsettled.pop(event.key)
         outcome: Artifact | ModelError
@@ -145,13 +134,14 @@ def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -
         else:
             outcome = getattr(errors, event.error, ModelError if event.error else broke_down)(event.message)
         model.settle(target, outcome)
-        board.settled(model.name, f"{event.format} {'failed' if target.form in model.errors else 'ready'}", event)
+        became = "failed" if target.form in model.errors else "ready"
+        board.report(model.name, f"{event.format} {became}", event, settled=1)
 
     reason = pool.run(model.source.order(store, list(model.targets)), on_event)
     for target in unsettled.values():
         words = f"{model.name} ({target.format}): {reason or 'its worker process told nothing about it'}"
         model.settle(target, broke_down(words))
-        board.settled(model.name, f"{target.format} failed")
+        board.report(model.name, f"{target.format} failed", settled=1)
 
 
 def _check_shape_names(chosen: Sequence[Prepared]) -> None:

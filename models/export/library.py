@@ -103,12 +103,7 @@ def _timm(order: LibraryOrder) -> Network:
     preprocessing = _preprocessing(resize, height, known["interpolation"], known["mean"], known["std"])
     if not trained:
         return Network(module, (channels, height, width), preprocessing)
-    origin = WeightsOrigin(
-        package="timm",
-        version=version("timm"),
-        license=known.get("license") or "not stated",
-        homepage=known.get("hf_hub_id") or known.get("url") or "",
-    )
+    origin = _origin("timm", known.get("license"), known.get("hf_hub_id") or known.get("url") or "")
     label = f"pretrained (timm {version('timm')}, {known.get('tag') or 'no tag'})"
     return Network(module, (channels, height, width), preprocessing, label, origin)
 
@@ -134,19 +129,12 @@ def _torchvision(order: LibraryOrder) -> Network:
     arguments = _TORCHVISION_ARGUMENTS.get(order.network, {})
     if order.network.startswith("vit_"):
         arguments = {"image_size": side}
-    shape = (3, side, side)
-    if order.weights == "random":
-        return Network(
-            _built(order, lambda: torchvision.models.get_model(order.network, **arguments)), shape, preprocessing
-        )
-    module = _built(order, lambda: torchvision.models.get_model(order.network, weights=chosen, **arguments))
+    shape, trained = (3, side, side), chosen if order.weights == "pretrained" else None
+    module = _built(order, lambda: torchvision.models.get_model(order.network, weights=trained, **arguments))
+    if trained is None:
+        return Network(module, shape, preprocessing)
     release = f"torchvision {version('torchvision')}"
-    origin = WeightsOrigin(
-        package="torchvision",
-        version=version("torchvision"),
-        license=chosen.meta.get("license") or "not stated",
-        homepage=chosen.url,
-    )
+    origin = _origin("torchvision", chosen.meta.get("license"), chosen.url)
     accuracy = _accuracy(chosen, f"{release}, {chosen}")
     return Network(module, shape, preprocessing, f"pretrained ({release}, {chosen.name})", origin, accuracy)
 
@@ -163,6 +151,10 @@ def _built(order: LibraryOrder, build: Any) -> Any:
             f"{order.model}: its trained weights cannot be fetched ({type(exc).__name__}: {words}); "
             "check the connection, or take --weights random"
         ) from exc
+
+
+def _origin(package: str, terms: str | None, homepage: str) -> WeightsOrigin:
+    return WeightsOrigin(package=package, version=version(package), license=terms or "not stated", homepage=homepage)
 
 
 def _preprocessing(

@@ -33,18 +33,14 @@ class Limits:
     @property
     def memory_exceeded(self) -> str:
         """Why a worker was ended, and what to do."""
-        return (
-            f"it took more memory than the {self.memory_bytes / 1e9:.3g} GB that preparing models may take, "
-            f"and was ended; {MEMORY} in the environment allows another number"
-        )
+        most = f"more memory than the {self.memory_bytes / 1e9:.3g} GB that preparing models may take,"
+        return f"it took {most} and was ended; {MEMORY} in the environment allows another number"
 
     @property
     def time_exceeded(self) -> str:
         """Why a worker was ended, and what to do."""
-        return (
-            f"it took longer than {self.seconds:.0f} s and was ended; "
-            f"{SECONDS} in the environment allows another number"
-        )
+        most = f"longer than {self.seconds:.0f} s"
+        return f"it took {most} and was ended; {SECONDS} in the environment allows another number"
 
 
 def memory_of(pid: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import cost, inputs
-from models.artifacts import TOLERANCES, Artifact, ArtifactStore, WeightsOrigin
+from models.artifacts import TOLERANCES, ArtifactStore, WeightsOrigin
 from models.errors import ExportFailed
 from models.export import recipe
 from models.export.orders import LibraryOrder, NetworkTarget, ZooOrder
@@ -64,38 +64,34 @@ class NetworkExport:
             if self._store.find(target.key) is not None:
                 return
             yield "building the network"
-            network, image, reference = self._network, self._image, self._reference
+            _ = self._reference  # computed before an exporter has touched the network
             with self._store.scratch() as scratch:
                 path = scratch / f"model.{target.format}"
                 yield f"exporting {target.format}"
-                fed = self._export(target, network, path, image)
+                fed = self._export(target, path)
                 yield f"checking {target.format}"
-                self._add(target, path, fed, reference)
+                self._add(target, path, fed)
 
-    def _export(
-        self, target: NetworkTarget, network: Network, path: Path, image: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _export(self, target: NetworkTarget, path: Path) -> NDArray[np.float32]:
         """Write the file; return the input as the file takes it."""
+        module, shape = self._network.module, (1, *self._network.shape)
         if target.format == "onnx":
             from models.export import onnx
 
-            onnx.export(network.module, (1, *network.shape), path)
-            return image
+            onnx.export(module, shape, path)
+            return self._image
         from models.export import tflite
 
-        tflite.export(network.module, (1, *network.shape), path)
-        return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+        tflite.export(module, shape, path)
+        return np.ascontiguousarray(self._image.transpose(0, 2, 3, 1))
 
-    def _add(
-        self, target: NetworkTarget, path: Path, fed: NDArray[np.float32], reference: NDArray[np.float32]
-    ) -> Artifact:
-        network = self._network
+    def _add(self, target: NetworkTarget, path: Path, fed: NDArray[np.float32]) -> None:
+        network, reference = self._network, self._reference
         input_name, runner = "input", OnnxRunner(path) if target.format == "onnx" else TfliteRunner(path)
         if isinstance(runner, TfliteRunner):
             input_name = runner.input_specs()[0].name
-        outputs = runner([fed])
-        difference = check(outputs[0], reference)
-        return self._store.add(
+        difference = check(runner([fed])[0], reference)
+        self._store.add(
             path,
             [fed],
             [reference],

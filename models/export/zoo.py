@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 
 import models
-from models.artifacts import WeightsOrigin
 from models.export import recipe
 from models.export.network import Network, one_thread
 from models.export.orders import ZooOrder
@@ -23,7 +22,7 @@ def load(order: ZooOrder) -> Network:
 
         module, origin = pretrained.create(variant.name)
         label = f"imagenet ({origin.package} {origin.version})"
-        return Network(module, shape, preprocessing, label, WeightsOrigin(**asdict(origin)))
+        return Network(module, shape, preprocessing, label, origin)
     from models import weights
 
     module = models.create(variant.name, num_classes=recipe.NUM_CLASSES)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Form, Format
+from models.artifacts import FORMATS, Artifact, ArtifactStore, Form
 from models.errors import ExportFailed, ModelError
 from models.export import recipe
 from models.export.orders import NetworkTarget, Order, Target
@@ -73,6 +73,11 @@ class Source(ABC):
         """What the model is called in every table; unique among what was chosen."""
 
     @property
+    @abstractmethod
+    def weights(self) -> str:
+        """Which weights were asked for; `own` for those of the user's file."""
+
+    @property
     def folders(self) -> tuple[str, ...]:
         """What can be put before its name to tell it from an equal one."""
         return ()
@@ -98,9 +103,18 @@ class Source(ABC):
     def order(self, store: ArtifactStore, targets: list[Target]) -> Order:
         """What a worker is told to make the targets."""
 
-    @abstractmethod
     def facts(self, made: Artifact | None) -> ModelFacts:
         """What is known about it; `made` is one of its artifacts, if there is one."""
+        if made is None:
+            return ModelFacts(name=self.name, weights=self.weights)
+        return ModelFacts(
+            name=self.name,
+            weights=made.weights,
+            resolution=made.resolution,
+            parameters=made.parameters,
+            multiply_adds=made.multiply_adds,
+            accuracies=(made.accuracy,) if made.accuracy else (),
+        )
 
 
 class NetworkSource(Source):
@@ -132,15 +146,12 @@ class NetworkSource(Source):
             elif target is not None:
                 prepared.targets.append(target)
             else:
-                prepared.errors[form] = self._lacking(kind if exporters is None else None)
+                lacking = f"the exporters of {kind} are not installed here; {_INSTALL}"
+                prepared.errors[form] = ExportFailed(
+                    lacking if exporters is None else "its library is not installed here"
+                )
         if not prepared.artifacts and not prepared.targets:
             prepared.fatal = ExportFailed(
                 f"{self.name}: not in the store and PyTorch's exporters are missing; {_INSTALL}"
             )
         return prepared
-
-    @staticmethod
-    def _lacking(exporters_of: Format | None) -> ExportFailed:
-        if exporters_of is None:
-            return ExportFailed("its library is not installed here")
-        return ExportFailed(f"the exporters of {exporters_of} are not installed here; {_INSTALL}")

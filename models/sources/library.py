@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from models.artifacts import Artifact, ArtifactStore, Form
+from models.artifacts import ArtifactStore, Form
 from models.errors import ModelError, NoSuchWeights
 from models.export import recipe
 from models.export.orders import LibraryOrder, Order, Target, networks
 from models.export.process import library_names
 from models.sources.base import NetworkSource, Prepared, Weights
 from models.zoo import catalog
-from results.records import ModelFacts
 
 Library = Literal["timm", "torchvision"]
 LIBRARIES: dict[str, Library] = {"timm": "timm", "torchvision": "torchvision"}
@@ -67,19 +66,6 @@ class LibraryModel(NetworkSource):
             resolution=self.resolution,
             weights=self.weights,
             targets=networks(targets),
-        )
-
-    def facts(self, made: Artifact | None) -> ModelFacts:
-        """All of them are the library's, written down when the artifact was made."""
-        if made is None:
-            return ModelFacts(name=self.name, weights=self.weights)
-        return ModelFacts(
-            name=self.name,
-            weights=made.weights,
-            resolution=made.resolution,
-            parameters=made.parameters,
-            multiply_adds=made.multiply_adds,
-            accuracies=(made.accuracy,) if made.accuracy else (),
         )
 
 

@@ -123,13 +123,7 @@ class OwnModel(Source):
 
     def facts(self, made: Artifact | None) -> ModelFacts:
         """With the accuracies that the TOML states."""
-        return ModelFacts(
-            name=self.name,
-            weights=self.weights,
-            parameters=made.parameters if made else None,
-            multiply_adds=made.multiply_adds if made else None,
-            accuracies=self.settings.accuracies,
-        )
+        return super().facts(made).model_copy(update={"accuracies": self.settings.accuracies})
 
 
 def from_file(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OwnModel:

@@ -67,12 +67,5 @@ class ZooModel(NetworkSource):
     def facts(self, made: Artifact | None) -> ModelFacts:
         """With what was published of the variant at its resolution."""
         accuracy = published.accuracy(self.variant.name)
-        return ModelFacts(
-            name=self.name,
-            family=self.variant.family,
-            weights=made.weights if made else self.weights,
-            resolution=self.variant.resolution,
-            parameters=made.parameters if made else None,
-            multiply_adds=made.multiply_adds if made else None,
-            accuracies=(accuracy,) if accuracy else (),
-        )
+        known = {"family": self.variant.family, "resolution": self.variant.resolution}
+        return super().facts(made).model_copy(update={**known, "accuracies": (accuracy,) if accuracy else ()})

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from models.errors import UnknownModel
-from models.zoo.variant import Preprocessing, Variant
+from models.zoo.variant import Variant as Variant
 from models.zoo.variants import (
     baselines,
     cells,
@@ -34,20 +34,6 @@ from models.zoo.variants import (
     transformers,
 )
 
-__all__ = [
-    "MULTIPLIERS",
-    "QUICK",
-    "RESOLUTIONS",
-    "VARIANTS",
-    "Preprocessing",
-    "Variant",
-    "get",
-    "names",
-    "select",
-    "split",
-    "zoo_digest",
-]
-
 RESOLUTIONS = range(32, 1025)
 # Networks whose layers without padding leave nothing of smaller images.
 _LEAST = {"alexnet": 63, "alexnet_2012": 67, "inception_v3": 75}
@@ -60,24 +46,11 @@ _SCALABLE = (
     *("mnasnet_a1", "mnasnet_b1", "ghostnet", "espnetv2"),
 )
 QUICK = ("mobilenet_v2_1.0", "mobilenet_v3_small_1.0", "shufflenet_v2_1.0", "squeezenet_1.1", "efficientnet_lite0")
-VARIANTS: tuple[Variant, ...] = (
-    *mobilenet.VARIANTS,
-    *shufflenet.VARIANTS,
-    *igc.VARIANTS,
-    *squeezenet.VARIANTS,
-    *residual.VARIANTS,
-    *mnasnet.VARIANTS,
-    *efficientnet.VARIANTS,
-    *tinynet.VARIANTS,
-    *mixnet.VARIANTS,
-    *fbnet.VARIANTS,
-    *cells.VARIANTS,
-    *ghostnet.VARIANTS,
-    *edgenets.VARIANTS,
-    *micronet.VARIANTS,
-    *transformers.VARIANTS,
-    *baselines.VARIANTS,
+_TABLES = (
+    *(mobilenet, shufflenet, igc, squeezenet, residual, mnasnet, efficientnet, tinynet, mixnet),
+    *(fbnet, cells, ghostnet, edgenets, micronet, transformers, baselines),
 )
+VARIANTS: tuple[Variant, ...] = tuple(variant for table in _TABLES for variant in table.VARIANTS)
 _MODELS = Path(__file__).parent.parent
 _BY_NAME = {variant.name: variant for variant in VARIANTS}
 

@@ -129,7 +129,7 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
 def test_a_variant_without_weights_is_refused_by_name():
     with pytest.raises(ModelError, match=r"'ghostnet_1\.0' .* efficientnet_lite0, efficientnet_lite1"):
         pretrained.load("ghostnet_1.0")
-    assert set(pretrained.names()) <= set(catalog.names())
+    assert set(pretrained.packages()) <= set(catalog.names())
 
 
 @pytest.mark.parametrize(("size", "before", "after"), [(8, 0, 1), (7, 1, 1), (1, 1, 1)])
@@ -163,7 +163,7 @@ def photo(name, size, resize):
     return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
 
 
-@pytest.mark.parametrize("name", pretrained.names())
+@pytest.mark.parametrize("name", pretrained.packages())
 def test_photos_are_recognized(name):
     network, _ = pretrained.create(name)
     preprocessing = catalog.get(name).preprocessing
@@ -175,7 +175,7 @@ def test_photos_are_recognized(name):
             assert top5[0] in CATS
 
 
-@pytest.mark.parametrize("name", pretrained.names())
+@pytest.mark.parametrize("name", pretrained.packages())
 def test_the_padding_of_tensorflow_is_the_one_trained_with(name):
     """With the right padding and eps, channel means on photos are nearer to those recorded in training."""
     follows, _ = pretrained.create(name)
