@@ -94,7 +94,7 @@ COLUMNS = (
     Column("artifact_sha256", "text or null", "the file that ran; null when there was none"),
     Column("artifact_format", "text or null", "`onnx` or `tflite`"),
     Column("case_id", "text", "hash of what was asked for"),
-    Column("device_id", "text or null", "the very board, whatever it is called; null where it tells no serial number",
+    Column("device_id", "text or null", "the board, or what was installed on it; null where it tells neither",
            "Board"),
     Column("fingerprint", "text or null", "equal in two rows that may be compared", "Fingerprint"),
 )

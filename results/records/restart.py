@@ -21,7 +21,6 @@ Cause = Literal[
     "implausible",  # numbers that cannot be true
     "offline",  # the device could not be reached, or went away
     "busy",  # somebody else has the device
-    "full",  # the disk of the device is
 ]
 """Why there are no samples, for programs; `Restart.reason` is for people. None where no program has to know."""
 
