@@ -463,5 +463,5 @@ def test_a_run_s_folder_of_another_name_is_not_resumed(bench: Bench) -> None:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     for name in ("..", "../runs", "."):
         assert "no run is called" in bench("run", "--resume", name, expect=2).stderr
-    with pytest.raises(RunNotFound, match="no name of a run"):
+    with pytest.raises(RunNotFound, match="not the name of a run"):
         Workspace(bench.workspace).run_folder("..")
