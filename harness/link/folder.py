@@ -82,9 +82,7 @@ class _Look:
     def __init__(self, said: bytes) -> None:
         facts, _, names = said[:_MAX_ANSWER].decode("utf-8", "replace").partition("\n\n")
         folder, real, there, *lines = facts.splitlines()
-        self.folder, self.real, self.is_there = PurePosixPath(folder), PurePosixPath(real), there == "there"
-        self.names = sorted(set(names.splitlines()))
-        self.foreign = [name for name in self.names if name not in (*FOLDERS, *FILES)]
+        self.folder, self.real = PurePosixPath(folder), PurePosixPath(real)
         self.entries: dict[str, _Entry] = {}
         for line in lines:
             mode, _, uid, gid, rest = line.split(None, 4)
@@ -92,6 +90,9 @@ class _Look:
             name = path.partition(" -> ")[0] if mode[0] == "l" else path
             self.entries[name] = _Entry(mode.ljust(10), int(uid), int(gid))
         self.me, self.root = self.entries.pop("/proc/self/"), self.entries["/"]
+        self.is_there = there == "there" and str(self.real) in self.entries  # else somebody has just removed it
+        self.names = sorted(set(names.splitlines())) if self.is_there else []
+        self.foreign = [name for name in self.names if name not in (*FOLDERS, *FILES)]
         self.is_android = self.entries.pop("/system/bin/sh", None) is not None
 
     def writers(self, entry: _Entry) -> str:
@@ -110,18 +111,25 @@ class _Look:
         return sorted(above & set(self.entries))
 
 
+def _look(transport: Transport, folder: PurePosixPath) -> _Look:
+    done = transport.run(["sh", "-c", _LOOK, "sh", str(folder)], timeout_s=_QUICK_S)
+    try:
+        return _Look(done.stdout)
+    except (ValueError, KeyError) as exc:
+        said = done.last_words or "it said nothing of use"
+        raise Unwritable(f"the device's shell cannot tell whose folder {folder} is: {said}") from exc
+
+
 def claim(transport: Transport, folder: PurePosixPath, inside: Path | None = None) -> list[str]:
     """Make sure that `folder` on a device is bench's own, make and mark it if need be; return what else lies in it.
 
     `inside` is a folder of this machine around it whose owner is trusted. Raises TransportError, Unwritable when the
     folder is somebody else's or others could write there.
     """
-    done = transport.run(["sh", "-c", _LOOK, "sh", str(folder)], timeout_s=_QUICK_S)
     try:
-        look = _Look(done.stdout)
-    except (ValueError, KeyError) as exc:
-        said = done.last_words or "it said nothing of use"
-        raise Unwritable(f"the device's shell cannot tell whose folder {folder} is: {said}") from exc
+        look = _look(transport, folder)
+    except Unwritable:
+        look = _look(transport, folder)  # files may go while they are listed
     trusted = {look.me.uid} if inside is None else {look.me.uid, inside.stat().st_uid}
     for path in look.above():
         if inside is None or (Path(path) != inside and Path(path).is_relative_to(inside)):
