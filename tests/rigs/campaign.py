@@ -115,7 +115,9 @@ class Campaign:
         return written(runs[-1]) if runs else {}
 
     def _last_failed(self) -> bool:
-        return any('"outcome":"failed"' in lines[-1] for lines in self._finished().values() if lines)
+        lines = [line for journal_lines in self._finished().values() for line in journal_lines]
+        restarts = [line for line in lines if line.startswith('{"kind":"restart"')]
+        return any('"outcome":"failed"' in line for line in restarts[-1:])
 
     def _wait_for_progress(self, process: subprocess.Popen[str], before: dict[str, list[str]] | None = None) -> None:
         begun, before = time.monotonic(), self._finished() if before is None else before
