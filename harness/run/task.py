@@ -20,7 +20,7 @@ from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact, ArtifactStore
-from results.judge.validity import believed
+from results.judge.validity import believed, judge_restart
 from results.records import Case, DeviceSeen, Profile, Restart
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
@@ -202,7 +202,8 @@ class _Work:
             if self._stop.is_set():
                 return
             self._record(restart)
-            if restart.outcome != "failed" or is_last(attempt):
+            judgment = judge_restart(restart, target.case, self._task.profile)
+            if not judgment.is_repeated or is_last(attempt):
                 return
             attempt += 1
             if restart.cause == "damaged":
