@@ -1,43 +1,17 @@
-"""The artifact store: model files named by their SHA-256, each with a record and a reference input/output pair.
-
-    <root>/<sha256>/model.onnx | model.tflite     the file that is pushed to a device
-    <root>/<sha256>/io-<sha256 of it>.npz         arrays in0, in1 … and out0, out1 …: the check before timing
-    <root>/keys/<key>.json                        what it was made from -> its `Artifact` record, written last
-    <root>/locks/<key>                            held while the artifact of that key is being made
-    <root>/partial/                               files being written; nothing there is ever read
-
-One file can belong to several records: the same bytes may be checked with another input, or go by another name.
-"""
+"""What is known about a model file that can be measured: its record in the artifact store (`models.store`)."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import logging
-import os
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from models.errors import DamagedArtifact, ModelError
 from results.files import sha256_of
-from results.records import Accuracy, Record, Sha256, Text
-
-MAX_RECORD_BYTES = 4 * 2**20
-_LEFTOVER_S = 60  # a folder in partial/ that is older, and that nobody holds, belongs to a process that was killed
+from results.records import Accuracy, ArtifactFacts, InputSpec, Record, Sha256, ShapesFixed, TensorSpec, Text, Word
 
 Format = Literal["onnx", "tflite"]
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int16x8", "int4"]
 FORMATS: tuple[Format, ...] = ("onnx", "tflite")
 
 
@@ -49,20 +23,17 @@ class Form(NamedTuple):
 
 
 # Accepted max |difference| on a device over max |reference output|, computing in the artifact's own precision.
-TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 1e-1}
+TOLERANCES: dict[Precision, float] = {
+    "fp32": 1e-3,
+    "fp16": 2e-2,
+    "bf16": 1e-1,
+    "int8": 1e-1,
+    "int16x8": 2e-2,
+    "int4": 1e-1,
+}
 
 MAX_TEXT = 4096  # of a `Text`
 Count = Annotated[int, Field(ge=0, le=2**60)]
-
-log = logging.getLogger(__name__)
-
-
-class TensorSpec(Record):
-    """An input or output as it is fed: `dtype` in NumPy's name, `shape` without unknown dimensions."""
-
-    name: Text
-    dtype: Annotated[str, Field(max_length=32)]
-    shape: Annotated[tuple[Count, ...], Field(max_length=64)]
 
 
 class SourceFile(Record):
@@ -89,7 +60,8 @@ class Artifact(Record):
     exporter's file, run on this host, and PyTorch; None for the user's own files. `reference` says who computed the
     outputs in the io file; `none`, with its reason, means that there are no outputs to compare with. `weights` is
     `random`, `own` or the name of a trained set, whose `accuracy` may be known. `recipe` is the key without the
-    exporters' versions. `notes` are decisions taken for the user, in words.
+    exporters' versions. `files` are those of external data, beside the model file; with any, `sha256` names all of them
+    together. `notes` are decisions taken for the user, in words; the fields before `files` are as in `ArtifactFacts`.
     """
 
     sha256: Sha256
@@ -98,8 +70,15 @@ class Artifact(Record):
     size_bytes: Count
     model: Text
     precision: Precision
-    inputs: tuple[TensorSpec, ...]
+    inputs: tuple[InputSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch: Count | None = None
+    signature: Text | None = None
+    weights_precision: Word = ""
+    activations_precision: Word = ""
+    shapes_fixed: ShapesFixed = "in the file"
+    nonfinite: Text = ""
+    files: tuple[SourceFile, ...] = ()
     weights: Text
     weights_origin: WeightsOrigin | None = None
     accuracy: Accuracy | None = None
@@ -121,6 +100,23 @@ class Artifact(Record):
     notes: tuple[Text, ...] = ()
 
     @property
+    def facts(self) -> ArtifactFacts:
+        """What a row says of it."""
+        return ArtifactFacts(
+            sha256=self.sha256,
+            io_sha256=self.io_sha256,
+            inputs=self.inputs,
+            batch=self.batch,
+            signature=self.signature,
+            weights=self.weights_precision,
+            activations=self.activations_precision,
+            shapes_fixed=self.shapes_fixed,
+            unverified=self.reference_reason,
+            nonfinite=self.nonfinite,
+            notes=self.notes,
+        )
+
+    @property
     def form(self) -> Form:
         """Its key among the artifacts of its model."""
         return Form(self.format, self.precision)
@@ -131,198 +127,3 @@ class Artifact(Record):
             return all(sha256_of(folder / source.path) == source.sha256 for source in self.sources)
         except OSError:
             return False
-
-
-class ArtifactStore:
-    """Artifacts under one folder, shared safely by any number of processes on this machine."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self._partial = self.root / "partial"
-
-    def model_path(self, artifact: Artifact) -> Path:
-        """Where the artifact's model file lies."""
-        return self.root / artifact.sha256 / f"model.{artifact.format}"
-
-    def io_path(self, artifact: Artifact) -> Path:
-        """Where the artifact's reference pair lies."""
-        return self.root / artifact.sha256 / f"io-{artifact.io_sha256}.npz"
-
-    def find(self, key: str) -> Artifact | None:
-        """The intact artifact made from `key`; a damaged one is reported, forgotten and counts as not there."""
-        path = self._record_path(key)
-        try:
-            artifact = self._read(path)
-            self._verify(artifact)
-        except FileNotFoundError:
-            return None
-        except DamagedArtifact as exc:
-            log.warning("%s; it is made again", exc)
-            with suppress(OSError):
-                path.unlink()
-            return None
-        return artifact
-
-    def all(self) -> list[Artifact]:
-        """Every readable record, oldest first. Files are not verified; `find` does that."""
-        found = []
-        for path in sorted((self.root / "keys").glob("*.json")):
-            try:
-                found.append(self._read(path))
-            except FileNotFoundError:
-                continue  # another process has just found it damaged
-            except DamagedArtifact as exc:
-                log.warning("%s; ignored", exc)
-        return sorted(found, key=lambda artifact: artifact.created_at)
-
-    def find_recipe(self, recipe: str) -> Artifact | None:
-        """The latest intact artifact of a recipe, by whatever version of the exporters it was made."""
-        for artifact in reversed(self.all()):
-            if artifact.recipe == recipe and self.find(artifact.key) is not None:
-                return artifact
-        return None
-
-    def add(self, file: Path, fed: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], **fields: Any) -> Artifact:
-        """Copy `file` and its reference pair (inputs as `fed`, outputs as `expected`) into the store.
-
-        `fields` are those of `Artifact` that do not follow from the files. Raises ModelError when nothing can be
-        written (the disk is full, say); then no file is left under a final name.
-        """
-        with self._writing() as partial:
-            model, io = partial / "model", partial / "io.npz"
-            shutil.copyfile(file, model)
-            pairs = [(f"in{i}", array) for i, array in enumerate(fed)]
-            pairs += [(f"out{i}", array) for i, array in enumerate(expected)]
-            with io.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **dict(pairs))
-            sha256 = sha256_of(model)
-            artifact = Artifact(
-                sha256=sha256,
-                file=f"{sha256}/model.{fields['format']}",
-                size_bytes=model.stat().st_size,
-                io_sha256=sha256_of(io),
-                created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
-                **fields,
-            )
-            record = partial / "artifact.json"
-            record.write_text(artifact.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            for path in (model, io, record):
-                _sync(path)
-            folder, keys = self.root / artifact.sha256, self.root / "keys"
-            folder.mkdir(exist_ok=True)
-            keys.mkdir(exist_ok=True)
-            model.replace(self.model_path(artifact))
-            io.replace(self.io_path(artifact))
-            _sync(folder)
-            record.replace(self._record_path(artifact.key))
-            _sync(keys)
-        return artifact
-
-    @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold the lock of `key` across processes: who comes second waits, then finds what the first has made."""
-        with _errors_at(self.root):
-            folder = self.root / "locks"
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder / _checked(key), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)  # this also releases the lock
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder of one's own on the store's file system, removed at the end."""
-        with self._writing(full_only=True) as partial:
-            yield partial
-
-    def _record_path(self, key: str) -> Path:
-        return self.root / "keys" / f"{_checked(key)}.json"
-
-    def _read(self, path: Path) -> Artifact:
-        """Raises FileNotFoundError, or DamagedArtifact for a record that is not what was once written."""
-        try:
-            with path.open("rb") as file:
-                text = file.read(MAX_RECORD_BYTES + 1)
-        except FileNotFoundError:
-            raise
-        except OSError as exc:
-            raise DamagedArtifact(f"{path}: cannot be read ({exc.strerror})") from exc
-        if len(text) > MAX_RECORD_BYTES:
-            raise DamagedArtifact(f"{path}: larger than any record ({MAX_RECORD_BYTES} bytes)")
-        try:
-            artifact = Artifact.model_validate_json(text)
-        except ValidationError as exc:
-            raise DamagedArtifact(f"{path}: damaged record ({exc.error_count()} errors)") from exc
-        if artifact.key != path.stem:
-            raise DamagedArtifact(f"{path}: holds the record of another key")
-        return artifact
-
-    def _verify(self, artifact: Artifact) -> None:
-        files = (self.model_path(artifact), artifact.sha256), (self.io_path(artifact), artifact.io_sha256)
-        for path, expected in files:
-            try:
-                actual = sha256_of(path)
-            except OSError as exc:
-                raise DamagedArtifact(f"artifact of {artifact.model}: {path}: {exc.strerror}") from exc
-            if actual != expected:
-                raise DamagedArtifact(f"artifact of {artifact.model}: {path} is damaged (its hash is {actual[:12]}…)")
-
-    @contextmanager
-    def _writing(self, full_only: bool = False) -> Iterator[Path]:
-        with _errors_at(self.root):
-            self._partial.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            folder = Path(tempfile.mkdtemp(dir=self._partial))
-            held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            with _errors_at(self.root, full_only):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(held)
-
-    def _sweep(self) -> None:
-        for leftover in self._partial.iterdir():
-            with suppress(OSError):  # not ours, or another process sweeps, too
-                if time.time() - leftover.stat().st_mtime > _LEFTOVER_S:
-                    self._sweep_one(leftover)
-
-    @staticmethod
-    def _sweep_one(leftover: Path) -> None:
-        descriptor = os.open(leftover, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(leftover, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
-def _checked(key: str) -> str:
-    """Keys become file names, so nothing but a hash may pass."""
-    if not re.fullmatch(r"[0-9a-f]{64}", key):
-        raise ValueError(f"not a key: {key!r}")
-    return key
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _errors_at(root: Path, full_only: bool = False) -> Iterator[None]:
-    """Map what the file system says to ModelError; with `full_only`, a full disk alone."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ModelError(f"{root}: no space left to store an artifact; free some or move the workspace") from exc
-        if full_only:
-            raise
-        raise ModelError(f"{root}: cannot write the artifact store ({exc.strerror or exc})") from exc

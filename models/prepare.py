@@ -11,12 +11,13 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from models import errors
-from models.artifacts import Artifact, ArtifactStore, Format
+from models.artifacts import Artifact, Format
 from models.errors import ExportFailed, MissingShape, ModelError
 from models.export.limits import Limits
 from models.export.orders import Event
 from models.export.process import Workers
 from models.sources.base import Prepared, Source
+from models.store import ArtifactStore
 
 __all__ = ["Prepared", "Progress", "look_up", "prepare"]
 

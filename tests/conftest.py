@@ -14,7 +14,7 @@ from hypothesis import settings
 from harness.transports.adb.server import find_adb
 from harness.transports.adb.transport import AdbTransport
 from harness.transports.ssh.transport import SshTransport
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.proxy import FaultProxy, between

@@ -49,8 +49,8 @@ def list_(pattern: str, as_json: bool) -> None:
 @shared.json_option
 def show(name: str, as_json: bool) -> None:
     """Describe one variant: where it is from, what was published of it, its artifacts here, its layers and cost."""
-    from models.artifacts import ArtifactStore
     from models.facts import published
+    from models.store import ArtifactStore
     from models.zoo import catalog
 
     variant = catalog.get(name)
@@ -89,9 +89,9 @@ def export(
 ) -> None:
     """Make the artifacts of models without measuring them, and say where they lie."""
     from harness.cli.display import Display
-    from models.artifacts import ArtifactStore
     from models.prepare import prepare
     from models.sources.selection import parse_input_shapes, resolve
+    from models.store import ArtifactStore
 
     store = ArtifactStore(shared.open_workspace().artifacts)
     with Display() as display:

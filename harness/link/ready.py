@@ -31,7 +31,7 @@ from harness.link.device_lock import DeviceLock
 from harness.link.manners import PATIENCE_S, Claim, Hooks, Manners
 from harness.transports import Transport
 from harness.workspace import Workspace
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from results.records import DeviceSeen
 
 # After which part of that time the tries begin; one is left out when the next is due already.

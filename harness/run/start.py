@@ -19,9 +19,10 @@ from harness.run.tally import ATTEMPTS
 from harness.run.task import Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
 from models.prepare import Prepared, Progress
 from models.sources.base import Source
+from models.store import ArtifactStore
 from results import journal
 from results.records import Case, Profile, Restart, RunDocument, RunHeader
 
@@ -102,6 +103,7 @@ def begin(
         profile=request.profile,
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
         models=tuple(model.facts for model in prepared),
+        artifacts=tuple(artifact.facts for model in prepared for artifact in model.artifacts.values()),
         cases=tuple(cases),
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)

@@ -19,7 +19,8 @@ from harness.run import plan, tools
 from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
+from models.store import ArtifactStore
 from results.judge.validity import believed, judge_restart
 from results.records import Case, DeviceSeen, Profile, Restart
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import cost, inputs
-from models.artifacts import TOLERANCES, ArtifactStore, WeightsOrigin
+from models.artifacts import TOLERANCES, WeightsOrigin
 from models.errors import ExportFailed
 from models.export import recipe
 from models.export.orders import LibraryOrder, NetworkTarget, ZooOrder
 from models.export.parity import OnnxRunner, TfliteRunner, check, spec
-from results.records import Accuracy
+from models.store import ArtifactStore
+from results.records import Accuracy, InputSpec
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class NetworkExport:
             format=target.format,
             model=self.order.model,
             precision=target.precision,
-            inputs=(spec(input_name, fed),),
+            inputs=(InputSpec(**spec(input_name, fed).model_dump(), values="a synthetic image"),),
+            batch=1,
             outputs=(spec(runner.output_names[0], reference),),
             weights=network.weights,
             weights_origin=network.origin,

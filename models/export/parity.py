@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TensorSpec
 from models.errors import ExportFailed
+from results.records import TensorSpec
 
 Arrays = list[NDArray[Any]]
 

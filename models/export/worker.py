@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from models.artifacts import ArtifactStore
 from models.errors import ModelError
 from models.export.orders import ORDER, Event, Order, Target
+from models.store import ArtifactStore
 
 
 def main() -> int:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Form
+from models.artifacts import FORMATS, Artifact, Form
 from models.errors import ExportFailed, ModelError
 from models.export import recipe
 from models.export.orders import NetworkTarget, Order, Target
+from models.store import ArtifactStore
 from results.records import ModelFacts
 
 Weights = Literal["random", "imagenet", "pretrained"]

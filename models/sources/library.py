@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.errors import ModelError, NoSuchWeights
 from models.export import recipe
 from models.export.orders import LibraryOrder, Order, Target, networks
 from models.export.process import library_names
 from models.sources.base import NetworkSource, Prepared, Weights
+from models.store import ArtifactStore
 from models.zoo import catalog
 
 Library = Literal["timm", "torchvision"]

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Format
+from models.artifacts import FORMATS, Artifact, Format
 from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget, Order, Target
 from models.settings import Settings, read_settings
 from models.sources.base import Prepared, Source, Weights
+from models.store import ArtifactStore
 from results.files import sha256_of
 from results.records import ModelFacts
 

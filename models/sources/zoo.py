@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from models import pretrained
-from models.artifacts import Artifact, ArtifactStore, Form
+from models.artifacts import Artifact, Form
 from models.errors import NoSuchWeights
 from models.export import recipe
 from models.export.orders import Order, Target, ZooOrder, networks
 from models.facts import published
 from models.sources.base import NetworkSource, Prepared, Weights
+from models.store import ArtifactStore
 from models.zoo import catalog
 from results.records import ModelFacts
 

@@ -15,6 +15,7 @@ from results.judge import environment, fingerprint, statistics
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
+    ArtifactFacts,
     Case,
     DeviceSeen,
     ModelFacts,
@@ -70,6 +71,7 @@ def rows(document: RunDocument) -> list[Row]:
     """One row for each case of the header, in header order; a case nobody measured says so in its reason."""
     header = document.header
     facts = {model.name: model for model in header.models}
+    files = {(file.sha256, file.io_sha256): file for file in header.artifacts}
     restarts: dict[str, list[Restart]] = defaultdict(list)
     for restart in document.restarts:
         restarts[restart.case_id].append(restart)
@@ -81,7 +83,10 @@ def rows(document: RunDocument) -> list[Row]:
         Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished, tuple(seen[case.device]))
         for case in header.cases
     ]
-    return [_row(header, facts.get(m.case.model), m) for m in measurements]
+    return [
+        _row(header, facts.get(m.case.model), files.get((m.case.artifact_sha256 or "", m.case.io_sha256 or "")), m)
+        for m in measurements
+    ]
 
 
 def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:
@@ -173,7 +178,7 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
 """Run in this order on a measurement with at least one good restart."""
 
 
-def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) -> Row:
+def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None, measurement: Measurement) -> Row:
     case, ok = measurement.case, measurement.ok
     verdict, reason = judge(measurement)
     facts = facts or ModelFacts(name=case.model, weights="unknown")
@@ -195,6 +200,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
         verdict=verdict,
         reason=reason[:_MAX_WORDS],
         **_numbers(measurement),
+        **_file(file),
         artifact_sha256=case.artifact_sha256,
         artifact_format=case.artifact_format,
         weights=facts.weights,
@@ -211,6 +217,22 @@ def _row(header: RunHeader, facts: ModelFacts | None, measurement: Measurement) 
             case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback
         ),
     )
+
+
+def _file(file: ArtifactFacts | None) -> dict[str, Any]:
+    """What the row says of the file that ran."""
+    if file is None:
+        return {}
+    return {
+        "inputs": file.inputs,
+        "batch": file.batch,
+        "signature": file.signature,
+        "shapes_fixed": file.shapes_fixed,
+        "weights_precision": file.weights,
+        "activations_precision": file.activations,
+        "unverified": file.unverified,
+        "nonfinite": file.nonfinite,
+    }
 
 
 def _in_words(ok: Sequence[Restart], key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from results.records.accuracy import Accuracy, ModelFacts
+from results.records.artifact import ArtifactFacts, InputSpec, ShapesFixed, TensorSpec
 from results.records.base import (
     DEVICE_NAME,
     MAX_NESTING,
@@ -40,6 +41,10 @@ __all__ = [
     "is_too_deep",
     "Accuracy",
     "ModelFacts",
+    "TensorSpec",
+    "InputSpec",
+    "ShapesFixed",
+    "ArtifactFacts",
     "Telemetry",
     "DeviceIdentity",
     "DeviceSeen",

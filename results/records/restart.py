@@ -25,6 +25,10 @@ Cause = Literal[
 """Why there are no samples, for programs; `Restart.reason` is for people. None where no program has to know."""
 
 
+MOST_DB = 200.0
+"""Of a signal-to-noise ratio: an output that is equal to the last bit has this one, not infinity."""
+
+
 class Restart(Record):
     """One fresh process on the device: load, first inference, check, warm-up, timed inferences.
 
@@ -32,7 +36,9 @@ class Restart(Record):
     really ran (execution providers, inference precision, threads; its common keys stand in
     `backends.base.Session.actual`), `agent` who measured (versions, hash). `max_abs_diff` is the largest difference
     from the reference output and `tolerance` the largest that was allowed, in the output's own unit. `*_ns` are
-    durations.
+    durations. `snr_db` is the least signal-to-noise ratio of an output against the reference, 10 log10 of the ratio of
+    the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same place.
+    None where there is no such output. `unverified` says why an output was not compared although there is a reference.
     """
 
     case_id: str
@@ -52,6 +58,9 @@ class Restart(Record):
     first_ns: Nanoseconds | None = None
     verified: bool = False
     max_abs_diff: float | None = None
+    snr_db: Annotated[float, Field(ge=-MOST_DB, le=MOST_DB)] | None = None
+    top1_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    unverified: Text = ""
     tolerance: Annotated[float, Field(ge=0)] | None = None
     warmup_ns: Samples = ()
     warmup_stable: bool = False

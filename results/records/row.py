@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 
 from results.records.accuracy import Accuracy
+from results.records.artifact import InputSpec, ShapesFixed
 from results.records.base import Record, Text
 
 
@@ -31,6 +32,10 @@ class Row(Record):
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
+    `unverified` says why it was not, `nonfinite` that it holds NaN or infinities nobody asked for; `snr_db` and
+    `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over the median.
+    What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
+    runtime says.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
     one number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
     `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
@@ -54,6 +59,18 @@ class Row(Record):
     spread_ms: float | None
     percentiles_ms: dict[str, float]
     verified: bool = False
+    unverified: Text = ""
+    nonfinite: Text = ""
+    snr_db: float | None = None
+    top1_agreement: float | None = None
+    throughput_per_s: float | None = None
+    inputs: tuple[InputSpec, ...] = ()
+    batch: int | None = None
+    signature: Text | None = None
+    shapes_fixed: ShapesFixed | None = None
+    weights_precision: Text = ""
+    activations_precision: Text = ""
+    compute_precision: Text = ""
     n_restarts: int
     n_iterations: int
     load_ms: float | None

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from results.records.accuracy import ModelFacts
+from results.records.artifact import ArtifactFacts
 from results.records.base import SCHEMA_VERSION, Record, Sha256, Text
 from results.records.device import DeviceSeen
 from results.records.restart import Restart
@@ -64,6 +65,7 @@ class RunHeader(Record):
     profile: Profile
     host: dict[str, str] = Field(default_factory=dict)
     models: tuple[ModelFacts, ...]
+    artifacts: tuple[ArtifactFacts, ...] = ()
     cases: tuple[Case, ...]
 
 

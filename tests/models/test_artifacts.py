@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
 from models.errors import ModelError
+from models.store import ArtifactStore
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -113,7 +114,7 @@ def test_a_record_under_another_key_or_too_large_is_not_trusted(store, tmp_path)
 
 def test_records_are_strict(store, tmp_path):
     document = json.loads(add(store, tmp_path).model_dump_json())
-    for change in ({"sha256": "../x"}, {"size_bytes": -1}, {"surprise": 1}, {"precision": "int4"}, {"tolerance": 0}):
+    for change in ({"sha256": "../x"}, {"size_bytes": -1}, {"surprise": 1}, {"precision": "int5"}, {"tolerance": 0}):
         with pytest.raises(ValidationError):
             Artifact.model_validate(document | change)
 
@@ -151,7 +152,7 @@ def test_leftovers_of_killed_processes_are_swept(store, tmp_path):
 
 def test_the_lock_holds_against_another_process(store):
     code = (
-        "import sys, pathlib; from models.artifacts import ArtifactStore\n"
+        "import sys, pathlib; from models.store import ArtifactStore\n"
         "with ArtifactStore(pathlib.Path(sys.argv[1])).lock('a' * 64):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

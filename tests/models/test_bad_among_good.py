@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts import ArtifactStore
 from models.errors import ModelError, UnreadableModel
 from models.export.limits import Limits, memory_of
 from models.prepare import prepare
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.models import onnx_files as files
 from tests.rigs.bench import Bench
 from tests.rigs.waiting import wait_until

@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from models.artifacts import ArtifactStore
 from models.errors import MissingShape, UnreadableModel
 from models.export.orders import FileOrder, FileTarget
 from models.export.own.files import FileImport, shortened
 from models.settings import Settings, read_settings
+from models.store import ArtifactStore
 from results.files import sha256_of
 from tests.models import onnx_files as files
 

@@ -8,11 +8,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.export import parity, recipe
 from models.facts import published
 from models.prepare import prepare
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from models.zoo import catalog
 from results.files import sha256_of
 

@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.errors import ModelError, UnknownModel
 from models.export import recipe
 from models.prepare import look_up, prepare
 from models.sources.library import LibraryModel
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.rigs import libraries
 from tests.rigs.bench import ROOT
 
@@ -191,7 +192,7 @@ class TestWithTheLibraries:
 
     def test_the_process_that_asks_never_imports_them(self, store):
         code = (
-            "import sys\nfrom pathlib import Path\nfrom models.artifacts import ArtifactStore\n"
+            "import sys\nfrom pathlib import Path\nfrom models.store import ArtifactStore\n"
             "from models.prepare import prepare\nfrom models.sources.selection import resolve\n"
             f"try: prepare(resolve(['timm:nix'], {{}}), ArtifactStore(Path({str(store.root)!r})))\n"
             "except Exception as exc: print(type(exc).__name__, {'timm', 'torchvision', 'torch'} & set(sys.modules))"

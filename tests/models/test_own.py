@@ -66,7 +66,7 @@ def test_an_empty_description_says_nothing(tmp_path):
         ("precison = 'int8'", ["precison", "unknown key", "did you mean precision?"]),
         ("toml = 'x'", ["toml", "unknown key"]),
         ("zzz = 1", ["zzz", "known keys", "multiply_adds"]),
-        ("precision = 'int4'", ["precision", "'fp32', 'fp16' or 'int8'", "'int4'"]),
+        ("precision = 'int5'", ["precision", "'fp32', 'fp16', 'bf16', 'int8', 'int16x8' or 'int4'", "'int5'"]),
         ("tolerance = '0.1'", ["tolerance", "number", "'0.1'"]),
         ("tolerance = 0", ["tolerance", "greater than 0"]),
         ("tolerance = nan", ["tolerance", "nan"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
 from models.export import process, recipe
 from models.export.limits import Limits
@@ -18,6 +18,7 @@ from models.export.orders import FileOrder
 from models.prepare import prepare
 from models.settings import Settings
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.models import onnx_files as files
 from tests.rigs.waiting import LIMIT_S, wait_until, wait_until_ended
 
@@ -182,7 +183,7 @@ def test_a_worker_that_takes_too_long_is_ended_with_its_children(tmp_path, store
 def test_an_interrupt_ends_the_workers(tmp_path):
     path, pid = files.static(tmp_path / "m.onnx"), tmp_path / "pid"
     code = (
-        "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
+        "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.export import process; from models.prepare import prepare\n"
         "from models.sources.selection import resolve\n"
         'worker = \'import os, time; open(os.environ["PID_FILE"], "w").write(str(os.getpid())); time.sleep(60)\'\n'
@@ -202,7 +203,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
 def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
     """However that ends: here a reference output is being computed that would take years."""
     code = (
-        "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
+        "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])), on_event=lambda event: print(event))"
     )
@@ -225,7 +226,7 @@ def test_nothing_starts_after_a_stop(tmp_path):
 def test_two_runs_at_once_make_an_artifact_once(tmp_path):
     path = files.static(tmp_path / "m.onnx")
     code = (
-        "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
+        "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "seen = []\n"
         "store = ArtifactStore(Path(sys.argv[2]))\n"
@@ -243,7 +244,7 @@ def test_a_second_run_imports_no_framework(tmp_path, store):
     path = files.static(tmp_path / "m.onnx")
     prepare(own(path), store)
     code = (
-        "import sys; from pathlib import Path; from models.artifacts import ArtifactStore\n"
+        "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])))\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert', 'jax') if name in sys.modules])"

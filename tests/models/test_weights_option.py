@@ -6,12 +6,13 @@ import logging
 import pytest
 
 from models import pretrained
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.errors import ModelError
 from models.export import recipe
 from models.prepare import look_up, prepare
 from models.sources.selection import resolve
 from models.sources.zoo import ZooModel
+from models.store import ArtifactStore
 from models.zoo import catalog
 from tests.models import onnx_files as files
 from tests.models.test_pretrained import CATS, NAME, PACKAGE, photo

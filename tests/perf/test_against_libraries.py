@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from harness.workspace import Workspace
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
 from models.prepare import prepare
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.perf.graphs import difference
 from tests.perf.test_against_others import compare, harness_median
 from tests.rigs import libraries

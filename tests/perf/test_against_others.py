@@ -21,9 +21,10 @@ from harness.link.ready import push_agent
 from harness.run import plan
 from harness.run.plan import BackendChoice, Files, PlannedModel
 from harness.workspace import Workspace
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
 from models.prepare import prepare
 from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.perf import bare
 from tests.rigs.bench import ROOT
 

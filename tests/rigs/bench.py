@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts import Artifact, ArtifactStore, TensorSpec
+from models.artifacts import Artifact
+from models.store import ArtifactStore
+from results.records import InputSpec, TensorSpec
 from tests.rigs.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "data"
@@ -39,7 +41,7 @@ def add_tiny(store: ArtifactStore, kind: str, *, model: str = "tiny", key: str =
         format=kind,
         model=model,
         precision="fp32",
-        inputs=(TensorSpec(name="input", dtype="float32", shape=SHAPES[kind]),),
+        inputs=(InputSpec(name="input", dtype="float32", shape=SHAPES[kind]),),
         outputs=(TensorSpec(name="output", dtype="float32", shape=(1, 10)),),
         weights="random",
         tolerance=1e-3,

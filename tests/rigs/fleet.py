@@ -12,9 +12,10 @@ from harness.run.runner import Run
 from harness.run.start import RunRequest
 from harness.run.task import DeviceTask, Manners
 from harness.workspace import Workspace
-from models.artifacts import FORMATS, Artifact, ArtifactStore, Form, Format
+from models.artifacts import FORMATS, Artifact, Form, Format
 from models.prepare import Prepared
 from models.sources.own import OwnModel
+from models.store import ArtifactStore
 from tests.rigs.bench import add_tiny
 
 BACKENDS = ("onnxruntime", "tflite")

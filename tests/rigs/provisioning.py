@@ -15,7 +15,7 @@ from harness.link.agent import AgentOnDevice
 from harness.link.setup_record import Setup
 from harness.transports import Completed, Stream, Transport
 from harness.transports.local import LocalTransport
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from results.records import Case, Profile, Restart
 from tests.rigs.bench import ROOT, add_tiny
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from models.zoo import catalog
 from tests.rigs.bench import ROOT, Bench
 

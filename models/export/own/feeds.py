@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TensorSpec
 from models.errors import UnreadableModel
 from models.export.recipe import INPUT_SEED
 from models.inputs import natural_image
+from results.records import TensorSpec
 
 _MAX_ELEMENTS = 2**31
 

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.messages import plain
-from models.artifacts import MAX_TEXT, TOLERANCES, ArtifactStore, Precision, SourceFile, TensorSpec
+from models.artifacts import MAX_TEXT, TOLERANCES, Precision, SourceFile
 from models.errors import UnreadableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
 from models.export.own import feeds
 from models.export.own.shapes import Declared, Resolved, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
+from models.store import ArtifactStore
+from results.records import InputSpec, TensorSpec
 
 # The runtime here lacks something; the file may be sound, and another runtime may run it.
 _HOST_ONLY = re.compile(
@@ -33,7 +35,7 @@ class Ready:
     """A file ready to be stored, and what was learned on the way."""
 
     path: Path
-    inputs: list[TensorSpec]
+    inputs: list[InputSpec]
     parameters: int
     precision: Precision
     sources: list[SourceFile]
@@ -122,7 +124,7 @@ class FileImport:
         sources: list[SourceFile],
     ) -> Ready:
         inputs = [
-            TensorSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
+            InputSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
         ]
         fed, made_up = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
         return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed, made_up=made_up)

@@ -20,7 +20,8 @@ from backends.messages import plain
 from harness.agent import jobs
 from harness.agent.identity import cpu_model
 from harness.link import bundle
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
+from models.store import ArtifactStore
 from tests.rigs.bench import ROOT, add_tiny
 from tests.rigs.sysfs import write_pi
 from tests.rigs.waiting import LIMIT_S

@@ -18,7 +18,7 @@ from harness.jobs.probe import Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
 from harness.transports.adb.transport import AdbTransport
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from results.records import Case, Profile, Restart
 from tests.rigs.adbd import Phone
 from tests.rigs.bench import add_tiny

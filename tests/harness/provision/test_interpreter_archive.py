@@ -16,7 +16,7 @@ import pytest
 from harness.errors import ProvisionError
 from harness.provision import interpreter
 from harness.provision.device import Provisioner
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from tests.rigs.bench import Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 

@@ -23,7 +23,7 @@ from harness.provision import cleaning, interpreter, wheels
 from harness.provision.device import Outcome, Provisioner
 from harness.transports.simulated import SimulatedTransport
 from harness.workspace import Workspace
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from tests.rigs.bench import ROOT, Bench
 from tests.rigs.provisioning import CACHE, OfflineTransport, restart_tiny
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.provision.cleaning import clean
 from harness.provision.device import Provisioner
-from models.artifacts import ArtifactStore
+from models.store import ArtifactStore
 from tests.rigs.adbd import AdbServer
 from tests.rigs.arm64 import make_phone, make_pi, need_arm64, phone_over_adb, pi_over_ssh
 from tests.rigs.provisioning import CACHE, restart_tiny

@@ -9,9 +9,10 @@ from harness.run import start
 from harness.run.plan import PROFILES, BackendChoice
 from harness.run.start import RunRequest
 from harness.workspace import Workspace
-from models.artifacts import ArtifactStore, Form
+from models.artifacts import Form
 from models.prepare import Prepared
 from models.sources.own import OwnModel
+from models.store import ArtifactStore
 from tests.rigs.bench import add_tiny
 from tests.rigs.fleet import fleet
 

@@ -14,9 +14,10 @@ from harness.run.runner import Run
 from harness.run.start import RunRequest, begin
 from harness.run.task import Manners, Message, Stepped
 from harness.workspace import Workspace
-from models.artifacts import Artifact, ArtifactStore
+from models.artifacts import Artifact
 from models.prepare import Prepared
 from models.sources.own import OwnModel
+from models.store import ArtifactStore
 from results import journal
 from results.records import Restart
 from tests.harness.executors.fake import FakeExecutor
