@@ -23,7 +23,7 @@ INPUT_SEED = 0
 _MODELS = Path(__file__).parent.parent
 # Sources whose change changes what is written; a zoo artifact does not depend on how own files are read.
 _NETWORK_SOURCES = ("weights.py", "inputs.py", "cost.py", "export/network.py", "export/parity.py", "export/recipe.py")
-_OWN_SOURCES = ("inputs.py", "export/own/files.py", "export/own/feeds.py", "export/own/shapes.py", "export/parity.py")
+_OWN_SOURCES = ("inputs.py", "export/parity.py")  # and all of export/own
 _EXPORTERS: dict[Format, tuple[str, ...]] = {
     "onnx": ("torch", "onnx", "onnxscript", "onnx-ir"),
     "tflite": ("torch", "litert-torch", "litert-converter", "ai-edge-litert"),
@@ -98,7 +98,8 @@ def network_key(recipe: str, versions: Mapping[str, str]) -> str:
 
 def own_key(kind: Format, facts: Mapping[str, Any]) -> str:
     """The key of an own file: `facts` (its hash, name, shapes, TOML, feed) and what reads it."""
-    sources = _sources((*_OWN_SOURCES, f"export/own/{kind}.py"))
+    own = sorted(f"export/own/{path.name}" for path in (_MODELS / "export/own").glob("*.py"))
+    sources = _sources((*_OWN_SOURCES, *own))
     return digest({"format": kind, "own": dict(facts), "versions": runtime_versions(kind), "sources": sources})
 
 

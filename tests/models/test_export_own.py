@@ -11,7 +11,8 @@ from onnx import TensorProto
 
 from models.errors import MissingShape, UnreadableModel
 from models.export.orders import FileOrder, FileTarget
-from models.export.own.files import FileImport, shortened
+from models.export.own.files import FileImport
+from models.export.own.reference import shortened
 from models.settings import Settings, read_settings
 from models.store import ArtifactStore
 from results.files import sha256_of

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from backends.messages import plain
 from models.artifacts import MAX_TEXT, TOLERANCES, Precision, SourceFile
 from models.errors import UnreadableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
-from models.export.own import feeds
+from models.export.own import feeds, reference
+from models.export.own.reference import Runner
 from models.export.own.shapes import Declared, Resolved, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
 from models.store import ArtifactStore
 from results.records import InputSpec, TensorSpec
-
-# The runtime here lacks something; the file may be sound, and another runtime may run it.
-_HOST_ONLY = re.compile(
-    r"not a registered function/op|NOT_IMPLEMENTED|Could not find an implementation|No Op registered|No op registered"
-    r"|[Uu]nsupported model IR version|under development|unresolved custom op|[Uu]nresolved custom op"
-    r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate|No corresponding Numpy type"
-)
 
 
 @dataclass
@@ -129,26 +120,17 @@ class FileImport:
         fed, made_up = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
         return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed, made_up=made_up)
 
-    def _run(self, path: Path, ready: Ready, load: Callable[[], OnnxRunner | TfliteRunner]) -> None:
-        """Compute the reference outputs, or say why there are none. Raises UnreadableModel for a broken model."""
+    def _run(self, path: Path, ready: Ready, load: Callable[[], Runner]) -> None:
         try:
-            runner = load()
-            first, second = runner(ready.fed), runner(ready.fed)
-        except MemoryError:
-            ready.no_reference = "this machine has not enough memory to run it"
-            return
-        except Exception as exc:  # the runtimes raise classes of their own, some of them undocumented
-            message = shortened(str(exc))
-            if not _HOST_ONLY.search(str(exc)):
-                raise UnreadableModel(
-                    f"{path}: the model cannot be run: {message}. Check it, and the shapes and values of its "
-                    f"inputs (--input-shape; feed in the TOML beside it){_told(ready)}"
-                ) from exc
-            ready.no_reference = f"the runtime on this machine cannot run it: {message}"
-            return
-        ready.output_names = runner.output_names
-        ready.no_reference = _unusable(runner.output_names, first, second)
-        ready.outputs = [] if ready.no_reference else [np.asarray(array) for array in first]
+            found = reference.compute(load, ready.fed)
+        except reference.DoesNotRun as exc:
+            raise UnreadableModel(
+                f"{path}: the model cannot be run: {exc}. Check it, and the shapes and values of its "
+                f"inputs (--input-shape; feed in the TOML beside it){_told(ready)}"
+            ) from exc
+        ready.no_reference, ready.outputs = found.missing, found.outputs
+        if found.names:
+            ready.output_names = found.names
 
     def _add(self, target: FileTarget, ready: Ready) -> None:
         settings = self.order.settings
@@ -187,27 +169,3 @@ def _told(ready: Ready) -> str:
             kind = "noise" if array.dtype.kind == "f" or (array != 1).any() else "ones"
             words.append(f"{one.name[:80]} ({kind}, {one.dtype}{list(one.shape)})")
     return f"; made up: {', '.join(words[:8])}" if words else ""
-
-
-def _unusable(names: list[str], first: list[Any], second: list[Any]) -> str:
-    """Why outputs are no reference, or nothing: not plain numbers, or others on the second run."""
-    for name, one, two in zip(names, first, second, strict=True):
-        if not isinstance(one, np.ndarray | np.generic) or one.dtype.kind not in "fiub":
-            return f"output {name} is not a tensor of numbers"
-        if not _same(np.asarray(one), np.asarray(two)):
-            return f"output {name} differs from run to run on the same input"
-    return ""
-
-
-def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
-    if one.shape != two.shape:
-        return False
-    if one.dtype.kind != "f":
-        return bool(np.array_equal(one, two))
-    return bool(np.allclose(one, two, rtol=1e-5, atol=1e-6, equal_nan=True))
-
-
-def shortened(message: str, limit: int = 300) -> str:
-    """A runtime's message in plain words."""
-    text = plain(message).rstrip(".")
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
