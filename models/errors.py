@@ -23,6 +23,10 @@ class MissingShape(ModelError):
     """An input has dynamic dimensions and no `--input-shape` resolves them."""
 
 
+class WrongInput(ModelError):
+    """What was given for an input (`--input`, the TOML beside the model) does not fit it, or there is no such input."""
+
+
 class ExportFailed(ModelError):
     """The exporter gave up, or what it wrote does not compute what PyTorch computes."""
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from models import errors
 from models.artifacts import Artifact, Format
-from models.errors import ExportFailed, MissingShape, ModelError
+from models.errors import ExportFailed, MissingShape, ModelError, WrongInput
 from models.export.limits import Limits
 from models.export.orders import Event
 from models.export.process import Workers
+from models.given import is_position
 from models.sources.base import Prepared, Source
 from models.store import ArtifactStore
 
@@ -71,7 +72,7 @@ def prepare(
         for model in chosen:
             if model.fatal is not None:
                 raise model.fatal
-        _check_shape_names(chosen)
+        _check_names(chosen)
     _raise_if_nothing(models)
     return models
 
@@ -145,15 +146,19 @@ def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -
         board.report(model.name, f"{target.format} failed", settled=1)
 
 
-def _check_shape_names(chosen: Sequence[Prepared]) -> None:
-    """An --input-shape that no chosen file takes is a typing mistake. Raises MissingShape.
+def _check_names(chosen: Sequence[Prepared]) -> None:
+    """An --input or --input-shape that no chosen file takes is a typing mistake. Raises MissingShape, WrongInput.
 
     Where a file could not be read, nobody knows its inputs.
     """
     if any(model.errors for model in chosen):
         return
-    given = {name for model in chosen for name in model.source.input_shapes}
-    inputs = {spec.name: model.name for model in chosen for made in model.artifacts.values() for spec in made.inputs}
-    for name in sorted(given - inputs.keys()):
-        known = ", ".join(f"{known} ({model})" for known, model in inputs.items()) or "none"
-        raise MissingShape(f"--input-shape {name}: none of the chosen model files has such an input; they have {known}")
+    given = {name: entry for model in chosen for name, entry in model.source.given.inputs.items()}
+    made = [(model.name, artifact.inputs) for model in chosen for artifact in model.artifacts.values()]
+    inputs = {spec.name: model for model, specs in made for spec in specs}
+    most = max((len(specs) for _, specs in made), default=0)
+    for name, entry in sorted(given.items()):
+        if name not in inputs and not (is_position(name) and int(name) < most):
+            known = ", ".join(f"{known or '(no name)'} ({model})" for known, model in inputs.items()) or "none"
+            words = f"{name}: none of the chosen model files has such an input; they have {known}"
+            raise WrongInput(f"--input {words}") if entry.shape is None else MissingShape(f"--input-shape {words}")

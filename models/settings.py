@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from models.artifacts import Precision
 from models.errors import UnreadableModel
+from models.given import Given, InputGiven
 from results.records import Accuracy, Record
 
 _MAX_TOML_BYTES = 2**20
@@ -35,12 +36,6 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, dict) else value
 
 
-class InputSettings(Record):
-    """What the TOML says about one input."""
-
-    shape: tuple[Annotated[StrictInt, Field(ge=1, le=2**31 - 1)], ...] | None = None
-
-
 class Settings(Record):
     """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML.
 
@@ -53,8 +48,9 @@ class Settings(Record):
     parameters: Cost | None = None
     multiply_adds: Cost | None = None
     accuracy: Annotated[tuple[_Stated, ...] | None, BeforeValidator(_several)] = None
-    inputs: dict[str, InputSettings] = Field(default_factory=dict)
+    inputs: dict[str, InputGiven] = Field(default_factory=dict)
     feed: Filled | None = None
+    signature: Filled | None = None
     toml: str | None = None  # where this was read, for messages; not a key of the file
 
     @property
@@ -65,6 +61,15 @@ class Settings(Record):
     def feed_path(self) -> Path | None:
         """The absolute path of the feed, if there is one."""
         return None if self.feed is None or self.toml is None else Path(self.toml).parent / self.feed
+
+    def given(self) -> Given:
+        """What it says about inputs, with the paths of files in full."""
+        folder = Path(self.toml or "").parent
+        inputs = {
+            name: entry if entry.file is None else entry.model_copy(update={"file": str(folder / entry.file)})
+            for name, entry in self.inputs.items()
+        }
+        return Given(inputs=inputs, signature=self.signature)
 
 
 def read_settings(path: Path) -> Settings:
@@ -97,6 +102,9 @@ def read_settings(path: Path) -> Settings:
     feed = settings.feed_path()
     if feed is not None and not feed.is_file():
         raise UnreadableModel(f"{path}: feed: no file {feed}; write it with numpy.savez, arrays named as the inputs")
+    for name, entry in settings.given().inputs.items():
+        if entry.file is not None and not Path(entry.file).is_file():
+            raise UnreadableModel(f"{path}: inputs.{name}.file: no file {entry.file}; it is looked for beside the TOML")
     return settings
 
 
@@ -118,11 +126,12 @@ def _in_words(error: ErrorDetails) -> str:
         return f"{key}: unknown key; {hint}"
     if error["type"] == "missing":
         return f"{key}: missing; add it ({_PURPOSE.get(str(place[-1]), 'it is required')})"
-    message = error["msg"].replace("Input should", "must").replace("String should", "must")
+    message = error["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should", "must").replace("String should", "must")
     return f"{key}: {message}, not {_shown(error['input'])}"
 
 
-_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputSettings}
+_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputGiven}
 _PURPOSE = {
     "source": "where the figure comes from, as 'own validation, 2000 images'",
     "value": "the figure itself, as 71.2",

@@ -10,6 +10,7 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
+    from models.given import Given
     from models.sources.base import Weights
 
 
@@ -75,7 +76,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command()
 @click.argument("expressions", nargs=-1, required=True)
 @shared.weights_option
-@click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of a dynamic input.")
+@shared.given_options
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Exports side by side.")
 @shared.json_option
 @click.pass_context
@@ -83,19 +84,19 @@ def export(
     context: click.Context,
     expressions: tuple[str, ...],
     weights: Weights,
-    shapes: tuple[str, ...],
+    given: Given,
     workers: int,
     as_json: bool,
 ) -> None:
     """Make the artifacts of models without measuring them, and say where they lie."""
     from harness.cli.display import Display
     from models.prepare import prepare
-    from models.sources.selection import parse_input_shapes, resolve
+    from models.sources.selection import resolve
     from models.store import ArtifactStore
 
     store = ArtifactStore(shared.open_workspace().artifacts)
     with Display() as display:
-        requests = resolve(expressions, parse_input_shapes(shapes), weights)
+        requests = resolve(expressions, given, weights)
         if not requests:
             raise click.UsageError("no model is named")
         prepared = prepare(requests, store, workers=workers, on_event=display.preparing)

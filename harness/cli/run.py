@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.artifacts import Artifact
+    from models.given import Given
     from models.sources.base import Weights
     from results.records import RunDocument
 
@@ -66,7 +67,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 @click.option("--threads", callback=_numbers, default=None, help="Comma-separated; each is a case of its own.")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
-@click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of a dynamic input.")
+@shared.given_options
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
 @shared.wait_option
 @click.option(
@@ -101,7 +102,7 @@ def run(
     threads: list[int] | None,
     profile: str,
     weights: Weights,
-    shapes: tuple[str, ...],
+    given: Given,
     seed: int | None,
     wait_s: float,
     patience_s: float,
@@ -120,7 +121,7 @@ def run(
     from harness.fleet import devices as fleet
     from harness.run import start as runs
     from harness.run.plan import PROFILES
-    from models.sources.selection import parse_input_shapes, resolve
+    from models.sources.selection import resolve
 
     if resumed is not None:
         _refuse_new_choices(context)
@@ -135,7 +136,7 @@ def run(
             devices = fleet.choose(known, device_names)
             request = runs.RunRequest(
                 devices=devices,
-                models=resolve(expressions or ("quick",), parse_input_shapes(shapes), weights),
+                models=resolve(expressions or ("quick",), given, weights),
                 backends=_choices(backend_names, options),
                 profile=PROFILES[profile],
                 threads=threads,

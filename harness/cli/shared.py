@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import click
 from harness.link.manners import WAIT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
@@ -61,6 +62,23 @@ weights_option = click.option(
     show_default=True,
     help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision.",
 )
+
+
+def given_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What can be said about the inputs of one's own models, as one argument `given`. Raises ModelError."""
+
+    @click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of an input.")
+    @click.option("--input", "values", multiple=True, metavar="NAME=VALUE", help="Numbers, a file or LOW..HIGH.")
+    @click.option("--signature", default=None, metavar="NAME", help="Which one of a TFLite file with several.")
+    @functools.wraps(command)
+    def with_given(
+        *args: Any, shapes: tuple[str, ...], values: tuple[str, ...], signature: str | None, **kwargs: Any
+    ) -> None:
+        from models.given import typed
+
+        command(*args, given=typed(shapes, values, signature), **kwargs)
+
+    return with_given
 
 
 def backend_names(expression: str | None) -> list[str]:

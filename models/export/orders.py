@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from models.artifacts import Form, Format, Precision
+from models.given import NOTHING, Given
 from models.settings import Settings
 from results.records import Record
 
@@ -80,7 +81,7 @@ class FileOrder(Record):
     store: str
     model: str
     settings: Settings
-    input_shapes: dict[str, tuple[int, ...]]
+    given: Given = NOTHING
     only_file: bool
     targets: tuple[FileTarget, ...]
 

@@ -11,6 +11,7 @@ from models.artifacts import FORMATS, Artifact, Form
 from models.errors import ExportFailed, ModelError
 from models.export import recipe
 from models.export.orders import NetworkTarget, Order, Target
+from models.given import NOTHING, Given
 from models.store import ArtifactStore
 from results.records import ModelFacts
 
@@ -65,8 +66,8 @@ class Source(ABC):
     """What is prepared first: mistakes should show before minutes of export."""
     costs_one_file: ClassVar[tuple[type[ModelError], ...]] = (ExportFailed,)
     """Errors that leave a file out; any other ends the whole call. The first is that of a worker that breaks down."""
-    input_shapes: Mapping[str, tuple[int, ...]] = {}
-    """Shapes that were typed for inputs, of whichever model they are."""
+    given: Given = NOTHING
+    """What was typed about inputs, of whichever model they are."""
 
     @property
     @abstractmethod

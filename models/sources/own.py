@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from models.artifacts import FORMATS, Artifact, Format
-from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel
+from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel, WrongInput
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget, Order, Target
+from models.given import NOTHING, Given
 from models.settings import Settings, read_settings
 from models.sources.base import Prepared, Source, Weights
 from models.store import ArtifactStore
@@ -34,10 +35,10 @@ class OwnModel(Source):
     label: str
     files: Mapping[Format, Path]
     settings: Settings = field(default_factory=Settings)
-    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    given: Given = NOTHING
     faults: Mapping[Format, UnreadableModel] = field(default_factory=dict)
     rank: ClassVar[int] = 0  # takes seconds
-    costs_one_file: ClassVar[tuple[type[ModelError], ...]] = (UnreadableModel, MissingShape, ExportFailed)
+    costs_one_file: ClassVar[tuple[type[ModelError], ...]] = (UnreadableModel, MissingShape, WrongInput, ExportFailed)
 
     @property
     def name(self) -> str:
@@ -98,13 +99,14 @@ class OwnModel(Source):
     def _depends_on(self, path: Path) -> dict[str, Any]:
         """What an artifact depends on, besides what reads it. External data is checked by the record's `sources`."""
         feed = self.settings.feed_path()
+        given = self.given.over(self.settings.given())
         try:
             return {
                 "name": self.name,
                 "file": sha256_of(path),
-                "shapes": {name: list(shape) for name, shape in self.input_shapes.items()},
-                # The accuracy is not in the artifact, and where the TOML lies does not matter.
-                "settings": self.settings.model_dump(mode="json", exclude={"accuracy", "toml"}),
+                # The accuracy is not in the artifact, and where a TOML or a file of values lies does not matter.
+                "settings": self.settings.model_dump(mode="json", exclude={"accuracy", "toml", "inputs", "signature"}),
+                "given": given.located({path: f"{path.name} {sha256_of(path)}" for path in given.files()}),
                 "feed": sha256_of(feed) if feed else None,
                 "only_file": len(self.files) == 1,
             }
@@ -117,7 +119,7 @@ class OwnModel(Source):
             store=str(store.root),
             model=self.name,
             settings=self.settings,
-            input_shapes=dict(self.input_shapes),
+            given=self.given,
             only_file=len(self.files) == 1,
             targets=tuple(target for target in targets if isinstance(target, FileTarget)),
         )
@@ -127,7 +129,7 @@ class OwnModel(Source):
         return super().facts(made).model_copy(update={"accuracies": self.settings.accuracies})
 
 
-def from_file(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OwnModel:
+def from_file(path: Path, given: Given = NOTHING) -> OwnModel:
     """The model of one file. What was mistyped, like a file that is not there, raises UnreadableModel."""
     if path.is_dir():
         inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -146,7 +148,7 @@ def from_file(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OwnMod
         settings = read_settings(toml) if toml.exists() else settings
     except UnreadableModel as exc:
         faults[kind] = exc
-    return OwnModel(settings.name or _in_utf8(path.stem), {kind: absolute}, settings, input_shapes, faults)
+    return OwnModel(settings.name or _in_utf8(path.stem), {kind: absolute}, settings, given, faults)
 
 
 def _check_start(path: Path) -> None:

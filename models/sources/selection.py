@@ -8,47 +8,33 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import MissingShape, ModelError, NoSuchWeights, UnreadableModel
+from models.errors import ModelError, NoSuchWeights, UnreadableModel, WrongInput
+from models.given import NOTHING, Given
 from models.sources import library, own
 from models.sources.base import Source, Weights
 from models.sources.own import OwnModel
 from models.sources.zoo import ZooModel
 from models.zoo import catalog
 
-MAX_DIMENSION = 2**31 - 1
-
 log = logging.getLogger(__name__)
 
 
-def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """`["ids=1,128"]` -> `{"ids": (1, 128)}`. Names may hold `=` and `:`. Raises MissingShape for anything else."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, _, sizes = text.rpartition("=")
-        if not name or not re.fullmatch(r"\s*[0-9]{1,10}\s*([,x]\s*[0-9]{1,10}\s*)*", sizes):
-            raise MissingShape(f"--input-shape {text!r}: expected NAME=SIZE,SIZE,… as in input_ids=1,128")
-        shape = tuple(int(size) for size in re.split("[,x]", sizes))
-        if not all(1 <= size <= MAX_DIMENSION for size in shape):
-            raise MissingShape(f"--input-shape {text!r}: every size must be between 1 and {MAX_DIMENSION}")
-        if shapes.setdefault(name, shape) != shape:
-            raise MissingShape(f"--input-shape {name} is given twice with different sizes")
-    return shapes
-
-
 def resolve(
-    expressions: Sequence[str], input_shapes: Mapping[str, tuple[int, ...]], weights: Weights = "random"
+    expressions: Sequence[str],
+    given: Given = NOTHING,
+    weights: Weights = "random",
 ) -> list[Source]:
     """The models meant by `expressions`, in order: zoo names, globs, groups, `NAME@RES`, `timm:NAME`, paths.
 
     They may be repeated or joined by commas. `imagenet` is for the zoo, `pretrained` for libraries; an own file keeps
-    its own weights. Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path that is no model
-    file or when every model is a file that cannot be read, and ModelError for a name that does not have such weights
-    or a library that cannot be asked what matches a glob. A variant that a group or glob brought along has random
+    its own weights, and `given` is for it alone. Raises UnknownModel for a name that is not in the zoo, UnreadableModel
+    for a path that is no model file or when every model is a file that cannot be read, WrongInput when something is
+    given and there is no own file, and ModelError for a name that does not have such weights or a library that cannot
+    be asked what matches a glob. A variant that a group or glob brought along has random
     weights instead, which is logged.
     """
     found: dict[object, Source] = {}
@@ -67,9 +53,14 @@ def resolve(
             for variant in variants:
                 found.setdefault(variant.name, ZooModel(variant))
         else:
-            for model in (own.from_file(path, input_shapes) for path in _expand(expression)):
+            for model in (own.from_file(path, given) for path in _expand(expression)):
                 twin = twins.get(model.stem)
                 found[model.stem] = twins[model.stem] = twin.beside(model) if twin else model
+    if given and not twins:
+        raise WrongInput(
+            "--input, --input-shape and --signature are for your own files, and none is among the models; a network "
+            "of the zoo or of a library has one input, which is fed a synthetic image"
+        )
     sources = _told_apart(list(found.values()))
     faults = [source.fault for source in sources if source.fault is not None]
     if faults and len(faults) == len(sources):

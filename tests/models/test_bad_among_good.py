@@ -19,7 +19,7 @@ from tests.rigs.waiting import wait_until
 
 
 def own(*paths: Path):
-    return resolve([str(path) for path in paths], {})
+    return resolve([str(path) for path in paths])
 
 
 def test_one_bad_file_among_good_ones_is_left_out(tmp_path, store):

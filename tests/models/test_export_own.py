@@ -13,6 +13,7 @@ from models.errors import MissingShape, UnreadableModel
 from models.export.orders import FileOrder, FileTarget
 from models.export.own.files import FileImport
 from models.export.own.reference import shortened
+from models.given import Given, InputGiven
 from models.settings import Settings, read_settings
 from models.store import ArtifactStore
 from results.files import sha256_of
@@ -36,7 +37,7 @@ def take(tmp_path):
             store=str(store.root),
             model="m",
             settings=settings,
-            input_shapes=shapes or {},
+            given=Given(inputs={name: InputGiven(shape=shape) for name, shape in (shapes or {}).items()}),
             only_file=True,
             targets=(target,),
         )

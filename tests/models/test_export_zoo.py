@@ -29,7 +29,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(store):
-    return prepare(resolve(NAMES, {}), store)
+    return prepare(resolve(NAMES), store)
 
 
 def test_both_formats_are_made_and_agree_with_pytorch(made, store):
@@ -75,14 +75,14 @@ def test_a_second_export_gives_the_same_bytes(made, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    (again,) = prepare(resolve(NAMES[:1], {}), ArtifactStore(tmp_path / "other"))
+    (again,) = prepare(resolve(NAMES[:1]), ArtifactStore(tmp_path / "other"))
     for kind, artifact in made[0].artifacts.items():
         assert again.artifacts[kind].sha256 == artifact.sha256
 
 
 def test_a_second_run_uses_what_is_there(made, store, monkeypatch):
     monkeypatch.setattr("models.export.process.Workers.run", lambda *_: pytest.fail("a worker was started"))
-    assert prepare(resolve(NAMES, {}), store) == made
+    assert prepare(resolve(NAMES), store) == made
 
 
 def test_keys_depend_on_all_that_matters():

@@ -28,23 +28,25 @@ torch.save(zeros, f"{sys.argv[2]}/{chosen.url.rsplit('/')[-1]}")
 
 
 def test_names_of_libraries_are_requests_of_their_own():
-    requests = resolve(["timm:mobilenetv3_small_100.lamb_in1k,torchvision:resnet18", "timm:a/b.onnx"], {}, "pretrained")
+    requests = resolve(
+        ["timm:mobilenetv3_small_100.lamb_in1k,torchvision:resnet18", "timm:a/b.onnx"], weights="pretrained"
+    )
     assert [request.name for request in requests] == [
         "timm:mobilenetv3_small_100.lamb_in1k",
         "torchvision:resnet18",
         "timm:a/b.onnx",
     ]
     assert requests[1] == LibraryModel("torchvision", "resnet18", "pretrained")
-    assert resolve(["timm:x", "timm:x"], {}) == [LibraryModel("timm", "x")]
-    (sized,) = resolve(["timm:x@160"], {})
+    assert resolve(["timm:x", "timm:x"]) == [LibraryModel("timm", "x")]
+    (sized,) = resolve(["timm:x@160"])
     assert (sized.name, sized) == ("timm:x@160", LibraryModel("timm", "x", resolution=160))
     with pytest.raises(UnknownModel, match="whole number from 32 to 1024"):
-        resolve(["torchvision:resnet18@big"], {})
+        resolve(["torchvision:resnet18@big"])
 
 
 def test_imagenet_weights_are_not_a_librarys():
     with pytest.raises(ModelError, match=r"timm:x: .* --weights pretrained"):
-        resolve(["timm:x"], {}, "imagenet")
+        resolve(["timm:x"], weights="imagenet")
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
@@ -52,13 +54,13 @@ def test_a_library_that_is_not_installed_is_told_before_anything_is_made(library
     monkeypatch.setattr(recipe, "library_versions", lambda name: None)
     for ask in (prepare, look_up):
         with pytest.raises(ModelError, match=f"{library} is not installed; pip install {library}"):
-            ask(resolve([f"{library}:resnet18"], {}), store)
+            ask(resolve([f"{library}:resnet18"]), store)
 
 
 def test_a_glob_needs_its_library(monkeypatch):
     monkeypatch.setattr(recipe, "library_versions", lambda name: None)
     with pytest.raises(ModelError, match=r"timm:mobilenet\*: timm is not installed; pip install timm"):
-        resolve(["timm:mobilenet*"], {})
+        resolve(["timm:mobilenet*"])
 
 
 def test_a_library_that_cannot_be_imported_is_told_with_its_reason(store, tmp_path, monkeypatch):
@@ -69,9 +71,9 @@ def test_a_library_that_cannot_be_imported_is_told_with_its_reason(store, tmp_pa
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ModelError, match=r"timm is installed but cannot be imported .*made for another torch"):
-        prepare(resolve(["timm:x"], {}), store)
+        prepare(resolve(["timm:x"]), store)
     with pytest.raises(ModelError, match=r"timm:x\*: timm cannot be asked for its names: .*made for another torch"):
-        resolve(["timm:x*"], {})
+        resolve(["timm:x*"])
 
 
 def test_a_recipe_depends_on_name_weights_and_format():
@@ -111,7 +113,7 @@ class TestWithTheLibraries:
         ],
     )
     def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
-        (made,) = prepare(resolve([name], {}), shared_store)
+        (made,) = prepare(resolve([name]), shared_store)
         facts = made.facts
         assert (facts.name, facts.family, facts.weights, facts.resolution) == (name, None, "random", side)
         assert (made.failures, facts.accuracies) == ({}, ())
@@ -122,7 +124,7 @@ class TestWithTheLibraries:
             assert artifact.inputs[0].shape == shape
             assert artifact.preprocessing["crop"] == side
             assert name.partition(":")[0] in artifact.exporter
-        assert look_up(resolve([name], {}), shared_store)[0].targets == []
+        assert look_up(resolve([name]), shared_store)[0].targets == []
 
     @pytest.mark.parametrize(
         ("name", "nearest"),
@@ -135,20 +137,20 @@ class TestWithTheLibraries:
     )
     def test_an_unknown_name_gets_the_nearest_ones(self, store, name, nearest):
         with pytest.raises(UnknownModel, match=nearest):
-            prepare(resolve([name], {}), store)
+            prepare(resolve([name]), store)
 
     def test_a_glob_is_every_network_that_matches(self):
-        found = resolve(["torchvision:resnet1*@192", "timm:mobilenetv3_small_0?0"], {})
+        found = resolve(["torchvision:resnet1*@192", "timm:mobilenetv3_small_0?0"])
         assert [request.name for request in found] == [
             "torchvision:resnet101@192",
             "torchvision:resnet152@192",
             "torchvision:resnet18@192",
             "timm:mobilenetv3_small_050",
         ]
-        (tagged,) = resolve(["timm:mobilenetv3_small_050.l*"], {})
+        (tagged,) = resolve(["timm:mobilenetv3_small_050.l*"])
         assert tagged.name == "timm:mobilenetv3_small_050.lamb_in1k"
         with pytest.raises(UnknownModel, match=r"timm:resnot\*: no image classifier of timm matches"):
-            resolve(["timm:resnot*"], {})
+            resolve(["timm:resnot*"])
 
     def test_a_network_made_for_one_size_is_made_for_another(self):
         code = (
@@ -166,7 +168,7 @@ class TestWithTheLibraries:
         checkpoints = tmp_path / "hub" / "checkpoints"
         checkpoints.mkdir(parents=True)
         subprocess.run([sys.executable, "-c", CACHE_ZEROS, "squeezenet1_1", str(checkpoints)], check=True)
-        (made,) = prepare(resolve(["torchvision:squeezenet1_1"], {}, "pretrained"), store)
+        (made,) = prepare(resolve(["torchvision:squeezenet1_1"], weights="pretrained"), store)
         assert "is off by" not in str(made.failures)
         artifact = made.artifacts["onnx", "fp32"]
         assert made.facts.weights == artifact.weights
@@ -178,7 +180,7 @@ class TestWithTheLibraries:
         assert artifact.weights_origin.homepage.startswith("https://")
         with np.load(store.io_path(artifact)) as io:
             assert not io["out0"].any()  # the weights are the zeros that lay there
-        (unmade,) = look_up(resolve(["torchvision:squeezenet1_1"], {}), store)
+        (unmade,) = look_up(resolve(["torchvision:squeezenet1_1"]), store)
         assert len(unmade.targets) == 2
 
     def test_weights_that_cannot_be_fetched_or_do_not_exist_are_an_error(self, store, tmp_path, monkeypatch):
@@ -186,15 +188,15 @@ class TestWithTheLibraries:
         for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(variable, "http://127.0.0.1:9")
         with pytest.raises(ModelError, match=r"cannot be fetched .* --weights random"):
-            prepare(resolve(["torchvision:squeezenet1_1"], {}, "pretrained"), store)
+            prepare(resolve(["torchvision:squeezenet1_1"], weights="pretrained"), store)
         with pytest.raises(ModelError, match="no trained weights of this network"):
-            prepare(resolve(["timm:mnasnet_075"], {}, "pretrained"), store)
+            prepare(resolve(["timm:mnasnet_075"], weights="pretrained"), store)
 
     def test_the_process_that_asks_never_imports_them(self, store):
         code = (
             "import sys\nfrom pathlib import Path\nfrom models.store import ArtifactStore\n"
             "from models.prepare import prepare\nfrom models.sources.selection import resolve\n"
-            f"try: prepare(resolve(['timm:nix'], {{}}), ArtifactStore(Path({str(store.root)!r})))\n"
+            f"try: prepare(resolve(['timm:nix']), ArtifactStore(Path({str(store.root)!r})))\n"
             "except Exception as exc: print(type(exc).__name__, {'timm', 'torchvision', 'torch'} & set(sys.modules))"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from models.errors import MissingShape, UnreadableModel
 from models.export.own.shapes import Declared, resolve
-from models.settings import InputSettings, read_settings
+from models.given import InputGiven
+from models.settings import read_settings
 
 FULL = """
 name = "détecteur"
@@ -37,7 +38,7 @@ def test_a_full_description(tmp_path):
     found = read(tmp_path, FULL)
     assert (found.name, found.precision, found.tolerance) == ("détecteur", "int8", 0.05)
     assert (found.parameters, found.multiply_adds) == (1000, 2000)
-    assert found.inputs == {"x": InputSettings(shape=(1, 3, 8, 8)), "serving:0": InputSettings()}
+    assert found.inputs == {"x": InputGiven(shape=(1, 3, 8, 8)), "serving:0": InputGiven()}
     assert found.feed_path() == tmp_path / "feed.npz"
     assert found.accuracies[0].model_dump() == {
         "value": 71.0,
@@ -84,7 +85,7 @@ def test_an_empty_description_says_nothing(tmp_path):
         ("[accuracy]\nvalue = 1\nsource = 's'\nmetrics = 'mAP'", ["accuracy.metrics", "did you mean metric?"]),
         ("accuracy = 71", ["accuracy", "71"]),
         ("[inputs.x]\nshap = [1]", ["inputs.x.shap", "did you mean shape?"]),
-        ("[inputs.x]\nshape = [1, 0]", ["inputs.x.shape.1", "0"]),
+        ("[inputs.x]\nshape = [1, -1]", ["inputs.x.shape.1", "-1"]),
         ("[inputs.x]\nshape = 'a'", ["inputs.x.shape", "'a'"]),
         ("[inputs.x]\nshape = [1, '2']", ["inputs.x.shape.1", "'2'"]),
         ("inputs = 3", ["inputs", "3"]),

@@ -15,6 +15,7 @@ from models.errors import ExportFailed, MissingShape, ModelError, UnreadableMode
 from models.export import process, recipe
 from models.export.limits import Limits
 from models.export.orders import FileOrder
+from models.given import typed
 from models.prepare import prepare
 from models.settings import Settings
 from models.sources.selection import resolve
@@ -41,8 +42,8 @@ def worker_is(monkeypatch, code):
     monkeypatch.setattr(process, "_COMMAND", (sys.executable, "-c", code))
 
 
-def own(*paths, shapes=None):
-    return resolve([str(path) for path in paths], shapes or {})
+def own(*paths, shapes=()):
+    return resolve([str(path) for path in paths], typed(shapes))
 
 
 def test_an_own_file_is_made_once(tmp_path, store, monkeypatch):
@@ -71,12 +72,12 @@ def test_an_own_file_is_made_once(tmp_path, store, monkeypatch):
 def test_what_changes_an_artifact_makes_it_again(tmp_path, store, change):
     path = files.external(tmp_path / "m.onnx")
     (first,) = prepare(own(path), store)
-    shapes = {}
+    shapes = []
     if change == "file":
         files.external(tmp_path / "m.onnx")
         path.write_bytes(path.read_bytes() + b"\x12\x01a")  # a producer's name
     elif change == "shape":
-        shapes = {"x": (1, 4)}
+        shapes = ["x=1,4"]
     elif change == "toml":
         (tmp_path / "m.toml").write_text("multiply_adds = 12")
     else:
@@ -107,7 +108,7 @@ def test_mistakes_of_the_user_are_raised_in_the_workers_words(tmp_path, store):
 def test_a_shape_for_an_input_that_no_model_has(tmp_path, store):
     one, two = files.static(tmp_path / "a.onnx"), files.batch(tmp_path / "b.onnx")
     with pytest.raises(MissingShape, match=r"--input-shape z: none .* x \(b\)"):
-        prepare(own(one, two, shapes={"z": (1,)}), store)
+        prepare(own(one, two, shapes=["z=1"]), store)
 
 
 def test_noise_on_stdout_does_not_disturb(tmp_path, store, monkeypatch):
@@ -150,7 +151,7 @@ def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
     )
     worker_is(monkeypatch, code)
     seen = []
-    one, two = prepare(resolve(["squeezenet_1.0,squeezenet_1.1"], {}), store, on_event=seen.append)
+    one, two = prepare(resolve(["squeezenet_1.0,squeezenet_1.1"]), store, on_event=seen.append)
     assert "crashed" in one.failures["onnx", "fp32"]
     assert "crashed" in one.failures["tflite", "fp32"]
     assert two.failures["onnx", "fp32"] == "no such operator"
@@ -167,7 +168,7 @@ def test_a_full_disk_reported_by_a_worker_is_raised(store, monkeypatch):
     )
     worker_is(monkeypatch, code)
     with pytest.raises(ModelError, match="no space left"):
-        prepare(resolve(["squeezenet_1.1"], {}), store)
+        prepare(resolve(["squeezenet_1.1"]), store)
 
 
 def test_a_worker_that_takes_too_long_is_ended_with_its_children(tmp_path, store, monkeypatch):
@@ -188,7 +189,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         "from models.sources.selection import resolve\n"
         'worker = \'import os, time; open(os.environ["PID_FILE"], "w").write(str(os.getpid())); time.sleep(60)\'\n'
         "process._COMMAND = (sys.executable, '-c', worker)\n"
-        "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])))"
+        "prepare(resolve([sys.argv[1]]), ArtifactStore(Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "store")]
     environment = {**os.environ, "PID_FILE": str(pid)}
@@ -205,7 +206,7 @@ def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
     code = (
         "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
-        "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])), on_event=lambda event: print(event))"
+        "prepare(resolve([sys.argv[1]]), ArtifactStore(Path(sys.argv[2])), on_event=lambda event: print(event))"
     )
     command = [sys.executable, "-u", "-c", code, str(files.endless(tmp_path / "m.onnx")), str(tmp_path / "store")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
@@ -219,7 +220,7 @@ def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
 def test_nothing_starts_after_a_stop(tmp_path):
     workers = process.Workers(Limits())
     workers.stop()
-    job = FileOrder(store=str(tmp_path), model="m", settings=Settings(), input_shapes={}, only_file=True, targets=())
+    job = FileOrder(store=str(tmp_path), model="m", settings=Settings(), only_file=True, targets=())
     assert workers.run(job, print) == "interrupted"
 
 
@@ -230,7 +231,7 @@ def test_two_runs_at_once_make_an_artifact_once(tmp_path):
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
         "seen = []\n"
         "store = ArtifactStore(Path(sys.argv[2]))\n"
-        "made = prepare(resolve([sys.argv[1]], {}), store, on_event=lambda progress: seen.append(progress.stage))\n"
+        "made = prepare(resolve([sys.argv[1]]), store, on_event=lambda progress: seen.append(progress.stage))\n"
         "print(made[0].artifacts['onnx', 'fp32'].created_at, 'storing onnx' in seen)"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "store")]
@@ -246,7 +247,7 @@ def test_a_second_run_imports_no_framework(tmp_path, store):
     code = (
         "import sys; from pathlib import Path; from models.store import ArtifactStore\n"
         "from models.prepare import prepare; from models.sources.selection import resolve\n"
-        "prepare(resolve([sys.argv[1]], {}), ArtifactStore(Path(sys.argv[2])))\n"
+        "prepare(resolve([sys.argv[1]]), ArtifactStore(Path(sys.argv[2])))\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert', 'jax') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(path), str(store.root)]
@@ -278,7 +279,7 @@ def test_events_never_come_from_two_threads_at_once(tmp_path, store):
 
 def test_without_exporters_what_another_machine_made_will_do(tmp_path, store, monkeypatch, no_worker):
     monkeypatch.setattr(recipe, "exporter_versions", lambda kind: None)
-    requests = resolve(["squeezenet_1.1"], {})
+    requests = resolve(["squeezenet_1.1"])
     with pytest.raises(ExportFailed, match=r"pip install 'edgebench\[export\]'"):
         prepare(requests, store)
     file = tmp_path / "file"

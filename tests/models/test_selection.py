@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import MissingShape, ModelError, UnknownModel, UnreadableModel
+from models.errors import ModelError, UnknownModel, UnreadableModel
+from models.given import typed
 from models.sources.own import OwnModel
-from models.sources.selection import parse_input_shapes, resolve
+from models.sources.selection import resolve
 from models.sources.zoo import ZooModel
 from models.zoo import catalog
 from tests.models.onnx_files import static
@@ -21,11 +22,11 @@ TFLITE = b"\x1c\0\0\0TFL3 and more"
 
 
 def names(*expressions):
-    return [request.name for request in resolve(expressions, {})]
+    return [request.name for request in resolve(expressions)]
 
 
 def test_zoo_expressions_keep_their_order_without_duplicates():
-    found = resolve(["squeezenet_1.1,mobilenet_v1_1.0@192", "squeezenet_*", "squeezenet_1.1"], {})
+    found = resolve(["squeezenet_1.1,mobilenet_v1_1.0@192", "squeezenet_*", "squeezenet_1.1"])
     assert [request.name for request in found] == ["squeezenet_1.1", "mobilenet_v1_1.0@192", "squeezenet_1.0"]
     assert all(isinstance(request, ZooModel) for request in found)
     assert found[1].variant.resolution == 192
@@ -41,8 +42,8 @@ def test_groups():
 def test_a_file_and_its_twin_in_the_other_format_are_one_model(tmp_path):
     onnx, tflite = static(tmp_path / "my.onnx"), tmp_path / "my.tflite"
     tflite.write_bytes(TFLITE)
-    (request,) = resolve([f"{onnx},{tflite}", str(onnx)], {"x": (1, 4)})
-    assert request == OwnModel("my", {"onnx": onnx, "tflite": tflite}, input_shapes={"x": (1, 4)})
+    (request,) = resolve([f"{onnx},{tflite}", str(onnx)], typed(["x=1,4"]))
+    assert request == OwnModel("my", {"onnx": onnx, "tflite": tflite}, given=typed(["x=1,4"]))
 
 
 def test_equal_names_are_told_apart(tmp_path):
@@ -117,58 +118,16 @@ def test_a_link_to_nowhere(tmp_path):
         names(str(tmp_path / "model.onnx"))
 
 
-def test_input_shapes():
-    assert parse_input_shapes(["ids=1,128", "serving:0=1, 3, 2", "a=b=4", "n=1x2"]) == {
-        "ids": (1, 128),
-        "serving:0": (1, 3, 2),
-        "a=b": (4,),
-        "n": (1, 2),
-    }
-    assert parse_input_shapes(["a=1", "a=1"]) == {"a": (1,)}
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", "x=", "=1", "x=1,", "x=0,2", "x=-1", "x=1.5", "x=99999999999", "x=1;2", "x=²"]
-)
-def test_wrong_input_shapes(text):
-    with pytest.raises(MissingShape, match="--input-shape"):
-        parse_input_shapes([text])
-
-
-def test_two_shapes_for_one_input():
-    with pytest.raises(MissingShape, match="twice"):
-        parse_input_shapes(["x=1", "x=2"])
-
-
-@given(st.text(), st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=6))
-def test_any_shape_is_read_back(name, sizes):
-    text = f"{name}={','.join(map(str, sizes))}"
-    if name:
-        assert parse_input_shapes([text]) == {name: tuple(sizes)}
-    else:
-        with pytest.raises(MissingShape):
-            parse_input_shapes([text])
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_a_shape_or_an_error_in_words(text):
-    try:
-        (shape,) = parse_input_shapes([text]).values()
-    except MissingShape:
-        return
-    assert all(size >= 1 for size in shape)
-
-
 @given(st.text(alphabet="ab./*@[,]\0~ñ", max_size=12))
 def test_any_expression_is_resolved_or_an_error_in_words(text):
     with suppress(ModelError):
-        resolve([text], {})
+        resolve([text])
 
 
 def test_no_framework_is_imported(tmp_path):
     file = static(tmp_path / "m.onnx")
     code = (
-        "import sys; from models.sources.selection import resolve; resolve(['quick', sys.argv[1]], {})\n"
+        "import sys; from models.sources.selection import resolve; resolve(['quick', sys.argv[1]])\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert') if name in sys.modules])"
     )
     root = Path(__file__).parent.parent.parent

@@ -19,7 +19,7 @@ from tests.models.test_pretrained import CATS, NAME, PACKAGE, photo
 
 
 def chosen(expressions, weights="imagenet"):
-    return {request.name: request.weights for request in resolve(expressions, {}, weights)}
+    return {request.name: request.weights for request in resolve(expressions, weights=weights)}
 
 
 def test_a_name_that_has_them_gets_them(caplog):
@@ -77,7 +77,7 @@ def test_a_package_that_is_not_installed_is_told_before_anything_is_made(tmp_pat
 def test_both_formats_recognize_a_cat(store):
     from models.export.parity import OnnxRunner, TfliteRunner
 
-    (made,) = prepare(resolve([NAME], {}, "imagenet"), store)
+    (made,) = prepare(resolve([NAME], weights="imagenet"), store)
     assert made.failures == {}
     assert made.facts.weights == f"imagenet ({PACKAGE} 0.1.0)"
     assert [(one.value, one.kind) for one in made.facts.accuracies] == [(75.1, "published")]

@@ -53,7 +53,7 @@ def installed(workspace: Workspace) -> Iterator[None]:
 
 def pair(workspace: Workspace, name: str, kind: str) -> tuple[Artifact, Artifact]:
     """Our artifact and the library's."""
-    ours, theirs = prepare(resolve([name, NETWORKS[name]], {}), ArtifactStore(workspace.artifacts))
+    ours, theirs = prepare(resolve([name, NETWORKS[name]]), ArtifactStore(workspace.artifacts))
     assert (ours.parameters, ours.multiply_adds) == (theirs.parameters, theirs.multiply_adds)
     return ours.artifacts[kind, "fp32"], theirs.artifacts[kind, "fp32"]
 

@@ -43,7 +43,7 @@ def workspace() -> Workspace:
 
 @pytest.fixture(scope="session")
 def artifacts(workspace: Workspace) -> dict[tuple[str, str], Artifact]:
-    prepared = prepare(resolve(MODELS, {}), ArtifactStore(workspace.artifacts))
+    prepared = prepare(resolve(MODELS), ArtifactStore(workspace.artifacts))
     return {(model.name, form.format): artifact for model in prepared for form, artifact in model.artifacts.items()}
 
 

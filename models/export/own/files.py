@@ -45,9 +45,8 @@ class FileImport:
     def __init__(self, order: FileOrder, store: ArtifactStore) -> None:
         self.order = order
         self._store = store
-        settings = order.settings
-        self._shapes = {name: entry.shape for name, entry in settings.inputs.items() if entry.shape is not None}
-        self._shapes |= order.input_shapes  # what was typed is more recent than what was written down
+        self._given = order.given.over(order.settings.given())  # what was typed is more recent than what was written
+        self._shapes = {name: entry.shape for name, entry in self._given.inputs.items() if entry.shape is not None}
 
     def make(self, target: FileTarget) -> Iterator[str]:
         """Yield the stages while they begin; at the end the artifact is in the store. Raises ModelError."""
