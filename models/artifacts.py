@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from models.batch import batch_of
 from results.files import sha256_of
 from results.records import Accuracy, ArtifactFacts, InputSpec, Record, Sha256, ShapesFixed, TensorSpec, Text, Word
 
@@ -72,7 +73,6 @@ class Artifact(Record):
     precision: Precision
     inputs: tuple[InputSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    batch: Count | None = None
     signature: Text | None = None
     weights_precision: Word = ""
     activations_precision: Word = ""
@@ -98,6 +98,11 @@ class Artifact(Record):
     created_at: Text
     sources: tuple[SourceFile, ...] = ()
     notes: tuple[Text, ...] = ()
+
+    @property
+    def batch(self) -> int | None:
+        """How many examples one inference computes, as far as the shapes tell."""
+        return batch_of(self.inputs, self.outputs)
 
     @property
     def facts(self) -> ArtifactFacts:

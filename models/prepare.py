@@ -41,7 +41,7 @@ class Progress:
 
 def look_up(sources: Sequence[Source], store: ArtifactStore) -> list[Prepared]:
     """What is there of every model and what would have to be made. Raises ModelError where that cannot be."""
-    return [source.look_up(store) for source in sources]
+    return _told_apart([source.look_up(store) for source in sources])
 
 
 def prepare(
@@ -74,6 +74,16 @@ def prepare(
                 raise model.fatal
         _check_names(chosen)
     _raise_if_nothing(models)
+    return _told_apart(models)
+
+
+def _told_apart(models: list[Prepared]) -> list[Prepared]:
+    """No two of one name: the sizes that stand in one may make it that of another file, or of a variant of the zoo."""
+    for model in models:
+        number = 1
+        while model.name != model.source.name and sum(model.name == other.name for other in models) > 1:
+            number += 1
+            model.source = model.source.renamed(f"{model.source.name.partition('#')[0]}#{number}")
     return models
 
 

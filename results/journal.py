@@ -88,7 +88,16 @@ class Journal:
         """
         if device is not None and not re.fullmatch(DEVICE_NAME, device):
             raise ResultsError(f"{device!r} is no device's name: letters, digits, '_', '.' and '-', at most 64")
-        path = self._folder / (JOURNAL if device is None else f"{DEVICES}/{device}.jsonl")
+        self._append(self._folder / (JOURNAL if device is None else f"{DEVICES}/{device}.jsonl"), record)
+
+    def go_on(self, header: RunHeader) -> None:
+        """Write the header once more, before records of today follow those of a bench that may have been older.
+
+        An older one that reads it is told so, instead of passing over lines that it does not know. Raises ResultsError.
+        """
+        self._append(self._folder / JOURNAL, header)
+
+    def _append(self, path: Path, record: Record) -> None:
         try:
             is_new = not path.exists()
             path.parent.mkdir(exist_ok=True)

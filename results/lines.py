@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pydantic_core
@@ -18,6 +19,11 @@ KINDS: dict[str, type[Record]] = {
     "finished": Finished,
     "run": RunDocument,
 }
+_UPGRADES: dict[type[Record], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    RunHeader: upgrade.header,
+    RunDocument: upgrade.document,
+}
+"""Of what carries the number of its schema; what a record of 2 may hold besides is the same today."""
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _LINE = re.compile(rb'\{"kind":"([a-z]{1,32})","crc32":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
 
@@ -53,17 +59,22 @@ def decode(line: bytes) -> Record:
     try:
         return kind.model_validate_json(content)
     except ValidationError as exc:
-        raise _newer(_tree(content)) or Damaged(_in_words(exc)) from exc
+        tree = _tree(content)
+        if kind not in _UPGRADES or _version(tree) not in range(2, SCHEMA_VERSION):
+            raise _newer(tree) or Damaged(_in_words(exc)) from exc
+    try:
+        return kind.model_validate(_UPGRADES[kind](tree))
+    except ValidationError as exc:
+        raise Damaged(_in_words(exc)) from exc
 
 
 def _decode_old(line: bytes) -> Record:
     """A header, restart or document of schema 1, by what it holds."""
     tree = _tree(line)
     try:
-        if isinstance(tree.get("header"), dict) and tree["header"].get("schema_version") == 1:
-            return RunDocument.model_validate(upgrade.document(tree))
-        if tree.get("schema_version") == 1:
-            return RunHeader.model_validate(upgrade.header(tree))
+        if _version(tree) == 1:
+            kind: type[Record] = RunDocument if "header" in tree else RunHeader
+            return kind.model_validate(_UPGRADES[kind](tree))
         if "schema_version" not in tree and "header" not in tree:
             return Restart.model_validate(upgrade.restart(tree))
     except ValidationError as exc:
@@ -81,10 +92,15 @@ def _tree(content: bytes) -> dict[str, Any]:
     return tree
 
 
-def _newer(tree: dict[str, Any]) -> Newer | None:
+def _version(tree: dict[str, Any]) -> int | None:
     header = tree.get("header", tree)
     version = header.get("schema_version") if isinstance(header, dict) else None
-    if not isinstance(version, int) or version <= SCHEMA_VERSION:
+    return version if isinstance(version, int) else None
+
+
+def _newer(tree: dict[str, Any]) -> Newer | None:
+    version = _version(tree)
+    if version is None or version <= SCHEMA_VERSION:
         return None
     return Newer(f"has schema version {version}, this bench reads up to {SCHEMA_VERSION}: update it")
 

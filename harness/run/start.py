@@ -150,6 +150,7 @@ def resume(
     document = journal.read(folder)
     for note in document.notes:
         watch(Said(note))
+    opened.go_on(document.header)
     run = Run(workspace, document, opened, manners, watch)
     todo = {case.case_id: case for device in run.devices for _, case in run.todo(device)}
     return run, _stored(todo, ArtifactStore(workspace.artifacts))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+from zlib import crc32
 
 from models.artifacts import FORMATS, Artifact, Form
 from models.errors import ExportFailed, ModelError
@@ -13,10 +14,11 @@ from models.export import recipe
 from models.export.orders import NetworkTarget, Order, Target
 from models.given import NOTHING, Given
 from models.store import ArtifactStore
-from results.records import ModelFacts
+from results.records import InputSpec, ModelFacts
 
 Weights = Literal["random", "imagenet", "pretrained"]
 
+_MOST_SIZES = 200  # characters of the sizes in a name
 _INSTALL = "install the exporters: pip install 'edgebench[export]'"
 
 
@@ -35,8 +37,12 @@ class Prepared:
 
     @property
     def name(self) -> str:
-        """The model's name in every table."""
-        return self.source.name
+        """The model's name in every table: with the sizes that were given where the file leaves them open.
+
+        So the same model at two sizes is two models, each with its own series.
+        """
+        found = (_sizes(artifact.inputs) for artifact in self.artifacts.values())
+        return self.source.name + next(filter(None, found), "")
 
     @property
     def failures(self) -> dict[Form, str]:
@@ -46,7 +52,8 @@ class Prepared:
     @property
     def facts(self) -> ModelFacts:
         """What is known about the model besides how fast it runs."""
-        return self.source.facts(next(iter(self.artifacts.values()), None))
+        known = self.source.facts(next(iter(self.artifacts.values()), None))
+        return known.model_copy(update={"name": self.name})
 
     def settle(self, target: Target, outcome: Artifact | ModelError) -> None:
         """Take what became of a target."""
@@ -57,6 +64,15 @@ class Prepared:
         self.errors[target.form] = outcome
         if not isinstance(outcome, self.source.costs_one_file):
             self.fatal = self.fatal or outcome
+
+
+def _sizes(inputs: Iterable[InputSpec]) -> str:
+    """Like `@1x3x320x320`: the shapes that somebody chose, each once; "" where the file or a default gave them all."""
+    chosen = [spec.shape for spec in inputs if spec.is_dynamic and "sizes" not in spec.made_up]
+    shapes = ",".join("x".join(map(str, shape)) for shape in dict.fromkeys(chosen) if shape)
+    if len(shapes) > _MOST_SIZES:
+        shapes = f"{shapes[:_MOST_SIZES]}…{crc32(shapes.encode()):08x}"
+    return f"@{shapes}" if shapes else ""
 
 
 class Source(ABC):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import environment, fingerprint, statistics
+from results.judge import environment, fingerprint, statistics, telling
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
@@ -31,7 +31,6 @@ NS_PER_MS = 1e6
 MAX_RELATIVE_SPREAD = 0.10
 """Restart medians that differ by more than this share are not one number."""
 
-_MAX_WORDS = 4096
 
 Finding = tuple[Verdict, str]
 
@@ -183,7 +182,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
     verdict, reason = judge(measurement)
     facts = facts or ModelFacts(name=case.model, weights="unknown")
     version = next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None)
-    board, fallback = fingerprint.device_id(measurement.seen), _in_words(ok, "fallback")
+    board, fallback = fingerprint.device_id(measurement.seen), telling.in_words(ok, "fallback")
     found = environment.of(reading for r in ok for reading in (r.telemetry_before, r.telemetry_after))
     return Row(
         run=header.run_id,
@@ -198,9 +197,9 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         threads=case.threads,
         options=case.options,
         verdict=verdict,
-        reason=reason[:_MAX_WORDS],
-        **_numbers(measurement),
-        **_file(file),
+        reason=telling.whole(reason),
+        **_numbers(measurement, file),
+        **telling.file(file),
         artifact_sha256=case.artifact_sha256,
         artifact_format=case.artifact_format,
         weights=facts.weights,
@@ -211,7 +210,10 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         actual=ok[-1].actual if ok else {},
         environment=found,
         fallback=fallback,
-        aggregates=_in_words(ok, "aggregates"),
+        aggregates=telling.in_words(ok, "aggregates"),
+        unverified=telling.unverified(ok, file),
+        compute_precision=telling.computed_in(ok[-1].actual) if ok else "",
+        notes=telling.notes(case, ok, file),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(
             case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback
@@ -219,31 +221,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
     )
 
 
-def _file(file: ArtifactFacts | None) -> dict[str, Any]:
-    """What the row says of the file that ran."""
-    if file is None:
-        return {}
-    return {
-        "inputs": file.inputs,
-        "batch": file.batch,
-        "signature": file.signature,
-        "shapes_fixed": file.shapes_fixed,
-        "weights_precision": file.weights,
-        "activations_precision": file.activations,
-        "unverified": file.unverified,
-        "nonfinite": file.nonfinite,
-    }
-
-
-def _in_words(ok: Sequence[Restart], key: str) -> str:
-    """What the restarts say under a key of `actual`; what only some of them say comes with how many."""
-    said = Counter(words for restart in ok if isinstance(words := restart.actual.get(key), str) and words)
-    return "; ".join(
-        words if count == len(ok) else f"{words} (in {count} of {len(ok)} restarts)" for words, count in said.items()
-    )[:_MAX_WORDS]
-
-
-def _numbers(measurement: Measurement) -> dict[str, Any]:
+def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, Any]:
     """The figures of a row in ms, from the good restarts; a case known to be unsupported has none.
 
     Aggregates are no inferences: they have no percentiles, and one alone has no interval.
@@ -251,15 +229,19 @@ def _numbers(measurement: Measurement) -> dict[str, Any]:
     ok = () if measurement.case.unsupported is not None else measurement.ok
     samples = [np.asarray(restart.samples_ns, dtype=np.float64) / NS_PER_MS for restart in ok]
     peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
-    aggregated = any(_is_aggregate(restart) for restart in ok)
+    aggregated = any(telling.is_aggregate(restart) for restart in ok)
     # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
     seed = int(measurement.case.case_id, 16)
+    median = statistics.center(samples) if samples else None
     return {
-        "median_ms": statistics.center(samples) if samples else None,
+        "median_ms": median,
+        "throughput_per_s": _per_second(file.batch if file is not None else None, median),
         "ci95_ms": statistics.interval(samples, seed=seed) if len(samples) > int(aggregated) else None,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
         "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
         "verified": bool(ok) and all(restart.verified for restart in ok),
+        "snr_db": min((r.snr_db for r in ok if r.snr_db is not None), default=None),
+        "top1_agreement": min((r.top1_agreement for r in ok if r.top1_agreement is not None), default=None),
         "n_restarts": len(ok),
         "n_iterations": sum(_inferences(restart) for restart in ok),
         "load_ms": _median_ms([restart.load_ns for restart in ok]),
@@ -268,15 +250,15 @@ def _numbers(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _is_aggregate(restart: Restart) -> bool:
-    """Whether each sample stands for many inferences, see `backends.base.Session.actual`."""
-    return bool(restart.actual.get("aggregates"))
+def _per_second(batch: int | None, median_ms: float | None) -> float | None:
+    """Examples per second."""
+    return batch * 1000 / median_ms if batch is not None and median_ms else None
 
 
 def _inferences(restart: Restart) -> int:
     """How many timed inferences a restart rests on, of an aggregate as many as it says."""
     told = restart.actual.get("aggregate")
-    count = told.get("count") if _is_aggregate(restart) and isinstance(told, dict) else None
+    count = told.get("count") if telling.is_aggregate(restart) and isinstance(told, dict) else None
     return count if type(count) is int and 0 < count <= MAX_SAMPLES else len(restart.samples_ns)
 
 

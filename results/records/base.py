@@ -10,8 +10,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-SCHEMA_VERSION = 2
-"""Of the run document: 1 was the first; 2 has typed telemetry, causes, devices and several accuracies (`upgrade`)."""
+SCHEMA_VERSION = 3
+"""Of the run document: 1 was the first; 2 has typed telemetry, causes, devices and several accuracies; 3 has the facts
+of artifacts and what the check of an output found (`upgrade`)."""
 
 MAX_SAMPLES = 1_000_000
 MAX_NESTING = 32

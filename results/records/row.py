@@ -32,10 +32,11 @@ class Row(Record):
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
-    `unverified` says why it was not, `nonfinite` that it holds NaN or infinities nobody asked for; `snr_db` and
-    `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over the median.
+    `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for;
+    `snr_db` and `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over
+    the median.
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
-    runtime says.
+    runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
     one number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
     `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
@@ -71,6 +72,7 @@ class Row(Record):
     weights_precision: Text = ""
     activations_precision: Text = ""
     compute_precision: Text = ""
+    notes: tuple[Text, ...] = ()
     n_restarts: int
     n_iterations: int
     load_ms: float | None

@@ -1,4 +1,4 @@
-"""Run documents of older schemas in the shape of today's.
+"""Run documents of older schemas in the shape of today's, one schema after the other.
 
 Everything is untrusted: what is not in the old shape either is left as it is, for the validation that follows to tell.
 """
@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from results.records.base import SCHEMA_VERSION
 from results.records.telemetry import Telemetry
 
 Tree = dict[str, Any]
 
 
 def header(old: Tree) -> Tree:
-    """A header of schema 1: a model had one accuracy or none."""
-    models = old.get("models")
-    new = [_model(model) for model in models] if isinstance(models, list) else models
-    return {**old, "schema_version": SCHEMA_VERSION, "models": new}
+    """A header of any older schema."""
+    if old.get("schema_version") == 1:
+        old = _header_of_1(old)
+    if old.get("schema_version") == 2:
+        old = {**old, "schema_version": 3}  # what is new in 3 was not known before
+    return old
 
 
 def restart(old: Tree) -> Tree:
@@ -30,10 +31,21 @@ def restart(old: Tree) -> Tree:
 
 
 def document(old: Tree) -> Tree:
-    """A whole run of schema 1."""
-    restarts = old.get("restarts")
-    new = [restart(one) if isinstance(one, dict) else one for one in restarts] if isinstance(restarts, list) else None
-    return {**old, "header": header(old["header"]), "restarts": new}
+    """A whole run of any older schema."""
+    new = {**old, "header": header(old["header"])}
+    if old["header"].get("schema_version") == 1:
+        restarts = old.get("restarts")
+        new["restarts"] = (
+            [restart(one) if isinstance(one, dict) else one for one in restarts] if isinstance(restarts, list) else None
+        )
+    return new
+
+
+def _header_of_1(old: Tree) -> Tree:
+    """A model had one accuracy or none."""
+    models = old.get("models")
+    new = [_model(model) for model in models] if isinstance(models, list) else models
+    return {**old, "schema_version": 2, "models": new}
 
 
 def _model(old: object) -> object:

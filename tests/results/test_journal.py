@@ -228,11 +228,18 @@ def test_the_name_of_a_device_is_no_path(tmp_path: Path, name: str) -> None:
     assert journal.read(tmp_path / run.header.run_id).restarts == ()
 
 
-@pytest.mark.parametrize("name", ["20261128T164506Z-f45d29", "20261128T164513Z-1ebc3a"])
-def test_a_journal_of_schema_1_is_gone_on_with(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / name
-    folder.mkdir()
-    shutil.copy(DATA / "schema1" / name / journal.JOURNAL, folder)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "schema1/20261128T164506Z-f45d29",
+        "schema1/20261128T164513Z-1ebc3a",
+        "schema2/20261128T201328Z-b3e61e",
+        "schema2/20261128T201433Z-3ec9a4",
+    ],
+)
+def test_a_journal_of_an_older_schema_is_gone_on_with(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / Path(name).name
+    shutil.copytree(DATA / name, folder, ignore=shutil.ignore_patterns(journal.DOCUMENT))
     with (folder / journal.JOURNAL).open("ab") as file:
         file.write(b'{"case_id": "half a li')
     before = journal.read(folder)
@@ -241,11 +248,17 @@ def test_a_journal_of_schema_1_is_gone_on_with(tmp_path: Path, name: str) -> Non
     case = before.header.cases[0]
     restart = make_restart(case, 1)
     opened = Journal.reopen(folder)
+    opened.go_on(before.header)
     opened.add(restart, case.device)
     opened.add(Finished(at=NOW, restarts=len(before.restarts) + 1))
     opened.close()
     after = journal.read(folder)
-    assert (after.restarts, after.finished_at) == ((*before.restarts, restart), NOW)
+    assert [one for one in after.restarts if one != restart] == list(before.restarts)
+    assert restart in after.restarts
+    assert (after.header, after.finished_at) == (before.header, NOW)
+    # A bench of that time finds a schema that it does not know, before it meets what it would pass over.
+    headers = [line for line in (folder / journal.JOURNAL).read_bytes().split(b"\n") if b'"schema_version"' in line]
+    assert b'"schema_version":%d' % SCHEMA_VERSION in headers[-1]
 
 
 def small_run(folder: Path) -> tuple[Path, RunDocument]:

@@ -82,7 +82,7 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     yield "timed inferences"
     aggregate = session.aggregate(request.profile)
     if aggregate:
-        _tell(aggregate, session, emit)
+        _tell(aggregate, session, request, emit)
     else:
         yield from _time(session, references, request, emit)
     yield "end"
@@ -113,11 +113,15 @@ def _loaded(backend: Backend, request: Request, emit: Emit) -> Session:
     start = time.perf_counter_ns()
     session = backend.load(request.model, request.inputs, request.options)
     load_ns = time.perf_counter_ns() - start
-    actual = session.actual()
-    if request.cores:
-        actual = dict(actual, cores=spans(sorted(os.sched_getaffinity(0))))
-    emit({"event": "loaded", "load_ns": load_ns, "actual": actual})
+    emit({"event": "loaded", "load_ns": load_ns, "actual": _actual(session, request)})
     return session
+
+
+def _actual(session: Session, request: Request) -> Dict[str, Any]:
+    """Return what really runs, and on how many cores it may: more threads than those take turns."""
+    allowed = sorted(os.sched_getaffinity(0))
+    actual = dict(session.actual(), cores_allowed=len(allowed))
+    return dict(actual, cores=spans(allowed)) if request.cores else actual
 
 
 def _time(session: Session, references: List[Any], request: Request, emit: Emit) -> Iterator[str]:
@@ -134,9 +138,9 @@ def _time(session: Session, references: List[Any], request: Request, emit: Emit)
     emit({"event": "samples", "ns": measure.measure(session.run, request.profile)})
 
 
-def _tell(aggregate: Aggregate, session: Session, emit: Emit) -> None:
+def _tell(aggregate: Aggregate, session: Session, request: Request, emit: Emit) -> None:
     """Say what a runtime measured itself; its own load time replaces that of starting it."""
-    emit({"event": "loaded", "load_ns": aggregate.load_ns, "actual": session.actual()})
+    emit({"event": "loaded", "load_ns": aggregate.load_ns, "actual": _actual(session, request)})
     emit({"event": "first", "first_ns": aggregate.first_ns})
     emit({"event": "verified", "max_abs_diff": None})
     emit({"event": "warmup", "ns": [aggregate.warmup_ns], "stable": aggregate.stable})

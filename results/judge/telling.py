@@ -1,0 +1,85 @@
+"""What a row says in words: of the file that ran, of what the runtime told, and of what was not checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from results.records import ArtifactFacts, Case, Restart
+
+MAX_WORDS = 4096
+_TYPES = {"f32": "fp32", "f16": "fp16", "fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8": "int8"}
+"""What runtimes call the one precision that they compute in, where they tell it."""
+
+
+def file(file: ArtifactFacts | None) -> dict[str, Any]:
+    """What the row says of the file that ran."""
+    if file is None:
+        return {}
+    return {
+        "inputs": file.inputs,
+        "batch": file.batch,
+        "signature": file.signature,
+        "shapes_fixed": file.shapes_fixed,
+        "weights_precision": file.weights,
+        "activations_precision": file.activations,
+        "nonfinite": file.nonfinite,
+    }
+
+
+def unverified(ok: Sequence[Restart], file: ArtifactFacts | None) -> str:
+    """Why the output was not compared with a reference in every restart that brought numbers."""
+    unchecked = [restart for restart in ok if not restart.verified]
+    if not unchecked:
+        return ""
+    if any(restart.unverified for restart in unchecked):
+        return _counted([restart.unverified for restart in unchecked], len(ok))
+    if all(is_aggregate(restart) for restart in unchecked):
+        return "the tool that measured gives no output"
+    return file.unverified if file is not None and file.unverified else "there is no reference to compare with"
+
+
+def computed_in(actual: Mapping[str, Any]) -> str:
+    """The types that the runtime says it computes in: those of its operators, most first, or its only one."""
+    told, only = actual.get("compute"), actual.get("precision")
+    if isinstance(told, dict):
+        counts = {str(name): count for name, count in told.items() if type(count) is int and count > 0}
+        if counts:
+            return whole(" + ".join(sorted(counts, key=lambda name: (-counts[name], name))))
+    return _TYPES.get(only, "") if isinstance(only, str) else ""
+
+
+def notes(case: Case, ok: Sequence[Restart], file: ArtifactFacts | None) -> tuple[str, ...]:
+    """What was decided for the user, and that threads had to share cores."""
+    notes = list(file.notes) if file is not None else []
+    allowed = {count for restart in ok if type(count := restart.actual.get("cores_allowed")) is int and count > 0}
+    if allowed and case.threads > min(allowed):
+        cores = f"{min(allowed)} core{'' if min(allowed) == 1 else 's'}"
+        notes.append(f"{case.threads} threads on {cores}: they take turns")
+    return tuple(notes)
+
+
+def in_words(ok: Sequence[Restart], key: str) -> str:
+    """What the restarts say under a key of `actual`; what only some of them say comes with how many."""
+    return _counted([words for restart in ok if isinstance(words := restart.actual.get(key), str)], len(ok))
+
+
+def _counted(said: Iterable[str], restarts: int) -> str:
+    return whole(
+        "; ".join(
+            words if count == restarts else f"{words} (in {count} of {restarts} restarts)"
+            for words, count in Counter(filter(None, said)).items()
+        )
+    )
+
+
+def whole(text: str) -> str:
+    """The text as a row holds it: of a longer one the beginning and the end, where the cause stands."""
+    half = MAX_WORDS // 2
+    return text if len(text) <= MAX_WORDS else f"{text[: half - 1]}…{text[-half:]}"
+
+
+def is_aggregate(restart: Restart) -> bool:
+    """Whether each sample stands for many inferences, see `backends.base.Session.actual`."""
+    return bool(restart.actual.get("aggregates"))
