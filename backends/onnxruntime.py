@@ -7,15 +7,7 @@ from collections import Counter
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
-
-# What ONNX Runtime says when a model asks for something it does not have, rather than being broken.
-_CANNOT = (
-    "NOT_IMPLEMENTED",
-    "Could not find an implementation",
-    "is not a registered function",
-    "Unsupported model IR",
-    "under development",
-)
+from backends.messages import is_lacking
 
 # What runs what no other provider takes; no accelerator.
 _CPU = "CPUExecutionProvider"
@@ -63,7 +55,7 @@ class OnnxRuntime(Backend):
         try:
             session = ort.InferenceSession(path, settings, providers=asked)
         except Exception as exc:
-            if any(mark in str(exc) for mark in _CANNOT):
+            if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
         return OnnxRuntimeSession(session, settings, str(spinning), accelerators, path)

@@ -4,18 +4,7 @@ from collections import Counter
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
-
-# What OpenVINO says when its front end or plugin does not know an operator.
-_CANNOT = (
-    "not supported",
-    "Unsupported",
-    "OpConversionFailure",
-    "unsupported",
-    "No conversion rule",
-    "NOT_IMPLEMENTED",
-    "no supported devices",
-)
-
+from backends.messages import is_lacking
 
 # Devices that are none: they choose among others or share the work out to them.
 _VIRTUAL = ("AUTO", "HETERO", "MULTI", "BATCH")
@@ -68,7 +57,7 @@ class OpenVino(Backend):
                 model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
             compiled = core.compile_model(model, device, config)
         except RuntimeError as exc:
-            if any(mark in str(exc) for mark in _CANNOT):
+            if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
         return OpenVinoSession(compiled, core, model, device, named)

@@ -5,8 +5,10 @@ import os
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
+from backends.messages import is_lacking, plain
 
-_CANNOT = ("Op builtin_code out of range", "unresolved custom op", "Select TensorFlow op", "Didn't find op for builtin")
+# The node in which TFLite tells what XNNPACK took, when that cannot be prepared.
+_BY_XNNPACK = "(TfLiteXNNPackDelegate)"
 
 
 def _interpreter() -> Any:
@@ -65,10 +67,20 @@ class TFLite(Backend):
             taken = _delegated(runner) if more else set()
             runner.allocate_tensors()
         except (RuntimeError, ValueError) as exc:
-            if any(mark in str(exc) for mark in _CANNOT):
+            if _BY_XNNPACK in str(exc) and self._loads_without_xnnpack(path, inputs, options):
+                words = "XNNPACK takes this model and cannot prepare it ({}); tflite.xnnpack=off runs it"
+                raise Unsupported(words.format(plain(str(exc)))) from exc
+            if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
         return TFLiteSession(runner, threads, asked, taken)
+
+    def _loads_without_xnnpack(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> bool:
+        try:
+            self.load(path, inputs, dict(options, xnnpack="off"))
+        except Exception:  # noqa: BLE001 - then it is no advice, whatever is wrong
+            return False
+        return True
 
 
 def _delegate_options(text: str) -> Dict[str, str]:

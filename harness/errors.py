@@ -20,8 +20,8 @@
     │       ├── DeviceFull                   a run's models do not fit on the device
     │       ├── CommandTimeout               a command did not answer in time
     │       └── AgentError                   the agent answered what it may not
-    ├── models.errors.ModelError         2   UnknownModel, NoSuchWeights, UnreadableModel, MissingShape, WrongInput,
-    │                                        ExportFailed, DamagedArtifact
+    ├── models.errors.ModelError         2   UnknownModel, NoSuchWeights, UnreadableModel, UnusableModel,
+    │                                        UnsupportedModel, MissingShape, WrongInput, ExportFailed, DamagedArtifact
     ├── results.errors.ResultsError      2   stored results cannot be read or written
     └── backends.UnknownBackend          2   no backend of that name
 

@@ -16,7 +16,15 @@ class NoSuchWeights(ModelError):
 
 
 class UnreadableModel(ModelError):
-    """A model file (or the TOML beside it) is missing, damaged or of a kind that cannot be measured."""
+    """A model file (or the TOML beside it) is missing, damaged, or none."""
+
+
+class UnusableModel(ModelError):
+    """A model was read and cannot be run: it contradicts itself, or its inputs, or takes more than it may."""
+
+
+class UnsupportedModel(ModelError):
+    """A model asks for what cannot be had: nothing is wrong with it, and nothing can be measured of it."""
 
 
 class MissingShape(ModelError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from models import errors
 from models.artifacts import Artifact, Format
-from models.errors import ExportFailed, MissingShape, ModelError, WrongInput
+from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel, WrongInput
 from models.export.limits import Limits
 from models.export.orders import Event
 from models.export.process import Workers
@@ -55,7 +55,7 @@ def prepare(
     """Bring every model into the store, `workers` at a time within `limits`, and return them in order.
 
     `on_event` is called from threads, never from two at once. A file that cannot be made or read is in `failures`;
-    only when nothing at all can be had, for such a file, is its UnreadableModel or MissingShape raised. Raises
+    only when there is nothing else is the UnreadableModel or MissingShape of such a file raised. Raises
     UnknownModel for a name that a library does not have, ExportFailed when there is no artifact because the exporters
     are not installed, MissingShape for a shape of an input that nothing has, and ModelError when a library or trained
     weights cannot be had or the store cannot be written.
@@ -88,11 +88,11 @@ def _told_apart(models: list[Prepared]) -> list[Prepared]:
 
 
 def _raise_if_nothing(models: Sequence[Prepared]) -> None:
-    """Where there is nothing to measure because of the user's files, that is an error and no row of a table."""
-    if not any(model.artifacts for model in models):
-        for error in [error for model in models for error in model.errors.values()]:
-            if not isinstance(error, ExportFailed):
-                raise error
+    """Where there is nothing but what was mistyped and files that are no models, that is an error and no table."""
+    errors = [error for model in models for error in model.errors.values() if not isinstance(error, ExportFailed)]
+    is_all = all(isinstance(error, UnreadableModel | MissingShape | WrongInput) for error in errors)
+    if errors and is_all and not any(model.artifacts for model in models):
+        raise errors[0]
 
 
 class _Board:

@@ -3,7 +3,7 @@
 from typing import Any, Dict
 
 from backends.base import Unsupported
-from backends.messages import plain
+from backends.messages import is_lacking, plain
 
 MAX_MESSAGE = 2000
 
@@ -28,4 +28,6 @@ _KINDS = (
 def error(exc: BaseException, phase: str) -> Dict[str, Any]:
     """Return the event for what was raised while the agent was in this phase."""
     kind, words = next((kind, words) for type_, kind, words in _KINDS if isinstance(exc, type_))
+    if kind == "failed" and is_lacking(str(exc)):  # some runtimes find out in the first inference only
+        kind, words = "unsupported", "{}"
     return {"event": "error", "phase": phase, "kind": kind, "message": plain(words.format(exc))[:MAX_MESSAGE]}

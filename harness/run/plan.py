@@ -51,7 +51,8 @@ PROFILES = {
 class Files:
     """An artifact as the plan sees it: what it is, and the hashes of its model file and of its reference pair.
 
-    The hashes are None while it is not made yet; `failure` says why it could not be made.
+    The hashes are None while it is not made yet; `failure` says why it could not be made, `is_unsupported` that nothing
+    is wrong with it.
     """
 
     format: str
@@ -59,6 +60,7 @@ class Files:
     sha256: str | None = None
     io_sha256: str | None = None
     failure: str = ""
+    is_unsupported: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Fil
         readable = backends.find(choice.backend).formats
         has = dict.fromkeys(there.format for there in model.artifacts)
         unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {' and '.join(has)}"
+    elif files.is_unsupported:
+        unsupported = files.failure[:4000]
     runnable = None if files is None or files.failure else files
     precision = (files or model.artifacts[0]).precision
     options = {**device.backend_options.get(choice.backend, {}), **choice.options}

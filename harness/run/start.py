@@ -20,6 +20,7 @@ from harness.run.task import Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
 from models.artifacts import Artifact
+from models.errors import UnsupportedModel
 from models.prepare import Prepared, Progress
 from models.sources.base import Source
 from models.store import ArtifactStore
@@ -61,7 +62,11 @@ def planned(model: Prepared) -> PlannedModel:
         Files(*form, sha256=artifact.sha256, io_sha256=artifact.io_sha256) for form, artifact in model.artifacts.items()
     ]
     made += [Files(*target.form) for target in model.targets]
-    return PlannedModel(model.name, made + [Files(*form, failure=reason) for form, reason in model.failures.items()])
+    made += [
+        Files(*form, failure=str(error), is_unsupported=isinstance(error, UnsupportedModel))
+        for form, error in model.errors.items()
+    ]
+    return PlannedModel(model.name, made)
 
 
 def start(

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from models.artifacts import FORMATS, Artifact, Format
-from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel, WrongInput
+from models.errors import (
+    ExportFailed,
+    MissingShape,
+    ModelError,
+    UnreadableModel,
+    UnsupportedModel,
+    UnusableModel,
+    WrongInput,
+)
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget, Order, Target
 from models.given import NOTHING, Given
@@ -38,7 +46,14 @@ class OwnModel(Source):
     given: Given = NOTHING
     faults: Mapping[Format, UnreadableModel] = field(default_factory=dict)
     rank: ClassVar[int] = 0  # takes seconds
-    costs_one_file: ClassVar[tuple[type[ModelError], ...]] = (UnreadableModel, MissingShape, WrongInput, ExportFailed)
+    costs_one_file: ClassVar[tuple[type[ModelError], ...]] = (
+        UnusableModel,
+        UnsupportedModel,
+        UnreadableModel,
+        MissingShape,
+        WrongInput,
+        ExportFailed,
+    )
 
     @property
     def name(self) -> str:

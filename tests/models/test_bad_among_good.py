@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ModelError, UnreadableModel
+from models.errors import MissingShape, ModelError, UnreadableModel, UnsupportedModel, UnusableModel
 from models.export.limits import Limits, memory_of
 from models.prepare import prepare
 from models.sources.selection import resolve
 from models.store import ArtifactStore
 from tests.models import onnx_files as files
+from tests.models import unsupported_files
 from tests.rigs.bench import Bench
 from tests.rigs.waiting import wait_until
 
@@ -52,8 +53,8 @@ def test_two_formats_in_two_precisions_are_kept_apart(tmp_path, store):
 
 
 def test_what_was_made_up_is_told_when_a_model_cannot_be_run(tmp_path, store):
-    with pytest.raises(UnreadableModel, match=r"made up: country_id \(ones, int64\[1, 3\]\)"):
-        prepare(own(files.tiny_table(tmp_path / "m.onnx")), store)
+    (model,) = prepare(own(files.tiny_table(tmp_path / "m.onnx")), store)
+    assert "made up: country_id (ones, int64[1, 3])" in model.failures["onnx", "unknown"]
 
 
 def test_a_file_that_takes_memory_without_end_is_ended(tmp_path, store):
@@ -107,6 +108,54 @@ def test_a_run_measures_the_good_ones_and_ends_with_1(bench: Bench):
     exported = bench.json("models", "export", "bad.onnx", "good.onnx", expect=1)
     assert [artifact["model"] for artifact in exported["artifacts"]] == ["good"]
     assert [failure["model"] for failure in exported["failures"]] == ["bad"]
+
+
+def test_only_what_is_no_model_or_was_mistyped_ends_a_run_when_it_is_alone(tmp_path, store):
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    (tmp_path / "garbage.onnx").write_bytes(b"\x08 garbage")
+    with pytest.raises(UnreadableModel, match="the file is empty"):
+        prepare(own(tmp_path / "empty.onnx", tmp_path / "garbage.onnx"), store)
+    with pytest.raises(MissingShape):
+        prepare(own(files.text(tmp_path / "text.onnx"), tmp_path / "garbage.onnx"), store)
+    models = prepare(own(files.contradictory(tmp_path / "c.onnx"), files.sequence(tmp_path / "s.onnx")), store)
+    assert [type(*model.errors.values()) for model in models] == [UnusableModel, UnsupportedModel]
+    assert prepare(own(files.contradictory(tmp_path / "c.onnx"), tmp_path / "garbage.onnx"), store)
+
+
+def test_a_collection_gets_a_row_for_every_file(bench: Bench):
+    """Of an unsupported one under every runtime, with the operator or type that is lacking."""
+    for make in (unsupported_files.operator_of_tomorrow, unsupported_files.tflite_resource):
+        make(bench.folder / f"{make.__name__}.tflite")
+    files.contradictory(bench.folder / "broken.onnx")
+    files.sequence(bench.folder / "sequence.onnx")
+    unsupported_files.double_conv(bench.folder / "double.onnx")
+    bench.copy_model("tflite", "good")
+    rows = bench.rows("run", "-m", "*.onnx,*.tflite", "--backends", "onnxruntime,openvino,tflite", expect=1)
+    told = {(row["model"], row["backend"]): (row["verdict"], row["reason"]) for row in rows}
+    verdicts = {key: verdict for key, (verdict, _) in told.items() if verdict not in ("valid", "unstable")}
+    assert verdicts.pop(("broken", "onnxruntime")) == verdicts.pop(("broken", "openvino")) == "failed"
+    assert set(verdicts.values()) == {"unsupported"}
+    measured = {key for key in told if key not in verdicts and key[0] != "broken"}
+    assert measured == {
+        ("double", "openvino"), ("good", "openvino"), ("good", "tflite"), ("tflite_resource", "tflite")
+    }  # fmt: skip
+    lacking = {key: reason for key, (_, reason) in told.items() if key in verdicts and " reads " not in reason}
+    assert "Op builtin_code out of range: 999" in lacking.pop(("operator_of_tomorrow", "tflite"))
+    assert "builtin code 999 is out of range" in lacking.pop(("operator_of_tomorrow", "openvino"))
+    assert "Unexpected type: RESOURCE" in lacking.pop(("tflite_resource", "openvino"))
+    assert "Could not find an implementation for Conv(11)" in lacking.pop(("double", "onnxruntime"))
+    assert "input x is of type sequence" in lacking.pop(("sequence", "onnxruntime"))
+    assert "input x is of type sequence" in lacking.pop(("sequence", "openvino"))
+    assert lacking == {}
+
+
+def test_an_unsupported_model_alone_is_a_row(bench: Bench):
+    unsupported_files.text_in(bench.folder / "m.onnx")
+    (row,) = bench.rows("run", "-m", "m.onnx", "--backends", "onnxruntime")
+    assert (row["verdict"], row["reason"].partition(": ")[2]) == (
+        "unsupported",
+        "input x holds string, which cannot be fed",
+    )
 
 
 def test_what_was_mistyped_ends_with_2_before_anything_runs(bench: Bench):

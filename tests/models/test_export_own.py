@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from models.errors import MissingShape, UnreadableModel
+from models.errors import MissingShape, UnreadableModel, UnsupportedModel, UnusableModel
 from models.export.orders import FileOrder, FileTarget
 from models.export.own.files import FileImport
 from models.export.own.reference import shortened
@@ -166,7 +166,7 @@ def test_element_types(tmp_path, take, kind):
 
 @pytest.mark.parametrize("kind", ["STRING", "BFLOAT16", "COMPLEX64"])
 def test_element_types_that_cannot_be_fed(tmp_path, take, kind):
-    with pytest.raises(UnreadableModel, match=f"input x holds {kind.lower()}"):
+    with pytest.raises(UnsupportedModel, match=f"input x holds {kind.lower()}"):
         take(files.typed(tmp_path / "m.onnx", getattr(TensorProto, kind)))
 
 
@@ -281,9 +281,7 @@ def test_branches_are_resolved_too(tmp_path, take):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (files.sequence, "input x is of type sequence"),
         (files.outputless, "no outputs"),
-        (files.contradictory, "cannot be run"),
         (lambda path: path.write_bytes(b"\x08garbage" * 50), "not an ONNX"),
         (lambda path: path.write_bytes(b"\x08\x0a"), "not an ONNX"),
     ],
@@ -292,6 +290,14 @@ def test_models_that_cannot_be_measured(tmp_path, take, make, words):
     path = tmp_path / "m.onnx"
     make(path)
     with pytest.raises(UnreadableModel, match=words) as caught:
+        take(path)
+    assert str(path) in str(caught.value)
+    assert "/onnxruntime_src" not in str(caught.value)
+
+
+def test_a_model_that_contradicts_itself_is_read_and_cannot_be_run(tmp_path, take):
+    path = files.contradictory(tmp_path / "m.onnx")
+    with pytest.raises(UnusableModel, match="cannot be run") as caught:
         take(path)
     assert str(path) in str(caught.value)
     assert "/onnxruntime_src" not in str(caught.value)
@@ -408,7 +414,7 @@ def test_messages_of_runtimes_are_shortened():
 
 
 def test_no_stray_file_is_left(tmp_path, take):
-    with contextlib.suppress(UnreadableModel):
+    with contextlib.suppress(UnusableModel):
         take(files.contradictory(tmp_path / "m.onnx"))
     assert list((tmp_path / "store" / "partial").iterdir()) == []
 
@@ -443,7 +449,7 @@ def test_a_given_shape_of_tflite(tmp_path, take):
 
 
 def test_tflite_inputs_that_cannot_be_fed(tmp_path, take):
-    with pytest.raises(UnreadableModel, match="input x holds string"):
+    with pytest.raises(UnsupportedModel, match="input x holds string"):
         take(files.tflite(tmp_path / "m.tflite", kind="STRING"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.artifacts import MAX_TEXT, TOLERANCES, Precision, SourceFile
-from models.errors import UnreadableModel
+from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
 from models.export.own import feeds, reference
@@ -123,7 +123,7 @@ class FileImport:
         try:
             found = reference.compute(load, ready.fed)
         except reference.DoesNotRun as exc:
-            raise UnreadableModel(
+            raise UnusableModel(
                 f"{path}: the model cannot be run: {exc}. Check it, and the shapes and values of its "
                 f"inputs (--input-shape; feed in the TOML beside it){_told(ready)}"
             ) from exc

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from models.artifacts import Precision, SourceFile
-from models.errors import UnreadableModel
+from models.errors import UnreadableModel, UnsupportedModel
 from models.export.own.shapes import Declared, Dimension, Resolved
 from results.files import sha256_of
 
@@ -66,12 +66,12 @@ class OwnOnnx:
         kind = value.type.WhichOneof("value")
         if kind != "tensor_type":
             words = str(kind).removesuffix("_type").replace("_", " ") if kind else "unknown type"
-            raise UnreadableModel(f"{self.path}: input {value.name} is of type {words}; only plain tensors can be fed")
+            raise UnsupportedModel(f"{self.path}: input {value.name} is of type {words}; only plain tensors can be fed")
         tensor = value.type.tensor_type
         if tensor.elem_type not in _DTYPES:
             names = {number: name for name, number in TensorProto.DataType.items()}
             name = names.get(tensor.elem_type, str(tensor.elem_type)).lower()
-            raise UnreadableModel(f"{self.path}: input {value.name} holds {name}, which cannot be fed")
+            raise UnsupportedModel(f"{self.path}: input {value.name} holds {name}, which cannot be fed")
         dims = tuple(_dimension(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
         return Declared(value.name, _DTYPES[tensor.elem_type], dims)
 

@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.messages import plain
+from backends.messages import is_lacking, plain
 from models.export.parity import OnnxRunner, TfliteRunner
 
 Runner = OnnxRunner | TfliteRunner
 
-# The runtime here lacks something; the file may be sound, and another runtime may run it.
-_HOST_ONLY = re.compile(
-    r"not a registered function/op|NOT_IMPLEMENTED|Could not find an implementation|No Op registered|No op registered"
-    r"|[Uu]nsupported model IR version|under development|unresolved custom op|[Uu]nresolved custom op"
-    r"|Select TensorFlow op|Didn't find op for builtin|bad_alloc|[Ff]ailed to allocate|No corresponding Numpy type"
-)
+# What this machine or NumPy lacks, besides the runtime: the file may be sound, and run elsewhere.
+_HERE_ONLY = re.compile("bad_alloc|[Ff]ailed to allocate|No corresponding Numpy type")
 
 
 class DoesNotRun(Exception):
@@ -45,7 +41,7 @@ def compute(load: Callable[[], Runner], fed: Sequence[NDArray[Any]]) -> Referenc
         return Reference(missing="this machine has not enough memory to run it")
     except Exception as exc:  # the runtimes raise classes of their own, some of them undocumented
         message = shortened(str(exc))
-        if not _HOST_ONLY.search(str(exc)):
+        if not (is_lacking(str(exc)) or _HERE_ONLY.search(str(exc))):
             raise DoesNotRun(message) from exc
         return Reference(missing=f"the runtime on this machine cannot run it: {message}")
     missing = _unusable(runner.output_names, first, second)

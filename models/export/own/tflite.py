@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.artifacts import Precision, SourceFile
-from models.errors import UnreadableModel
+from models.errors import UnreadableModel, UnsupportedModel
 from models.export.own.onnx import majority
 from models.export.own.shapes import Declared
 from results.files import sha256_of
@@ -59,7 +59,7 @@ class OwnTflite:
         tensor = self._graph.Tensors(index)
         name, kind = tensor.Name().decode(), self._names[tensor.Type()]
         if kind not in _DTYPES:
-            raise UnreadableModel(f"{self.path}: input {name} holds {kind.lower()}, which cannot be fed")
+            raise UnsupportedModel(f"{self.path}: input {name} holds {kind.lower()}, which cannot be fed")
         sizes = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()
         return Declared(name, _DTYPES[kind], tuple(size if size > 0 else None for size in _numbers(sizes)))
 

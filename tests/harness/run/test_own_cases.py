@@ -97,7 +97,7 @@ AS_THEY_ARE = {
     "t_nameless": {TFLITE: "", OV: ""},
     "t_no_reader": {TFLITE: "unsupported: 999", OV: "unsupported: 999"},
     "t_range_by_input": {TFLITE: "failed: made up: length", OV: "failed: made up: length"},
-    "t_rank_seven": {TFLITE: "failed: tflite.xnnpack=off", OV: ""},
+    "t_rank_seven": {TFLITE: "unsupported: tflite.xnnpack=off", OV: ""},
     "t_running_sum": {TFLITE: "", OV: "unsupported: RESOURCE"},
     "t_two_signatures": {TFLITE: "", OV: ""},
 }
@@ -106,8 +106,6 @@ PENDING = {
     "quantized outputs are compared in steps": ["int8_network-openvino", "t_int16x8-openvino"],
     "a floor of the tolerance": ["tiny_outputs-onnxruntime]", "tiny_outputs-openvino]"],
     "inputs are bound by position": ["t_nameless-tflite]", "t_nameless-openvino]"],
-    "unknown operators are unsupported": ["t_no_reader-", "t_running_sum-openvino]"],
-    "the option that would run it is named": ["as_it_is[t_rank_seven-tflite]"],
     "NaN is told": ["test_nan_is_told", "test_what_cannot_be_verified"],
     "precision from the graph": ["test_precision_and_weights"],
     "precision from the runtime": ["test_a_cpu_computes_fp16"],
