@@ -100,7 +100,6 @@ class NetworkExport:
             model=self.order.model,
             precision=target.precision,
             inputs=(InputSpec(**spec(input_name, fed).model_dump(), values="a synthetic image"),),
-            batch=1,
             outputs=(spec(runner.output_names[0], reference),),
             weights=network.weights,
             weights_origin=network.origin,
