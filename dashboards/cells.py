@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from dashboards import wording
+from dashboards import fed, wording
 from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict
 
-_ON_PAGE = tuple(column for column in COLUMNS if column.head)
-_IN_WORDS = ("standing", "reason", "notes", "source")
+_IN_WORDS = ("standing", "reason", "notes", "source", "made_up", "unverified", "nonfinite")
 _LONG = 40
 
 
@@ -36,12 +35,30 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "accuracies": wording.accuracy_marks,
     "notes": wording.notes,
     "source": lambda row: "; ".join(dict.fromkeys(accuracy.source for accuracy in row.accuracies)),
+    "inputs": lambda row: fed.shapes(row.inputs),
+    "made_up": lambda row: fed.sources(row.inputs),
+    "shapes_fixed": lambda row: "" if row.shapes_fixed == "in the file" else row.shapes_fixed or "",
+    "throughput_per_s": lambda row: wording.milliseconds(row.throughput_per_s),
+    "snr_db": lambda row: "" if row.snr_db is None else f"{row.snr_db:.1f}",
+    "top1_agreement": lambda row: "" if row.top1_agreement is None else f"{row.top1_agreement:.4g}",
 }
 
 
-def page_head() -> str:
+def some(column: Column, rows: Sequence[Row]) -> bool:
+    """Whether a column has its place beside these rows."""
+    if column.key in ("batch", "throughput_per_s"):
+        return any((row.batch or 0) > 1 for row in rows)
+    return not column.seldom or any(text(column.key, row) for row in rows)
+
+
+def on_page(rows: Sequence[Row]) -> list[Column]:
+    """The columns of the page's table."""
+    return [column for column in COLUMNS if column.head and some(column, rows)]
+
+
+def page_head(rows: Sequence[Row]) -> str:
     """The heads of the page's table; a pointer on one shows what it means."""
-    return "".join(_head(column) for column in _ON_PAGE)
+    return "".join(_head(column) for column in on_page(rows))
 
 
 def _head(column: Column) -> str:
@@ -55,16 +72,16 @@ def page_lines(rows: Sequence[Row], points: Mapping[int, Sequence[int]]) -> str:
 
     `points` are the places in the chart of a row at an index.
     """
-    found = standings_by_class(rows)
-    return "\n".join(_line(rows, index, found[index], points.get(index, ())) for index in range(len(rows)))
+    found, columns = standings_by_class(rows), on_page(rows)
+    return "\n".join(_line(rows, columns, index, found[index], points.get(index, ())) for index in range(len(rows)))
 
 
-def _line(rows: Sequence[Row], index: int, found: Standings, points: Sequence[int]) -> str:
+def _line(rows: Sequence[Row], columns: Sequence[Column], index: int, found: Standings, points: Sequence[int]) -> str:
     row = rows[index]
     on_frontier = any(standing.on_frontier for standing in found.values())
     style = "frontier" if on_frontier else "bad" if row.verdict is not Verdict.VALID else ""
     attributes = (f' class="{style}"' if style else "") + (f' data-p="{" ".join(map(str, points))}"' if points else "")
-    return f"<tr{attributes}>{''.join(_cell(column, row, found, rows) for column in _ON_PAGE)}</tr>"
+    return f"<tr{attributes}>{''.join(_cell(column, row, found, rows) for column in columns)}</tr>"
 
 
 def _cell(column: Column, row: Row, found: Standings, rows: Sequence[Row]) -> str:
@@ -85,6 +102,8 @@ def _words(key: str, row: Row, found: Standings, rows: Sequence[Row]) -> str:
         return wording.standings_text(found, rows)
     if key == "verdict" and row.fallback:
         return f"{row.verdict.value}, fell back"
+    if key == "inputs":
+        return fed.described(row.inputs)
     if key == "backend" and (version := row.backend_version):
         return version if version.split()[0] == row.backend else f"{row.backend} ({version})"
     return text(key, row)

@@ -80,7 +80,7 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
             "medians over restarts. Accuracy: p published, m measured. Standing: among all valid rows of the same "
             "device and kind of accuracy."
         ),
-        "head": page_head(),
+        "head": page_head(rows),
         "body": page_lines(rows, points),
         "data": _json(_data(shown)),
         "css": css,

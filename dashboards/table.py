@@ -9,8 +9,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from dashboards import wording
-from dashboards.cells import text
+from dashboards import fed, wording
+from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
@@ -34,7 +34,7 @@ _MARKS = {"frontier": "F", "tie": "=", "dominated": "", "none": ""}
 
 
 def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print a table per device, then in full why rows are not valid and what fell back, then what a reader must know.
+    """Print a table per device, then why rows are not valid and what was measured, then what a reader must know.
 
     Names come from outside: they are printed as plain text, without markup and without control characters.
     """
@@ -63,9 +63,12 @@ def _table(device: str, found: Sequence[tuple[Row, Standings]], width: int) -> T
     title = Text(", ".join([clean(device), *(f"{key} {value}" for key, value in shared.items())]), style="bold")
     padding = (0, 2 if wide else 1, 0, 0)
     table = Table(box=None, padding=padding, title=title, title_justify="left", header_style="bold")
-    columns = [c for c in COLUMNS if c.short and c.key not in shared and (wide or not c.wide)]
+    rows = [row for row, _ in found]
+    columns = [c for c in COLUMNS if c.short and c.key not in shared and (wide or not c.wide) and some(c, rows)]
+    if not fed.differ(rows):
+        columns = [column for column in columns if column.key != "inputs"]
     for column in columns:
-        folding = column.key in ("model", "backend", "precision")
+        folding = column.key in ("model", "backend", "precision", "inputs")
         side: JustifyMethod = "right" if column.is_number else "left"
         table.add_column(column.short, justify=side, overflow="fold", no_wrap=not folding)
     for row, standing in found:
@@ -85,7 +88,7 @@ def _least_width(table: Table) -> int:
 
 
 def reasons(rows: Sequence[Row]) -> list[Text]:
-    """One line for each reason why rows are not valid, then for each thing that fell back, never shortened."""
+    """One line for each reason why rows are not valid, for what fell back, and for what was decided for the user."""
     found: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         if row.verdict is not Verdict.VALID:
@@ -94,10 +97,15 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
     for row in rows:
         if row.fallback:
             found.setdefault(("fell back", "yellow", row.device, row.fallback), []).append(wording.name(row))
-    return [
-        Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {why}"))
+    for row in rows:
+        for note in row.notes:
+            found.setdefault(("note", "yellow", row.device, note), []).append(wording.name(row))
+    lines = [
+        Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {wording.shortened(why, wording.LONGEST)}"))
         for (what, style, device, why), names in found.items()
     ]
+    told = dict.fromkeys(one for row in rows for one in fed.particulars(row))
+    return lines + [Text.assemble((what, "yellow"), clean(f" {words}")) for what, words in told]
 
 
 def _cell(column: Column, row: Row, found: Standings) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
 from results.records import Accuracy, Row
@@ -10,6 +10,8 @@ from results.records import Accuracy, Row
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
 AGGREGATE_MARK = "a"
+LONGEST = 600
+"""Characters of a reason beside a table; JSON and the page's table have it whole."""
 FEW_RESTARTS = 5
 """Below this many restarts a 95 % interval covers clearly less (see results.judge.statistics.interval)."""
 
@@ -70,7 +72,13 @@ def notes(row: Row) -> str:
     """What a row says of itself besides its verdict."""
     words = [f"fell back: {row.fallback}"] if row.fallback else []
     words += [f"aggregates only: {row.aggregates}"] if row.aggregates else []
-    return "; ".join(words)
+    return "; ".join([*words, *row.notes])
+
+
+def shortened(text: str, limit: int) -> str:
+    """Of a long text the beginning and the end, which holds the cause."""
+    begin = limit // 3
+    return text if len(text) <= limit else f"{text[:begin].rstrip()} … {text[begin + 3 - limit :].lstrip()}"
 
 
 def interval_of(row: Row) -> str:
@@ -115,6 +123,14 @@ def standings_text(found: Standings, rows: Sequence[Row]) -> str:
     return "; ".join(f"{words}: {standing_text(standing, rows)}" for words, standing in named.items())
 
 
+def _by_words(rows: Sequence[Row], words: Callable[[Row], str]) -> str:
+    """The models of these rows with what is to be said of them, each thing once."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(words(row).rstrip("."), {})[row.model] = None
+    return "; ".join(f"{', '.join(models)} ({shortened(said, LONGEST)})" for said, models in found.items())
+
+
 def notices(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the figures of these rows."""
     result = []
@@ -148,9 +164,15 @@ def notices(rows: Sequence[Row]) -> list[str]:
         )
     unverified = [row for row in rows if row.n_restarts and not row.verified and not row.aggregates]
     if unverified:
-        models = ", ".join(dict.fromkeys(row.model for row in unverified))
         result.append(
-            f"The output of {len(unverified)} of {len(rows)} rows was not checked, there being no reference: {models}."
+            f"The output of {len(unverified)} of {len(rows)} rows was not checked: "
+            f"{_by_words(unverified, lambda row: row.unverified or 'there is no reference to compare with')}."
+        )
+    strange = [row for row in rows if row.nonfinite]
+    if strange:
+        result.append(
+            f"The output of {len(strange)} of {len(rows)} rows holds numbers that are none: "
+            f"{_by_words(strange, lambda row: row.nonfinite)}."
         )
     random = sum(row.weights == "random" for row in rows)
     if random:

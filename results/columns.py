@@ -19,8 +19,9 @@ class Column:
     """A field of a row, or, where `json` is empty, words about one.
 
     `json` is its type there, `means` what docs/cli.md says of it, `head` and `short` its heads on the page and in the
-    terminal (not shown without), `wide` says that only wide terminals have room for it. `frame` are its columns in CSV
-    and frame with pandas' nullable types: one of its own name, unless given.
+    terminal (not shown without), `wide` says that only wide terminals have room for it, `seldom` that it is left out
+    where no row has anything in it. `frame` are its columns in CSV and frame with pandas' nullable types: one of its
+    own name, unless given.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Column:
     head: str = ""
     short: str = ""
     wide: bool = False
+    seldom: bool = False
     frame: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -63,12 +65,17 @@ COLUMNS = (
     Column("backend_version", "text or null", "its version; null when nothing ran"),
     Column("precision", "text", "of the file that ran", "Precision", "Prec."),
     Column("threads", "whole number", "threads asked for", "Threads", "Thr."),
+    Column("inputs", "list of objects", "what it was fed: `name`, `dtype`, `shape`, `dims` (as the file declares "
+           "them), `values` (where they come from), `made_up` (`values`, `sizes`)", "Inputs", "Input", seldom=True),
     Column("verdict", "text", "what the measurement is good for", "Verdict", "Verdict"),
     Column("median_ms", "number or null", "median of the restarts' medians; null without numbers", "Median", "ms"),
     Column("ci95_ms", "[low, high] or null", "its 95 % interval", "95 % interval", "95 %", frame=_INTERVAL),
     Column("spread_ms", "number or null", "median absolute deviation of the restarts' medians"),
     Column("percentiles_ms", "object", "`p50` … `p99.9`, those for which there are enough samples", "p90", "p90",
            frame=dict.fromkeys(PERCENTILES.values(), "Float64")),
+    Column("batch", "whole number or null", "examples in one inference; null when not known", "Batch", seldom=True),
+    Column("throughput_per_s", "number or null", "examples per second, `batch` over the median; null where unknown",
+           "Per second", "per s", seldom=True),
     Column("accuracies", "list of objects", "published and measured side by side: `value`, `metric`, `dataset`, `kind` "
            "(`published`, `measured`), `source`, `recalled`", "Accuracy", "Acc.", frame=_ACCURACY),
     Column("standing", "", "among all valid rows of the same device and kind of accuracy", "Standing", " "),
@@ -78,23 +85,25 @@ COLUMNS = (
     Column("load_ms", "number or null", "loading the model, median over restarts", "Load", "Load", wide=True),
     Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
     Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
+    Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
+    Column("signature", "text or null", "the signature of a TFLite file that ran; null without several", "Signature",
+           seldom=True),
+    Column("shapes_fixed", "text or null", "`in the file`, `by the runtime` or `in a copy`", "Sizes set", seldom=True),
+    Column("weights_precision", "text", "types that the weights are held in", "Weights in", seldom=True),
+    Column("activations_precision", "text", "types that the graph passes from operator to operator", "Activations",
+           seldom=True),
+    Column("compute_precision", "text", "what the runtime says it computed in; empty where it does not tell",
+           "Computed in", seldom=True),
     Column("fallback", "text", "what of the accelerator asked for was not given; empty when nothing was missing"),
     Column("aggregates", "text", "that each restart is one number for many inferences; empty when each was timed"),
     Column("verified", "true or false", "whether the output was compared with the reference in every restart"),
-    Column("unverified", "text", "why it was not; empty when it was, and without numbers"),
-    Column("nonfinite", "text", "NaN or infinities in the output that nobody asked for; empty without any"),
+    Column("unverified", "text", "why it was not; empty when it was, and without numbers", "Unverified", seldom=True),
+    Column("nonfinite", "text", "NaN or infinities in the output that nobody asked for; empty without any",
+           "Not finite", seldom=True),
     Column("snr_db", "number or null",
-           "least signal-to-noise ratio of an output against the reference, 200 when equal"),
-    Column("top1_agreement", "number or null", "share of score vectors with their largest element in the same place"),
-    Column("throughput_per_s", "number or null", "examples per second, `batch` over the median; null where unknown"),
-    Column("inputs", "list of objects", "what it was fed: `name`, `dtype`, `shape`, `dims` (as the file declares "
-           "them), `values` (where they come from), `made_up` (`values`, `sizes`)"),
-    Column("batch", "whole number or null", "examples in one inference; null when not known"),
-    Column("signature", "text or null", "the signature of a TFLite file that ran; null without several"),
-    Column("shapes_fixed", "text or null", "`in the file`, `by the runtime` or `in a copy`"),
-    Column("weights_precision", "text", "types that the weights are held in"),
-    Column("activations_precision", "text", "types that the graph passes from operator to operator"),
-    Column("compute_precision", "text", "what the runtime says it computed in; empty where it does not tell"),
+           "least signal-to-noise ratio of an output against the reference, 200 when equal", "SNR dB", seldom=True),
+    Column("top1_agreement", "number or null", "share of score vectors with their largest element in the same place",
+           "Top-1 agreement", seldom=True),
     Column("n_restarts", "whole number", "restarts that the figures rest on", "Restarts"),
     Column("n_iterations", "whole number", "timed inferences, of aggregates as many as the tool says", "Iterations"),
     Column("options", "object", "backend options asked for", "Options"),

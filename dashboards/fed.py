@@ -1,0 +1,89 @@
+"""What a model was fed, in words: shapes, what was made up, and how to give it instead."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from results.records import InputSpec, Row
+
+_MOST_SHAPES, _MOST_INPUTS = 3, 6
+
+
+def shapes(inputs: Sequence[InputSpec]) -> str:
+    """Like `1x3x320x320`, several joined by a comma, each once."""
+    found = list(dict.fromkeys(size(spec) for spec in inputs))
+    more = [f"+{len(found) - _MOST_SHAPES}"] if len(found) > _MOST_SHAPES else []
+    return ",".join(found[:_MOST_SHAPES] + more)
+
+
+def size(spec: InputSpec) -> str:
+    """Like `1x3x320x320`; `scalar` of one number."""
+    return "x".join(map(str, spec.shape)) or "scalar"
+
+
+def described(inputs: Sequence[InputSpec]) -> str:
+    """Each input with its type and shape."""
+    return "; ".join(f"{spec.name}: {spec.dtype} {size(spec)}" for spec in inputs)
+
+
+def sources(inputs: Sequence[InputSpec]) -> str:
+    """Where the values and sizes of each input come from, as far as somebody said so."""
+    parts = []
+    for spec in inputs:
+        words = [f"{spec.values}{' (made up)' if 'values' in spec.made_up else ''}"] if spec.values else []
+        words += ["values made up"] if "values" in spec.made_up and not spec.values else []
+        words += [f"sizes made up, the file says {declared(spec)}"] if "sizes" in spec.made_up else []
+        parts += [f"{spec.name}: {', '.join(words)}"] if words else []
+    return "; ".join(parts)
+
+
+def declared(spec: InputSpec) -> str:
+    """The dimensions as the file has them."""
+    return f"[{', '.join('?' if dim is None else str(dim) for dim in spec.dims or spec.shape)}]"
+
+
+def made_up(inputs: Sequence[InputSpec]) -> str:
+    """What was made up, and the options that give it; "" when nothing was."""
+    values = [spec for spec in inputs if "values" in spec.made_up]
+    sizes = [spec for spec in inputs if "sizes" in spec.made_up]
+    words = []
+    if values:
+        words.append(f"values of {_listed([f'{spec.name} ({_kind(spec)})' for spec in values])}")
+    if sizes:
+        words.append(f"sizes of {_listed([f'{spec.name} ({declared(spec)} as {size(spec)})' for spec in sizes])}")
+    if not words:
+        return ""
+    options = [f"--input {shlex.quote(spec.name)}=…" for spec in values[:_MOST_INPUTS]]
+    options += [f"--input-shape {shlex.quote(spec.name)}=…" for spec in sizes[:_MOST_INPUTS]]
+    return f"{'; '.join(words)}. To give them: {' '.join(options)}"
+
+
+def _kind(spec: InputSpec) -> str:
+    return f"{spec.values}, {spec.dtype} {size(spec)}" if spec.values else f"{spec.dtype} {size(spec)}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = [f"{len(parts) - _MOST_INPUTS} more"] if len(parts) > _MOST_INPUTS else []
+    return ", ".join([*parts[:_MOST_INPUTS], *more])
+
+
+def particulars(row: Row) -> list[tuple[str, str]]:
+    """What a reader must know of what was measured of a model, as (what, words)."""
+    model, words = row.model, made_up(row.inputs)
+    found = [("made up", f"{model}: {words}")] if words else []
+    if row.signature is not None:
+        found.append(("signature", f"{model}: {row.signature} ran, one of several that the file has"))
+    if row.shapes_fixed == "in a copy":
+        found.append(("copy", f"{model}: a copy of the file with its sizes written into it was measured"))
+    return found
+
+
+def differ(rows: Sequence[Row]) -> bool:
+    """Whether a table needs their shapes: sizes were set, or they differ among models whose names do not tell them.
+
+    The same sizes in another order, as formats have them, are no difference.
+    """
+    outside = [row for row in rows if row.family is None and row.inputs]
+    kinds = {frozenset(tuple(sorted(spec.shape)) for spec in row.inputs) for row in outside}
+    return len(kinds) > 1 or any(spec.is_dynamic for row in outside for spec in row.inputs)
