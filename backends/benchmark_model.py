@@ -13,6 +13,7 @@ import subprocess
 from typing import Any, Dict, List, Optional, Tuple
 
 from backends.base import Aggregate, Backend, Session, Unsupported, check_options
+from backends.messages import shortened
 
 # delegate -> the flags that ask for it and for no other, the one that must be known first. XNNPACK is on by default in
 # newer tools. `npu` is LiteRT's alone.
@@ -132,7 +133,7 @@ class BenchmarkModelSession(Session):
         code, text = _output(self._command + counts)
         if code != 0:
             said = (text.strip().splitlines() or ["nothing"])[-1]
-            raise RuntimeError("the tool ended with code {} and said: {}".format(code, said[:500]))
+            raise RuntimeError("the tool ended with code {} and said: {}".format(code, shortened(said, 2000)))
         flag = _DELEGATES[self._delegate][0]
         if any(flag in flags.split() for flags in _UNKNOWN_FLAGS.findall(text)):
             raise Unsupported(

@@ -57,3 +57,9 @@ def plain(message: str) -> str:
         message = re.sub(noise, "", message)
     message = re.sub(r"(?<=\S)(?=Node number \d+ \()", " ", message)  # LiteRT puts no blank there
     return " ".join(message.split())
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text in at most `limit` characters: of a longer one the beginning and the end, with the cause."""
+    begin = limit // 3
+    return text if len(text) <= limit else "{} … {}".format(text[:begin], text[begin + 3 - limit :])

@@ -14,7 +14,7 @@ from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
-from results.records import Row, Verdict
+from results.records import Row, Verdict, shortened
 
 WIDE = 120
 """Columns of the terminal from which load, first inference and memory have columns of their own."""
@@ -101,7 +101,7 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
         for note in row.notes:
             found.setdefault(("note", "yellow", row.device, note), []).append(wording.name(row))
     lines = [
-        Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {wording.shortened(why, wording.LONGEST)}"))
+        Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {shortened(why, wording.LONGEST)}"))
         for (what, style, device, why), names in found.items()
     ]
     told = dict.fromkeys(one for row in rows for one in fed.particulars(row))

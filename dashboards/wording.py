@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
-from results.records import Accuracy, Row
+from results.records import Accuracy, Row, shortened
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
@@ -73,12 +73,6 @@ def notes(row: Row) -> str:
     words = [f"fell back: {row.fallback}"] if row.fallback else []
     words += [f"aggregates only: {row.aggregates}"] if row.aggregates else []
     return "; ".join([*words, *row.notes])
-
-
-def shortened(text: str, limit: int) -> str:
-    """Of a long text the beginning and the end, which holds the cause."""
-    begin = limit // 3
-    return text if len(text) <= limit else f"{text[:begin].rstrip()} … {text[begin + 3 - limit :].lstrip()}"
 
 
 def interval_of(row: Row) -> str:

@@ -33,7 +33,6 @@ TOLERANCES: dict[Precision, float] = {
     "int4": 1e-1,
 }
 
-MAX_TEXT = 4096  # of a `Text`
 Count = Annotated[int, Field(ge=0, le=2**60)]
 
 

@@ -12,10 +12,9 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, PlainValidator, StrictInt, StrictStr, ValidationError, model_validator
 
 from models.errors import MissingShape, WrongInput
-from results.records import Record
+from results.records import MAX_TEXT, Record
 
 MAX_DIMENSION = 2**31 - 1
-MAX_TEXT = 4096
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 FILES = (".npy", ".npz", *IMAGES)
 

@@ -3,9 +3,9 @@
 from typing import Any, Dict
 
 from backends.base import Unsupported
-from backends.messages import is_lacking, plain
+from backends.messages import is_lacking, plain, shortened
 
-MAX_MESSAGE = 2000
+MAX_MESSAGE = 4000
 
 
 class Damaged(Exception):
@@ -30,4 +30,4 @@ def error(exc: BaseException, phase: str) -> Dict[str, Any]:
     kind, words = next((kind, words) for type_, kind, words in _KINDS if isinstance(exc, type_))
     if kind == "failed" and is_lacking(str(exc)):  # some runtimes find out in the first inference only
         kind, words = "unsupported", "{}"
-    return {"event": "error", "phase": phase, "kind": kind, "message": plain(words.format(exc))[:MAX_MESSAGE]}
+    return {"event": "error", "phase": phase, "kind": kind, "message": shortened(plain(words.format(exc)), MAX_MESSAGE)}

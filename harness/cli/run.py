@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from harness.fleet.devices import Device
     from harness.run.plan import BackendChoice
     from harness.run.runner import Run
-    from harness.run.start import RunRequest
-    from harness.workspace import Workspace
     from models.artifacts import Artifact
     from models.given import Given
     from models.sources.base import Weights
@@ -118,6 +116,7 @@ def run(
     disk at once: after an interruption, go on with --resume.
     """
     from harness.cli.display import Display
+    from harness.cli.plan import print_plan
     from harness.fleet import devices as fleet
     from harness.run import start as runs
     from harness.run.plan import PROFILES
@@ -145,7 +144,7 @@ def run(
             )
             runs.check(request)
             if dry_run:
-                _print_plan(request, workspace, as_json=as_json)
+                print_plan(request, workspace, as_json=as_json)
                 return
             started, artifacts = runs.start(request, workspace, manners, display.watch, display.preparing, workers)
         document = _execute(started, devices, artifacts, display)
@@ -244,47 +243,3 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     if not away:
         return 0
     return shared.GAPS if has_measured else shared.NOTHING_MEASURED
-
-
-def _print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
-    """Print cases, restarts and the expected time."""
-    from harness.jobs.latency import expected_seconds
-    from harness.run import plan
-    from harness.run import start as runs
-
-    models = runs.look_up(request, workspace)
-    planned = {model.name: runs.planned(model) for model in models}
-    cases = plan.build_cases(request.devices, list(planned.values()), request.backends, request.threads)
-    steps = plan.schedule(cases, request.profile, seed=0)
-    with closing(shared.open_store(workspace)) as store:
-        known = {(row.device, row.model, row.backend, row.threads): row.median_ms for row in store.latest()}
-    by_device: dict[str, float] = {}
-    for _, case in steps:
-        latency = known.get((case.device, case.model, case.backend, case.threads))
-        by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(request.profile, latency)
-    to_export = [model.name for model in models if model.targets]
-    seconds = max(by_device.values(), default=0.0) + runs.EXPORT_SECONDS * len(to_export)
-    if as_json:
-        fields = {"device", "model", "backend", "precision", "threads", "options", "artifact_format", "unsupported"}
-        shared.print_json(
-            cases=[case.model_dump(mode="json", include=fields) for case in cases],
-            restarts=len(steps),
-            to_export=to_export,
-            expected_seconds=round(seconds, 1),
-        )
-        return
-    for case in cases:
-        failure = plan.export_failure(case, planned[case.model])
-        note = f"failed: {failure}" if failure else case.artifact_format
-        note = f"unsupported: {case.unsupported}" if case.unsupported else note
-        click.echo(f"{case.device}  {case.model}  {case.backend}  {case.threads} thread(s)  {note}")
-    if to_export:
-        click.echo(f"To be prepared first: {', '.join(to_export)}")
-    click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}), about {_duration(seconds)}. "
-        "Nothing was run."
-    )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

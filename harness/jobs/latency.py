@@ -17,7 +17,7 @@ import backends
 from harness.agent.jobs import latency as device_side
 from harness.agent.verify import SMALLEST_OUTPUT
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
-from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text
+from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text, shortened
 
 
 class Imported(Event):
@@ -177,9 +177,9 @@ def _fields(event: Event, before: Mapping[str, Any], ended: Ended) -> dict[str, 
 def _failed(event: Failure, ended: Ended) -> dict[str, Any]:
     said = why(event, ended)
     if event.kind == "unsupported":
-        return {"outcome": "unsupported", "cause": "unsupported", "reason": said[:4000]}
+        return {"outcome": "unsupported", "cause": "unsupported", "reason": shortened(said)}
     cause = None if event.kind == "failed" else event.kind
-    return {"outcome": "failed", "cause": cause, "reason": f"{event.phase}: {said}"[:4000]}
+    return {"outcome": "failed", "cause": cause, "reason": shortened(f"{event.phase}: {said}")}
 
 
 def allowed(target: Target) -> float | None:

@@ -25,7 +25,7 @@ from models.prepare import Prepared, Progress
 from models.sources.base import Source
 from models.store import ArtifactStore
 from results import journal
-from results.records import Case, Profile, Restart, RunDocument, RunHeader
+from results.records import Case, Profile, Restart, RunDocument, RunHeader, shortened
 
 
 @dataclass(frozen=True)
@@ -187,5 +187,5 @@ def _export_failed(case: Case, reason: str) -> Restart:
         wall_ns=0,
         outcome="failed",
         cause="export",
-        reason=f"export: {reason}"[:4000],
+        reason=shortened(f"export: {reason}"),
     )

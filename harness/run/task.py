@@ -22,7 +22,7 @@ from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.store import ArtifactStore
 from results.judge.validity import believed, judge_restart
-from results.records import Case, DeviceSeen, Profile, Restart
+from results.records import Case, DeviceSeen, Profile, Restart, shortened
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
@@ -241,7 +241,7 @@ def _lost(case: Case, round_: int, why: Exception) -> Restart:
         wall_ns=0,
         outcome="offline",
         cause="busy" if _is_busy(why) else "offline",
-        reason=str(why)[:4000],
+        reason=shortened(str(why)),
     )
 
 

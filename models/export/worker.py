@@ -22,6 +22,7 @@ from typing import IO, Any, Literal
 from models.errors import ModelError
 from models.export.orders import ORDER, Event, Order, Target
 from models.store import ArtifactStore
+from results.records import shortened
 
 
 def main() -> int:
@@ -90,9 +91,7 @@ def _make(model: str, target: Target, stages: Iterator[str], events: IO[str]) ->
 
 
 def _short(exc: BaseException) -> str:
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    text = f"{type(exc).__name__}: {lines[0] if lines else 'no message'}"
-    return text if len(text) <= 400 else text[:399] + "…"
+    return shortened(f"{type(exc).__name__}: {' '.join(str(exc).split()) or 'no message'}", 3000)
 
 
 if __name__ == "__main__":

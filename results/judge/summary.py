@@ -25,6 +25,7 @@ from results.records import (
     RunDocument,
     RunHeader,
     Verdict,
+    shortened,
 )
 
 NS_PER_MS = 1e6
@@ -197,7 +198,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         threads=case.threads,
         options=case.options,
         verdict=verdict,
-        reason=telling.whole(reason),
+        reason=shortened(reason),
         **_numbers(measurement, file),
         **telling.file(file),
         artifact_sha256=case.artifact_sha256,

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from results.records import ArtifactFacts, Case, Restart
+from results.records import ArtifactFacts, Case, Restart, shortened
 
-MAX_WORDS = 4096
 _TYPES = {"f32": "fp32", "f16": "fp16", "fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8": "int8"}
 """What runtimes call the one precision that they compute in, where they tell it."""
 
@@ -46,7 +45,7 @@ def computed_in(actual: Mapping[str, Any]) -> str:
     if isinstance(told, dict):
         counts = {str(name): count for name, count in told.items() if type(count) is int and count > 0}
         if counts:
-            return whole(" + ".join(sorted(counts, key=lambda name: (-counts[name], name))))
+            return shortened(" + ".join(sorted(counts, key=lambda name: (-counts[name], name))))
     return _TYPES.get(only, "") if isinstance(only, str) else ""
 
 
@@ -66,18 +65,12 @@ def in_words(ok: Sequence[Restart], key: str) -> str:
 
 
 def _counted(said: Iterable[str], restarts: int) -> str:
-    return whole(
+    return shortened(
         "; ".join(
             words if count == restarts else f"{words} (in {count} of {restarts} restarts)"
             for words, count in Counter(filter(None, said)).items()
         )
     )
-
-
-def whole(text: str) -> str:
-    """The text as a row holds it: of a longer one the beginning and the end, where the cause stands."""
-    half = MAX_WORDS // 2
-    return text if len(text) <= MAX_WORDS else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def is_aggregate(restart: Restart) -> bool:

@@ -8,6 +8,7 @@ from results.records.base import (
     DEVICE_NAME,
     MAX_NESTING,
     MAX_SAMPLES,
+    MAX_TEXT,
     SCHEMA_VERSION,
     DeviceName,
     FreeForm,
@@ -18,6 +19,7 @@ from results.records.base import (
     Text,
     Word,
     is_too_deep,
+    shortened,
 )
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.restart import Cause, Restart
@@ -28,6 +30,7 @@ from results.records.telemetry import Telemetry
 __all__ = [
     "SCHEMA_VERSION",
     "MAX_SAMPLES",
+    "MAX_TEXT",
     "MAX_NESTING",
     "Nanoseconds",
     "Samples",
@@ -39,6 +42,7 @@ __all__ = [
     "FreeForm",
     "Record",
     "is_too_deep",
+    "shortened",
     "Accuracy",
     "ModelFacts",
     "TensorSpec",

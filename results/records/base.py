@@ -22,7 +22,8 @@ _DAY_NS = 86_400 * 10**9
 
 Nanoseconds = Annotated[int, Field(ge=0, le=_DAY_NS)]
 Samples = Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_SAMPLES)]
-Text = Annotated[str, Field(max_length=4096)]
+MAX_TEXT = 4096
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Word = Annotated[str, Field(max_length=64)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 DEVICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -45,6 +46,12 @@ class Said(Record):
         if not isinstance(said, Mapping):
             raise ValueError("what a device says of itself must be an object")
         return cls.model_validate({name: said.get(name) for name in cls.model_fields})
+
+
+def shortened(text: str, limit: int = MAX_TEXT) -> str:
+    """The text in at most `limit` characters: of a longer one the beginning and the end, where the cause stands."""
+    begin = limit // 3
+    return text if len(text) <= limit else f"{text[:begin]} … {text[begin + 3 - limit :]}"
 
 
 def words_of(said: object) -> str | None:

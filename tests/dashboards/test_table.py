@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.console import Console
 from dashboards.table import print_table
 from dashboards.wording import clean, milliseconds
 from results.judge.summary import rows
-from results.records import Accuracy, Row, Verdict
+from results.records import Accuracy, InputSpec, Row, Verdict
 from tests.results.factory import make_row, make_run
 
 
@@ -50,6 +51,64 @@ def test_reasons_are_printed_in_full() -> None:
     assert f"failed pi4: net (onnxruntime, fp32, 4 threads): {reason}" in text.replace("\x1b[0m", "")
 
 
+def test_of_a_very_long_reason_beginning_and_end_are_printed() -> None:
+    reason = f"loading the model: {'places in sources, ' * 150}the operator Odd is unknown"
+    text = printed([make_row("net", None, verdict=Verdict.FAILED, reason=reason)])
+    line = next(line for line in text.splitlines() if line.startswith("failed"))
+    assert "4 threads): loading the model: places in sources" in line
+    assert line.endswith("the operator Odd is unknown")
+    assert len(line) < 800
+
+
+def spec(shape: tuple[int, ...], dims: tuple[int | str | None, ...] | None = None, **changes: Any) -> InputSpec:
+    return InputSpec(**{"name": "x", "dtype": "float32", "shape": shape, "dims": dims} | changes)
+
+
+def own(name: str, *inputs: InputSpec, **changes: Any) -> Row:
+    return make_row(name, family=None, weights="own", inputs=inputs, **changes)
+
+
+def test_shapes_have_a_column_where_they_differ_or_were_set() -> None:
+    small, large = own("a", spec((1, 3, 8, 8))), own("b", spec((1, 3, 16, 16)), spec((2,)))
+    lines = printed([small, large], 100).splitlines()
+    assert next(line for line in lines if line.startswith("Model")).split()[1] == "Input"
+    assert next(line for line in lines if line.startswith("b ")).split()[1] == "1x3x16x16,2"
+    assert "Input" not in printed([small, own("c", spec((1, 8, 8, 3)))], 100)  # as another format has them
+    assert "Input" in printed([own("a", spec((1, 3, 8, 8), ("N", 3, None, None)))], 100)
+    assert "Input" not in printed([make_row("a"), make_row("b")], 100)
+
+
+def test_throughput_stands_beside_latency_where_there_is_a_batch() -> None:
+    rows = [own("a", batch=8, throughput_per_s=812.345), own("b", batch=1, throughput_per_s=101.0)]
+    lines = printed(rows, 100).splitlines()
+    assert "per s" in next(line for line in lines if line.startswith("Model"))
+    assert "812" in next(line for line in lines if line.startswith("a ")).split()
+    assert "per s" not in printed(rows[1:], 100)
+
+
+def test_what_was_made_up_is_said_with_how_to_give_it() -> None:
+    ids = spec((1, 128), ("N", 128), name="ids", dtype="int64", values="ones", made_up=("values", "sizes"))
+    row = own("bert", ids, spec((1,), name="a b", values="from feed.npz"))
+    text = printed([row, row.model_copy(update={"device": "pi5"})], 300)
+    line = (
+        "made up bert: values of ids (ones, int64 1x128); sizes of ids ([N, 128] as 1x128). "
+        "To give them: --input ids=… --input-shape ids=…"
+    )
+    assert text.splitlines().count(line) == 1
+    many = [spec((1,), name=f"past.{number}", made_up=("values",)) for number in range(48)]
+    assert "42 more. To give them: --input past.0=…" in printed([own("m", *many)], 2000)
+    assert "made up" not in printed([own("m", spec((1,)))], 300)
+
+
+def test_signature_copy_notes_and_what_is_not_finite_are_said() -> None:
+    row = own("m", signature="encode", shapes_fixed="in a copy", notes=("4 threads on 1 core: they take turns",))
+    text = printed([row.model_copy(update={"nonfinite": "scores: 12 of 40 are NaN"})], 300)
+    assert "signature m: encode ran, one of several that the file has" in text
+    assert "copy m: a copy of the file with its sizes written into it was measured" in text
+    assert "note pi4: m (onnxruntime, fp32, 4 threads): 4 threads on 1 core: they take turns" in text
+    assert "1 of 1 rows holds numbers that are none: m (scores: 12 of 40 are NaN)" in text
+
+
 def test_values_and_marks() -> None:
     text = printed([make_row("fast", 5, 60), make_row("slow", 6, 59, kind="published"), make_row("bare", 7, None)], 160)
     fast, slow, bare = (
@@ -89,9 +148,9 @@ def test_few_restarts_are_said() -> None:
 
 def test_what_was_not_checked_is_said() -> None:
     assert "not checked" not in printed([make_row()])
-    assert "1 of 2 rows was not checked, there being no reference: own" in printed(
-        [make_row(), make_row("own", verified=False)]
-    )
+    rows = [make_row(), make_row("own", verified=False), make_row("mine", verified=False, unverified="y differs.")]
+    words = "2 of 3 rows was not checked: own (there is no reference to compare with); mine (y differs)."
+    assert words in printed(rows)
 
 
 def test_what_fell_back_and_aggregates_are_marked_and_explained() -> None:
@@ -114,7 +173,7 @@ def test_names_neither_style_nor_steer_the_terminal() -> None:
     failed = make_row("[red]x[/red]\x1b[2J\r\n", verdict=Verdict.FAILED, reason="\x1b]0;title\x07")
     text = printed([failed, make_row("unchecked\x1b[2J", verified=False)], terminal=False)
     assert "[red]x[/red]" in text
-    assert "no reference: unchecked [2J" in text
+    assert "not checked: unchecked [2J" in text
     assert "\x1b" not in text
     assert "\x07" not in text
     assert clean("a\x00b\u202ec") == "a b c"

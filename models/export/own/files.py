@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.artifacts import MAX_TEXT, TOLERANCES, Precision, SourceFile
+from models.artifacts import TOLERANCES, Precision, SourceFile
 from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
@@ -18,7 +18,7 @@ from models.export.own.reference import Runner
 from models.export.own.shapes import Declared, Resolved, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
 from models.store import ArtifactStore
-from results.records import InputSpec, TensorSpec
+from results.records import MAX_TEXT, InputSpec, TensorSpec
 
 
 @dataclass

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backends.messages import is_lacking, plain
 from models.export.parity import OnnxRunner, TfliteRunner
+from results import records
 
 Runner = OnnxRunner | TfliteRunner
 
@@ -66,7 +67,6 @@ def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
     return bool(np.allclose(one, two, rtol=1e-5, atol=1e-6, equal_nan=True))
 
 
-def shortened(message: str, limit: int = 300) -> str:
-    """A runtime's message in plain words."""
-    text = plain(message).rstrip(".")
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+def shortened(message: str) -> str:
+    """A runtime's message in plain words, with room beside it in a reason."""
+    return records.shortened(plain(message).rstrip("."), 3000)

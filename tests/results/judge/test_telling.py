@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results.judge.summary import rows
-from results.judge.telling import MAX_WORDS, computed_in, whole
-from results.records import ArtifactFacts, InputSpec, Restart, Row
+from results.judge.telling import computed_in
+from results.records import MAX_TEXT, ArtifactFacts, InputSpec, Restart, Row, shortened
 from tests.results.factory import make_case, make_document, make_restart
 
 CASE = make_case(io_sha256="1" * 64)
@@ -89,7 +89,7 @@ def test_the_types_that_the_runtime_computes_in(actual: dict[str, Any], words: s
 
 @given(st.dictionaries(st.text(max_size=2000), st.integers(-5, 10**9), max_size=8))
 def test_what_a_device_says_of_them_is_bounded(told: dict[str, int]) -> None:
-    assert len(computed_in({"compute": told})) <= MAX_WORDS
+    assert len(computed_in({"compute": told})) <= MAX_TEXT
 
 
 @pytest.mark.parametrize(("allowed", "told"), [(1, True), (4, False), (8, False), (0, False), ("1", False)])
@@ -98,9 +98,9 @@ def test_more_threads_than_cores_are_told(allowed: object, told: bool) -> None:
     assert found.notes == ("a note", *(["4 threads on 1 core: they take turns"] if told else []))
 
 
-@given(st.text(max_size=3 * MAX_WORDS))
+@given(st.text(max_size=3 * MAX_TEXT))
 def test_of_a_long_reason_the_end_stays(text: str) -> None:
-    kept = whole(text)
-    assert len(kept) <= MAX_WORDS
+    kept = shortened(text)
+    assert len(kept) <= MAX_TEXT
     assert kept[-100:] == text[-100:]
     assert kept == text or "…" in kept
