@@ -9,7 +9,7 @@ from pydantic import Field
 
 from models.batch import batch_of
 from results.files import sha256_of
-from results.records import Accuracy, ArtifactFacts, InputSpec, Record, Sha256, ShapesFixed, TensorSpec, Text, Word
+from results.records import Accuracy, ArtifactFacts, InputSpec, OutputSpec, Record, Sha256, ShapesFixed, Text, Word
 
 Format = Literal["onnx", "tflite"]
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int16x8", "int4"]
@@ -71,7 +71,7 @@ class Artifact(Record):
     model: Text
     precision: Precision
     inputs: tuple[InputSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    outputs: tuple[OutputSpec, ...]
     signature: Text | None = None
     weights_precision: Word = ""
     activations_precision: Word = ""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
-from zipfile import BadZipFile
 
-import numpy as np
 from pydantic import Field
 
 import backends
 from harness.agent.jobs import latency as device_side
-from harness.agent.verify import SMALLEST_OUTPUT
+from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
+from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
 from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text, shortened
 
 
@@ -40,10 +38,10 @@ class First(Event):
 
 
 class Verified(Event):
-    """The output agrees with the reference; None where there is no reference."""
+    """How far each output is off from its reference; None for one that was not compared."""
 
     event: Literal["verified"]
-    max_abs_diff: Annotated[float, Field(ge=0)] | None
+    outputs: Annotated[tuple[Compared | None, ...], Field(max_length=MAX_OUTPUTS)]
 
 
 class Warmup(Event):
@@ -74,10 +72,10 @@ _OVERHEAD_S = 0.35  # of a restart besides its inferences, for estimates
 
 @dataclass(frozen=True)
 class Target:
-    """A case with what the agent needs to run it: files on the device, inputs, tolerance.
+    """A case with what the agent needs to run it: files on the device, inputs, what is right.
 
-    `largest_output` is the largest magnitude in the reference output, None where there is none: the tolerance is
-    relative to it. `tools` are the options of the case that name a pushed file, with its path there.
+    `outputs` are the rules by which outputs are compared, none where there is no reference. `tools` are the options of
+    the case that name a pushed file, with its path there.
     """
 
     case: Case
@@ -86,8 +84,7 @@ class Target:
     io: PurePosixPath
     io_sha256: str
     inputs: Sequence[dict[str, Any]]
-    tolerance: float
-    largest_output: float | None = None
+    outputs: Sequence[Rule] = ()
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
 
 
@@ -131,7 +128,7 @@ class Latency(Job[Restart]):
                 "threads": target.case.threads,
                 "precision": target.case.precision,
             },
-            tolerance=target.tolerance,
+            outputs=[asdict(rule) for rule in target.outputs],
             profile=self.profile.model_dump(),
             give_up_after_s=self.total_s(terms.patience_s),
             cores=list(terms.cores) if terms.cores else None,
@@ -143,15 +140,15 @@ class Latency(Job[Restart]):
         fields: dict[str, Any] = {"outcome": "ok"}
         for event in events:
             fields.update(_fields(event, fields, ended))
-        limit = allowed(self.target)
-        fields["verified"] = fields.get("verified", False) and limit is not None
+        told = fields.pop("outputs", None)
+        if told is not None and fields["outcome"] == "ok":
+            fields.update(outputs.judge(self.target.outputs, told))
         return Restart(
             case_id=self.target.case.case_id,
             round=self.round,
             attempt=self.attempt,
             started_at=ended.started_at.isoformat(timespec="milliseconds"),
             wall_ns=ended.wall_ns,
-            tolerance=limit,
             **fields,
         )
 
@@ -165,8 +162,6 @@ def _fields(event: Event, before: Mapping[str, Any], ended: Ended) -> dict[str, 
         case Imported():
             versions = {**before["agent"], "backend_version": event.backend_version}
             return {"agent": versions, "import_ns": event.import_ns}
-        case Verified():
-            return {**own, "verified": event.max_abs_diff is not None}
         case Done():
             return {**own, "actual": {**before["actual"], **event.actual}}
         case Failure():
@@ -180,33 +175,6 @@ def _failed(event: Failure, ended: Ended) -> dict[str, Any]:
         return {"outcome": "unsupported", "cause": "unsupported", "reason": shortened(said)}
     cause = None if event.kind == "failed" else event.kind
     return {"outcome": "failed", "cause": cause, "reason": shortened(f"{event.phase}: {said}")}
-
-
-def allowed(target: Target) -> float | None:
-    """Return how far an output may be off, in its own unit; None where there is no reference."""
-    if target.largest_output is None:
-        return None
-    return target.tolerance * max(target.largest_output, SMALLEST_OUTPUT)
-
-
-@cache
-def largest_output(io: Path) -> float | None:
-    """Return the largest magnitude among the finite values of the reference output in an artifact's io.npz.
-
-    0 when all of them are integers, which must be equal; None when there is no output, or the file cannot be read,
-    which is told when it is pushed.
-    """
-    try:
-        with np.load(io, allow_pickle=False) as arrays:
-            outputs = [arrays[name] for name in arrays.files if name.startswith("out")]
-    except (OSError, ValueError, BadZipFile):
-        return None
-    largest = [
-        float(np.max(np.abs(array.astype(np.float64)), where=np.isfinite(array), initial=0.0))
-        for array in outputs
-        if array.dtype.kind == "f"
-    ]
-    return max(largest, default=0.0) if outputs else None
 
 
 def expected_seconds(profile: Profile, latency_ms: float | None) -> float:

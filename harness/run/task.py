@@ -11,7 +11,8 @@ from harness.errors import DeviceBusy, LockUnusable, TransportError
 from harness.executors.base import Stop
 from harness.fleet import locks
 from harness.fleet.devices import Device
-from harness.jobs.latency import Latency, Target, largest_output
+from harness.jobs import outputs
+from harness.jobs.latency import Latency, Target
 from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice
 from harness.link.thermal import cool_down
@@ -159,8 +160,7 @@ class _Work:
             io=folder / f"io-{artifact.io_sha256}.npz",
             io_sha256=artifact.io_sha256,
             inputs=[{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in artifact.inputs],
-            tolerance=artifact.tolerance,
-            largest_output=largest_output(ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
+            outputs=outputs.rules(artifact, ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )
 

@@ -19,7 +19,7 @@ from models.export import recipe
 from models.export.orders import LibraryOrder, NetworkTarget, ZooOrder
 from models.export.parity import OnnxRunner, TfliteRunner, check, spec
 from models.store import ArtifactStore
-from results.records import Accuracy, InputSpec
+from results.records import Accuracy, InputSpec, OutputSpec
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class NetworkExport:
             model=self.order.model,
             precision=target.precision,
             inputs=(InputSpec(**spec(input_name, fed).model_dump(), values="a synthetic image"),),
-            outputs=(spec(runner.output_names[0], reference),),
+            outputs=(OutputSpec(**spec(runner.output_names[0], reference).model_dump()),),
             weights=network.weights,
             weights_origin=network.origin,
             accuracy=network.accuracy,

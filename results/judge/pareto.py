@@ -1,7 +1,8 @@
 """Which rows stand on the accuracy-versus-latency frontier. Pure; the only definition of the frontier there is.
 
 A class is what may share a frontier: the same device and the same kind, metric and data set of accuracy. Within a
-class, over rows with verdict `valid`, an accuracy and a positive median (a row of several accuracies is in several):
+class, over rows with verdict `valid`, an accuracy and a positive median (a row of several accuracies is in several),
+but for those whose output holds NaN or infinities that nobody asked for:
 
     A dominates B  when  A.accuracy >= B.accuracy and A.median <= B.median, and one of the two is strict.
 
@@ -59,7 +60,7 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
     """The standing of each row by its first accuracy, in the order given. O(n log n)."""
     classes: dict[tuple[str, AccuracyClass], list[_Point]] = defaultdict(list)
     for index, row in enumerate(rows):
-        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID:
+        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID and not row.nonfinite:
             low, high = row.ci95_ms or (row.median_ms, row.median_ms)
             point = _Point(index, row.accuracy.value, row.median_ms, low, high)
             classes[row.device, _class_of(row.accuracy)].append(point)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from results.records.accuracy import Accuracy, ModelFacts
-from results.records.artifact import ArtifactFacts, InputSpec, ShapesFixed, TensorSpec
+from results.records.artifact import ArtifactFacts, InputSpec, OutputSpec, ShapesFixed, TensorSpec
 from results.records.base import (
     DEVICE_NAME,
     MAX_NESTING,
@@ -22,7 +22,7 @@ from results.records.base import (
     shortened,
 )
 from results.records.device import DeviceIdentity, DeviceSeen
-from results.records.restart import Cause, Restart
+from results.records.restart import MOST_DB, Cause, Restart
 from results.records.row import Row, Verdict
 from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
 from results.records.telemetry import Telemetry
@@ -47,11 +47,13 @@ __all__ = [
     "ModelFacts",
     "TensorSpec",
     "InputSpec",
+    "OutputSpec",
     "ShapesFixed",
     "ArtifactFacts",
     "Telemetry",
     "DeviceIdentity",
     "DeviceSeen",
+    "MOST_DB",
     "Cause",
     "Restart",
     "RUN_ID",

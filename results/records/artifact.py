@@ -41,6 +41,34 @@ class InputSpec(TensorSpec):
         return self.dims is not None and self.dims != self.shape
 
 
+class OutputSpec(TensorSpec):
+    """An output, and what is needed to compare it.
+
+    `scale` and `zero_point` are those of a quantized output; integers without a scale are ids, which must be equal.
+    `tolerance` is the user's own for this output, relative to its largest magnitude. `steps` and `steps_rms` are how
+    many steps of its scale one element, and their root mean square, may be off; integers without a scale are compared
+    by them, too, where the user gives `steps`. `nonfinite` says that the user expects NaN and infinities. `free` counts
+    the elements that the last bits of a float decide, which are not compared (a mask beside the output). `unchecked`
+    says why nothing of it is compared, "" when it is.
+    """
+
+    scale: Annotated[float, Field(gt=0)] | None = None
+    zero_point: Annotated[int, Field(ge=-(2**31), le=2**31)] = 0
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[float, Field(ge=0)] | None = None
+    steps_rms: Annotated[float, Field(ge=0)] | None = None
+    nonfinite: bool = False
+    free: Count = 0
+    unchecked: Text = ""
+
+    @property
+    def kind(self) -> Literal["float", "quantized", "exact"]:
+        """By which rule its elements are compared."""
+        if self.dtype.startswith("float"):
+            return "float"
+        return "exact" if self.scale is None and self.steps is None else "quantized"
+
+
 class ArtifactFacts(Record):
     """What a row says of the very file that ran; a case finds it by `sha256` and `io_sha256`.
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness.fleet.devices import LOCAL
-from harness.jobs.latency import Latency, Target, largest_output
+from harness.jobs.latency import Latency, Target
+from harness.jobs.outputs import rules
 from harness.link.ready import push_agent
 from harness.run import plan
 from harness.run.plan import BackendChoice, Files, PlannedModel
@@ -58,8 +59,7 @@ def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Ca
         io=store.io_path(artifact),
         io_sha256=artifact.io_sha256,
         inputs=[spec.model_dump(mode="json") for spec in artifact.inputs],
-        tolerance=artifact.tolerance,
-        largest_output=largest_output(store.io_path(artifact)),
+        outputs=rules(artifact, store.io_path(artifact)),
     )
     agent = push_agent(workspace, LOCAL, LOCAL.connect(), (), 60.0)
 

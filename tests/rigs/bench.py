@@ -14,7 +14,7 @@ import numpy as np
 
 from models.artifacts import Artifact
 from models.store import ArtifactStore
-from results.records import InputSpec, TensorSpec
+from results.records import InputSpec, OutputSpec
 from tests.rigs.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "data"
@@ -42,7 +42,7 @@ def add_tiny(store: ArtifactStore, kind: str, *, model: str = "tiny", key: str =
         model=model,
         precision="fp32",
         inputs=(InputSpec(name="input", dtype="float32", shape=SHAPES[kind]),),
-        outputs=(TensorSpec(name="output", dtype="float32", shape=(1, 10)),),
+        outputs=(OutputSpec(name="output", dtype="float32", shape=(1, 10)),),
         weights="random",
         tolerance=1e-3,
         reference="pytorch",

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 import backends
-from harness.jobs.latency import Latency, Target, largest_output
+from harness.jobs.latency import Latency, Target
+from harness.jobs.outputs import rules
 from harness.jobs.probe import Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
@@ -88,8 +89,8 @@ def restart_tiny(
         threads=1,
     )
     inputs = [spec.model_dump(mode="json") for spec in artifact.inputs]
-    largest = largest_output(store.io_path(artifact))
-    what = Target(case, model, artifact.sha256, io, artifact.io_sha256, inputs, artifact.tolerance, largest)
+    right = rules(artifact, store.io_path(artifact))
+    what = Target(case, model, artifact.sha256, io, artifact.io_sha256, inputs, right)
     on_device = AgentOnDevice(transport, record.launch(agent), packed.sha256, patience_s)
     probe = on_device.carry_out(Probe([backend]))
     assert probe.backends[backend], probe

@@ -5,7 +5,8 @@ Events, in this order:
     imported  backend_version, import_ns
     loaded    load_ns, what actually runs; said again by a runtime that finds out only while it measures
     first     first_ns, the first inference
-    verified  max_abs_diff against the reference output (null: there is no reference)
+    verified  outputs: how far each is off from its reference (null: not compared; none at all: there is nothing to
+              compare, or the runtime shows no output)
     warmup    ns (list), stable
     samples   ns (list)
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
@@ -32,6 +33,7 @@ Emit = Callable[[Dict[str, Any]], None]
 class Request:
     """A model of a backend ("module:Class") with its inputs ({name, dtype, shape}), options, reference and profile.
 
+    `outputs` are the rules by which outputs are compared (`harness.agent.verify`), none where there is no reference.
     `cores` is what the process is kept on, `lock` the file by which hosts keep each other away.
     """
 
@@ -43,7 +45,7 @@ class Request:
     io_sha256: str
     inputs: List[Dict[str, Any]]
     options: Dict[str, Any]
-    tolerance: float
+    outputs: List[Dict[str, Any]]
     profile: Dict[str, Any]
     give_up_after_s: float
     cores: Optional[List[int]] = None
@@ -124,13 +126,13 @@ def _actual(session: Session, request: Request) -> Dict[str, Any]:
     return dict(actual, cores=spans(allowed)) if request.cores else actual
 
 
-def _time(session: Session, references: List[Any], request: Request, emit: Emit) -> Iterator[str]:
+def _time(session: Session, references: List[verify.Reference], request: Request, emit: Emit) -> Iterator[str]:
     yield "first inference"
     emit({"event": "first", "first_ns": measure.time_once(session.run)})
     yield "check of the output"
     # Outputs that nobody compares are not asked for: some (text, sequences) have no NumPy array.
-    worst = verify.compare(session.outputs(), references, float(request.tolerance)) if references else None
-    emit({"event": "verified", "max_abs_diff": worst})
+    found = verify.compare(session.outputs(), references, request.outputs) if request.outputs else []
+    emit({"event": "verified", "outputs": found})
     yield "warm-up"
     warmup, stable = measure.warm_up(session.run, request.profile)
     emit({"event": "warmup", "ns": warmup, "stable": stable})
@@ -142,7 +144,7 @@ def _tell(aggregate: Aggregate, session: Session, request: Request, emit: Emit) 
     """Say what a runtime measured itself; its own load time replaces that of starting it."""
     emit({"event": "loaded", "load_ns": aggregate.load_ns, "actual": _actual(session, request)})
     emit({"event": "first", "first_ns": aggregate.first_ns})
-    emit({"event": "verified", "max_abs_diff": None})
+    emit({"event": "verified", "outputs": []})
     emit({"event": "warmup", "ns": [aggregate.warmup_ns], "stable": aggregate.stable})
     emit({"event": "samples", "ns": [aggregate.sample_ns]})
 
@@ -166,8 +168,8 @@ def check_file(path: str, sha256: str) -> None:
         raise failures.Damaged("{} does not have the hash it was pushed with".format(path))
 
 
-def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[Any]]:
-    """Return the inputs as (name, array) and the reference outputs, from the artifact's io.npz."""
+def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[verify.Reference]]:
+    """Return the inputs as (name, array) and the references of the outputs, from the artifact's io.npz."""
     import numpy
 
     with numpy.load(request.io, allow_pickle=False) as arrays:
@@ -176,8 +178,11 @@ def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[Any]]:
             (spec["name"], numpy.asarray(arrays["in{}".format(index)], order="C"))
             for index, spec in enumerate(request.inputs)
         ]
-        count = sum(key.startswith("out") for key in arrays.files)
-        return inputs, [arrays["out{}".format(index)] for index in range(count)]
+        references = []  # type: List[verify.Reference]
+        for index in range(len(request.outputs)):
+            free = "free{}".format(index)
+            references.append((arrays["out{}".format(index)], arrays[free] if free in arrays.files else None))
+        return inputs, references
 
 
 def pin(cores: List[int]) -> None:

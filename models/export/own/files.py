@@ -18,7 +18,7 @@ from models.export.own.reference import Runner
 from models.export.own.shapes import Declared, Resolved, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
 from models.store import ArtifactStore
-from results.records import MAX_TEXT, InputSpec, TensorSpec
+from results.records import MAX_TEXT, InputSpec, OutputSpec, TensorSpec
 
 
 @dataclass
@@ -144,7 +144,8 @@ class FileImport:
             precision=precision,
             inputs=tuple(ready.inputs),
             outputs=tuple(
-                spec(name[:MAX_TEXT], array) for name, array in zip(ready.output_names, ready.outputs, strict=False)
+                OutputSpec(**spec(name[:MAX_TEXT], array).model_dump())
+                for name, array in zip(ready.output_names, ready.outputs, strict=False)
             ),
             weights="own",
             parameters=ready.parameters if settings.parameters is None else settings.parameters,

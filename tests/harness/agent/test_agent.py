@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import backends
 from backends.messages import plain
 from harness.agent import jobs
 from harness.agent.identity import cpu_model
+from harness.jobs.outputs import rules
 from harness.link import bundle
 from models.artifacts import Artifact
 from models.store import ArtifactStore
@@ -58,7 +60,7 @@ def request_for(store: ArtifactStore) -> Callable[..., dict[str, Any]]:
             "io_sha256": artifact.io_sha256,
             "inputs": [spec.model_dump(mode="json") for spec in artifact.inputs],
             "options": {"threads": 1, "precision": "fp32", **changes.pop("options", {})},
-            "tolerance": artifact.tolerance,
+            "outputs": [asdict(rule) for rule in rules(artifact, store.io_path(artifact))],
             "profile": PROFILE,
             "give_up_after_s": LIMIT_S,
             **changes,
@@ -97,7 +99,9 @@ def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]]
     by_name = {event["event"]: event for event in events}
     assert by_name["hello"]["protocol"] == 2
     assert by_name["hello"]["agent_sha256"] == bundle.build().sha256
-    assert 0 <= by_name["verified"]["max_abs_diff"] < 1e-5
+    (compared,) = by_name["verified"]["outputs"]
+    assert 0 <= compared["rms"] <= compared["off"] < 1e-5
+    assert (compared["snr_db"] > 90, compared["top1_agreement"]) == (True, 1.0)
     assert len(by_name["samples"]["ns"]) >= PROFILE["min_iterations"]
     # Half of it: on a busy machine much of the time passes between the inferences.
     assert sum(by_name["samples"]["ns"]) >= 0.5 * PROFILE["min_seconds"] * 1e9
@@ -111,7 +115,7 @@ def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]]
     ("fault", "kind", "words"),
     [
         ("load", "failed", "the model cannot be loaded"),
-        ("wrong", "wrong-output", "wrong output: output 0 is off by 1, allowed"),
+        ("wrong", "wrong-output", "wrong output: output 0 output is off by 1, allowed"),
         ("unsupported", "unsupported", "operator Imaginary is not supported"),
     ],
 )

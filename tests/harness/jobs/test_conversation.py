@@ -82,7 +82,11 @@ def nested(depth: int) -> dict[str, Any]:
         {"event": "loaded", "load_ns": 1, "actual": nested(40)},
         {"event": "loaded", "load_ns": 1, "actual": {"x": [[[[]]] * 9, nested(33)]}},
         {**GOOD[-1], "actual": nested(40)},
-        {"event": "verified", "max_abs_diff": -1},
+        {"event": "verified"},
+        {"event": "verified", "outputs": [{"off": -1}]},
+        {"event": "verified", "outputs": [{"off": 0, "snr_db": 201}]},
+        {"event": "verified", "outputs": [{"off": 0, "top1_agreement": 1.01}]},
+        {"event": "verified", "outputs": [None] * 4097},
         {"event": "error", "phase": "load", "kind": "mine", "message": ""},
     ],
 )

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from harness.errors import TransportError
-from harness.jobs.latency import Latency, Target, Warmup, largest_output
+from harness.jobs.latency import Latency, Target, Warmup
+from harness.jobs.outputs import rules
 from harness.jobs.probe import Probe
 from harness.link import bundle
 from harness.link.agent import AgentOnDevice
@@ -77,8 +78,7 @@ def target(adb_transport: AdbTransport, store: ArtifactStore, tmp_path: Path) ->
             io=folder / "io.npz",
             io_sha256=artifact.io_sha256,
             inputs=inputs,
-            tolerance=artifact.tolerance,
-            largest_output=largest_output(store.io_path(artifact)),
+            outputs=rules(artifact, store.io_path(artifact)),
         )
 
     return make

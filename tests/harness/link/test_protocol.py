@@ -16,6 +16,7 @@ from harness.errors import AgentError
 from harness.jobs import conversation
 from harness.jobs.base import Failure
 from harness.jobs.latency import Done, Latency, Target
+from harness.jobs.outputs import Rule
 from harness.transports.simulated import SimulatedTransport
 from results.records import Case, Profile
 
@@ -33,7 +34,7 @@ GOOD: list[dict[str, Any]] = [
     IMPORTED,
     {"event": "loaded", "load_ns": 7, "actual": {"threads": 1}},
     {"event": "first", "first_ns": 9},
-    {"event": "verified", "max_abs_diff": 0.0},
+    {"event": "verified", "outputs": [{"off": 0.0, "rms": 0.0, "snr_db": 200.0, "top1_agreement": 1.0}]},
     {"event": "warmup", "ns": [3, 2], "stable": True},
     {"event": "samples", "ns": [2, 2, 2]},
     {"event": "done", "peak_rss_bytes": 1000, "telemetry_before": {}, "telemetry_after": {}},
@@ -60,7 +61,8 @@ PROFILE = Profile(
     warmup_min_seconds=0,
     warmup_max_seconds=1e-9,
 )
-JOB = Latency(Target(CASE, PurePosixPath("model"), "0" * 64, PurePosixPath("io"), "0" * 64, (), 1e-3), PROFILE)
+RULES = (Rule("y", "float", 2e-3),)
+JOB = Latency(Target(CASE, PurePosixPath("model"), "0" * 64, PurePosixPath("io"), "0" * 64, (), RULES), PROFILE)
 
 
 def read(lines: Sequence[bytes | None]) -> list[Any]:

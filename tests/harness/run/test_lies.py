@@ -27,7 +27,8 @@ sys.exit(agent.wait())
         ("samples", {"ns": [86_400 * 10**9]}, "the device tells of 8.64e+04 s that were timed in a restart that took"),
         ("samples", {"ns": [7]}, "the device tells of an inference of 7 ns"),
         ("samples", {"ns": [10**6]}, "the device tells 1 timed inferences in 0.001 s, and at least 20 were asked for"),
-        ("verified", {"max_abs_diff": 1e308}, "wrong output: it is off by 1e+308, allowed"),
+        ("verified", {"outputs": [{"off": 1e308}]}, "wrong output: it is off by 1e+308, allowed"),
+        ("verified", {"outputs": [{"off": 0}, {"off": 0}]}, "the device tells of 2 outputs, and the model has 1"),
     ],
 )
 def test_a_device_that_lies_has_no_numbers(bench: Bench, event: str, lie: dict[str, object], words: str) -> None:

@@ -114,9 +114,10 @@ def test_rows_that_have_no_place() -> None:
         make_row(top1=None),
         make_row(median=0.0),
         make_row(verdict=Verdict.THROTTLED),
+        make_row(nonfinite="y: 16 of 16 values are NaN or infinite"),
     ]
-    assert standings(rows) == [Standing("none")] * 4
-    assert [has_place(row) for row in rows] == [False, False, False, True]
+    assert standings(rows) == [Standing("none")] * 5
+    assert [has_place(row) for row in rows] == [False, False, False, True, True]
     assert standings([]) == []
 
 
