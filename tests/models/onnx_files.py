@@ -133,11 +133,16 @@ def greedy(path, elements=2**30):
     return write(path, nodes, [value("x")], [value("y")], [size])
 
 
-def tiny_table(path):
+def tiny_table(path, rows=1):
     """Ids into a table of one row: the made-up id of 1 is out of range."""
     nodes = [helper.make_node("Gather", ["table", "country_id"], ["y"])]
     inputs = [value("country_id", INT64, (1, 3))]
-    return write(path, nodes, inputs, [value("y", shape=(1, 3, 4))], [weight("table", (1, 4))])
+    return write(path, nodes, inputs, [value("y", shape=(1, 3, 4))], [weight("table", (rows, 4))])
+
+
+def empty_table(path):
+    """Ids into a table without rows."""
+    return tiny_table(path, rows=0)
 
 
 def random(path):

@@ -53,8 +53,15 @@ def test_two_formats_in_two_precisions_are_kept_apart(tmp_path, store):
 
 
 def test_what_was_made_up_is_told_when_a_model_cannot_be_run(tmp_path, store):
-    (model,) = prepare(own(files.tiny_table(tmp_path / "m.onnx")), store)
+    (model,) = prepare(own(files.empty_table(tmp_path / "m.onnx")), store)
     assert "made up: country_id (ones, int64[1, 3])" in model.failures["onnx", "unknown"]
+
+
+def test_an_id_is_0_where_1_is_beyond_the_table(tmp_path, store):
+    (model,) = prepare(own(files.tiny_table(tmp_path / "m.onnx")), store)
+    (spec,) = model.artifacts["onnx", "fp32"].inputs
+    assert spec.values == "made up: zeros, as the model does not run with ones"
+    assert spec.made_up == ("values",)
 
 
 def test_a_file_that_takes_memory_without_end_is_ended(tmp_path, store):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import MissingShape, UnreadableModel
-from models.export.own.shapes import Declared, resolve
+from models.export.own.shapes import Declared, resolve, symbol
 from models.given import InputGiven
 from models.settings import read_settings
 
@@ -141,19 +141,46 @@ X, Y = Declared("x", "float32", ("n", 3, "h", "w")), Declared("y", "int64", ("n"
 
 
 def test_given_shapes_bind_symbols_in_every_input():
-    found = resolve("m", [X, Y], {"x": (2, 3, 8, 9), "y": (2, 5)})
-    assert found.shapes == {"x": (2, 3, 8, 9), "y": (2, 5)}
+    found = resolve("m", [X, Y], {0: (2, 3, 8, 9), 1: (2, 5)})
+    assert found.shapes == [(2, 3, 8, 9), (2, 5)]
     assert found.symbols == {"n": 2, "h": 8, "w": 9, "s": 5}
     mask = Declared("mask", "int64", ("n", "s"))
-    assert resolve("m", [mask, Y], {"y": (2, 5)}).shapes == {"mask": (2, 5), "y": (2, 5)}
+    assert resolve("m", [mask, Y], {1: (2, 5)}).shapes == [(2, 5), (2, 5)]
+    assert found.made_up == set()
+
+
+def test_one_symbol_at_two_sizes_is_told():
+    """Exporters that call every dynamic dimension alike: the runtime decides whether that is a mistake."""
+    found = resolve("m", [X, Y], {0: (1, 3, 8, 8), 1: (2, 5)})
+    assert found.shapes == [(1, 3, 8, 8), (2, 5)]
+    assert found.symbols == {"h": 8, "w": 8, "s": 5}
+    assert found.contradictions == ["'n' is 1 in x and 2 in y"]
+
+
+@pytest.mark.parametrize("name", ["", "?", "-1", " "])
+def test_a_dimension_of_which_nothing_is_known_is_equal_to_no_other(name):
+    dim = symbol(name)
+    found = resolve("m", [Declared("x", "float32", (dim, 3, dim, dim))], {0: (1, 3, 48, 192)})
+    assert (found.shapes, found.contradictions) == ([(1, 3, 48, 192)], [])
+
+
+def test_zero_is_a_size():
+    fixed, open_ = Declared("x", "float32", (1, 0, 4)), Declared("past", "float32", ("n", 2, "p", 8))
+    found = resolve("m", [fixed, open_], {1: (1, 2, 0, 8)})
+    assert found.shapes == [(1, 0, 4), (1, 2, 0, 8)]
+    assert not fixed.is_dynamic
 
 
 def test_only_a_first_dimension_is_taken_as_one():
     inputs = [Declared("a", "float32", (None, 4)), Declared("b", "float32", ("n", 2)), Declared("c", "bool", ())]
     found = resolve("m", inputs, {})
-    assert found.shapes == {"a": (1, 4), "b": (1, 2), "c": ()}
+    assert found.shapes == [(1, 4), (1, 2), ()]
+    assert found.made_up == {0, 1}
     assert len(found.notes) == 2
     assert "a[?, 4]" in found.notes[0]
+    shared = [Declared("a", "float32", ("n", 4)), Declared("b", "float32", ("n", 2)), Declared("c", "float32", (1,))]
+    assert resolve("m", shared, {}).made_up == {0, 1}
+    assert resolve("m", shared, {0: (1, 4)}).made_up == set()
 
 
 @pytest.mark.parametrize(
@@ -162,13 +189,14 @@ def test_only_a_first_dimension_is_taken_as_one():
         ([X], {}, ["x[n, 3, h, w]", "--input-shape x=1,3,224,224"]),
         ([Y], {}, ["y[n, s]", "--input-shape y=1,128"]),
         ([X, Y], {}, ["--input-shape x=1,3,224,224 --input-shape y=1,128"]),
-        ([X, Y], {"x": (2, 3, 8, 8)}, ["--input-shape y=2,128"]),
+        ([X, Y], {0: (2, 3, 8, 8)}, ["--input-shape y=2,128"]),
         ([Declared("r", "float32", None)], {}, ["r[unknown rank]", "--input-shape r="]),
         ([Declared("a b", "float32", ("n", "m"))], {}, ["--input-shape 'a b'=1,128"]),
         ([Declared("m", "float32", ("n", "n"))], {}, ["--input-shape m=1,128"]),
-        ([X], {"x": (1, 3)}, ["2 dimensions", "give 4"]),
-        ([X], {"x": (1, 4, 8, 8)}, ["contradicts"]),
-        ([X, Y], {"x": (1, 3, 8, 8), "y": (2, 5)}, ["'n'", "one size"]),
+        ([X], {0: (1, 3)}, ["2 dimensions", "give 4"]),
+        ([X], {0: (1, 4, 8, 8)}, ["contradicts"]),
+        ([Declared("", "float32", ("n", "m"))], {}, ["--input-shape 0=1,128"]),
+        ([Y, Y], {}, ["--input-shape 0=1,128 --input-shape 1=1,128"]),
     ],
 )
 def test_unresolved_and_contradicting_shapes(inputs, given_shapes, words):

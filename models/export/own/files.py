@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from models.artifacts import TOLERANCES, Precision, SourceFile
@@ -14,11 +15,13 @@ from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
 from models.export.own import feeds, reference
+from models.export.own.feeds import Fed
 from models.export.own.reference import Runner
-from models.export.own.shapes import Declared, Resolved, resolve
+from models.export.own.shapes import Declared, Resolved, Shape, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
+from models.given import is_position
 from models.store import ArtifactStore
-from results.records import MAX_TEXT, InputSpec, OutputSpec, TensorSpec
+from results.records import MAX_TEXT, InputSpec, OutputSpec
 
 
 @dataclass
@@ -26,17 +29,33 @@ class Ready:
     """A file ready to be stored, and what was learned on the way."""
 
     path: Path
-    inputs: list[InputSpec]
+    declared: list[Declared]
+    resolved: Resolved
+    fed: list[Fed]
     parameters: int
     precision: Precision
     sources: list[SourceFile]
     opset: int | None = None
-    notes: list[str] = field(default_factory=list)
-    fed: list[NDArray[Any]] = field(default_factory=list)
-    made_up: list[TensorSpec] = field(default_factory=list)  # of the inputs
     outputs: list[NDArray[Any]] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     no_reference: str = ""
+
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """What is fed, in the order of the inputs."""
+        return [fed.array for fed in self.fed]
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The inputs, with what was decided for the user."""
+        every = zip(self.declared, self.resolved.shapes, self.fed, strict=True)
+        return tuple(_input(*each, position in self.resolved.made_up) for position, each in enumerate(every))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Decisions taken for the user, and what is odd, in words."""
+        odd = [f"{words}: one name, several sizes" for words in self.resolved.contradictions]
+        return (*self.resolved.notes, *odd)
 
 
 class FileImport:
@@ -46,7 +65,6 @@ class FileImport:
         self.order = order
         self._store = store
         self._given = order.given.over(order.settings.given())  # what was typed is more recent than what was written
-        self._shapes = {name: entry.shape for name, entry in self._given.inputs.items() if entry.shape is not None}
 
     def make(self, target: FileTarget) -> Iterator[str]:
         """Yield the stages while they begin; at the end the artifact is in the store. Raises ModelError."""
@@ -67,13 +85,13 @@ class FileImport:
 
         model = OwnOnnx(path)
         declared = model.declared_inputs()
-        resolved = self._resolve(path, declared)
+        resolved, fed = self._fed(path, declared)
         model.fix_shapes(declared, resolved)
         file = path
         if model.changed:
             file = scratch / "model.onnx"
             model.write(file)
-        ready = self._ready(file, declared, resolved, *model.weights(), model.sources)
+        ready = Ready(file, declared, resolved, fed, *model.weights(), model.sources)
         ready.opset, ready.output_names = model.opset, model.output_names()
         self._run(path, ready, lambda: OnnxRunner(file))
         if model.changed and ready.outputs and model.correct_outputs(ready.outputs):
@@ -85,48 +103,51 @@ class FileImport:
 
         model = OwnTflite(path)
         declared = model.declared_inputs()
-        resolved = self._resolve(path, declared)
-        ready = self._ready(path, declared, resolved, *model.weights(), model.sources)
-        shapes = [entry.shape for entry in ready.inputs]
+        resolved, fed = self._fed(path, declared)
+        ready = Ready(path, declared, resolved, fed, *model.weights(), model.sources)
         # Its own kernels: a reference from the very kernels that are measured would prove little.
-        self._run(path, ready, lambda: TfliteRunner(path, shapes, delegate=False))
+        self._run(path, ready, lambda: TfliteRunner(path, resolved.shapes, delegate=False))
         return ready
 
-    def _resolve(self, path: Path, declared: list[Declared]) -> Resolved:
-        names = [entry.name for entry in declared]
+    def _fed(self, path: Path, declared: list[Declared]) -> tuple[Resolved, list[Fed]]:
+        """The shape and the array of every input. Raises ModelError where what was given does not fit."""
+        names, order = [entry.name for entry in declared], self.order
         if (longest := max((len(name) for name in names), default=0)) > MAX_TEXT:
             raise UnreadableModel(f"{path}: the name of an input has {longest} characters; {MAX_TEXT} are allowed")
-        for name in self.order.settings.inputs:
-            if name not in names and self.order.only_file:
+        for name in order.settings.inputs:
+            if order.only_file and name not in names and not (is_position(name) and int(name) < len(names)):
                 raise UnreadableModel(
-                    f"{self.order.settings.toml}: inputs.{name}: {path.name} has no such input; "
-                    f"it has {', '.join(names)}"
+                    f"{order.settings.toml}: inputs.{name}: {path.name} has no such input; it has {', '.join(names)}"
                 )
-        return resolve(str(path), declared, {name: self._shapes[name] for name in names if name in self._shapes})
-
-    def _ready(
-        self,
-        file: Path,
-        declared: list[Declared],
-        resolved: Resolved,
-        parameters: int,
-        precision: Precision,
-        sources: list[SourceFile],
-    ) -> Ready:
-        inputs = [
-            InputSpec(name=entry.name, dtype=entry.dtype, shape=resolved.shapes[entry.name]) for entry in declared
+        sources = feeds.sources(path, declared, self._given, order.settings.feed_path(), order.only_file)
+        shapes = [source.shape(entry) for source, entry in zip(sources, declared, strict=True)]
+        given = {position: shape for position, shape in enumerate(shapes) if shape is not None}
+        resolved = resolve(str(path), declared, given)
+        fed = [
+            source.feed(entry.name, shape, np.dtype(entry.dtype))
+            for source, entry, shape in zip(sources, declared, resolved.shapes, strict=True)
         ]
-        fed, made_up = feeds.values(inputs, self.order.settings.feed_path(), self.order.only_file)
-        return Ready(file, inputs, parameters, precision, sources, notes=resolved.notes, fed=fed, made_up=made_up)
+        return resolved, fed
 
     def _run(self, path: Path, ready: Ready, load: Callable[[], Runner]) -> None:
-        try:
-            found = reference.compute(load, ready.fed)
-        except reference.DoesNotRun as exc:
+        """Compute the reference; with zeros for made-up integers where the model does not run with ones."""
+        zeros = [fed.as_zeros for fed in ready.fed]
+        differs = any(fed is not before for fed, before in zip(zeros, ready.fed, strict=True))
+        tried = [ready.fed, zeros] if differs else [zeros]
+        refused: reference.DoesNotRun | None = None
+        for ready.fed in tried:
+            try:
+                found = reference.compute(load, ready.arrays)
+                break
+            except reference.DoesNotRun as exc:
+                refused = refused or exc
+        else:
+            ready.fed = tried[0]
+            words = "; ".join([*ready.resolved.contradictions, *_made_up(ready)])
             raise UnusableModel(
-                f"{path}: the model cannot be run: {exc}. Check it, and the shapes and values of its "
-                f"inputs (--input-shape; feed in the TOML beside it){_told(ready)}"
-            ) from exc
+                f"{path}: the model cannot be run: {refused}. Check it, and the shapes and values of its inputs "
+                f"(--input-shape, --input, the TOML beside it){f'; {words}' if words else ''}"
+            ) from refused
         ready.no_reference, ready.outputs = found.missing, found.outputs
         if found.names:
             ready.output_names = found.names
@@ -137,12 +158,12 @@ class FileImport:
         runtime = "onnxruntime" if target.format == "onnx" else "litert"
         self._store.add(
             ready.path,
-            ready.fed,
+            ready.arrays,
             ready.outputs,
             format=target.format,
             model=self.order.model,
             precision=precision,
-            inputs=tuple(ready.inputs),
+            inputs=ready.inputs,
             outputs=tuple(
                 OutputSpec(**spec(name[:MAX_TEXT], array).model_dump())
                 for name, array in zip(ready.output_names, ready.outputs, strict=False)
@@ -157,15 +178,29 @@ class FileImport:
             reference_reason=ready.no_reference,
             key=target.key,
             sources=tuple(ready.sources),
-            notes=tuple(ready.notes),
+            notes=ready.notes,
         )
 
 
-def _told(ready: Ready) -> str:
+def _input(declared: Declared, shape: Shape, fed: Fed, sizes_made_up: bool) -> InputSpec:
+    """An input with what was decided for the user."""
+    dims = () if declared.dims is None else declared.dims
+    made_up: list[Literal["values", "sizes"]] = ["values"] if fed.is_made_up else []
+    return InputSpec(
+        name=declared.name,
+        dtype=declared.dtype,
+        shape=shape,
+        dims=None if dims == shape else dims,
+        values=fed.values,
+        made_up=(*made_up, "sizes") if sizes_made_up else tuple(made_up),
+    )
+
+
+def _made_up(ready: Ready) -> list[str]:
     """The inputs that were made up, in words."""
-    words = []
-    for one, array in zip(ready.inputs, ready.fed, strict=True):
-        if one in ready.made_up:
-            kind = "noise" if array.dtype.kind == "f" or (array != 1).any() else "ones"
-            words.append(f"{one.name[:80]} ({kind}, {one.dtype}{list(one.shape)})")
-    return f"; made up: {', '.join(words[:8])}" if words else ""
+    words = [
+        f"{entry.name[:80]} ({fed.values.removeprefix('made up: ')}, {entry.dtype}{list(fed.array.shape)})"
+        for entry, fed in zip(ready.declared, ready.fed, strict=True)
+        if fed.is_made_up
+    ]
+    return [f"made up: {', '.join(words[:8])}"] if words else []

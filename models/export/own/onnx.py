@@ -15,7 +15,7 @@ from onnx import TensorProto
 
 from models.artifacts import Precision, SourceFile
 from models.errors import UnreadableModel, UnsupportedModel
-from models.export.own.shapes import Declared, Dimension, Resolved
+from models.export.own.shapes import Declared, Dimension, Resolved, symbol
 from results.files import sha256_of
 
 MAX_BYTES = 2**31 - 1  # protobuf, hence ONNX, cannot hold more in one file
@@ -77,7 +77,8 @@ class OwnOnnx:
 
     def fix_shapes(self, declared: Iterable[Declared], resolved: Resolved) -> None:
         """Write the resolved shapes into the model where it leaves any open."""
-        dynamic = {spec.name for spec in declared if spec.dims != resolved.shapes[spec.name]}
+        shapes = {spec.name: shape for spec, shape in zip(declared, resolved.shapes, strict=True)}
+        dynamic = {spec.name for spec in declared if spec.is_dynamic}
         if not dynamic:
             return
         self.changed = True
@@ -85,7 +86,7 @@ class OwnOnnx:
         del graph.value_info[:]  # inferred for the dynamic shapes; every runtime infers it again
         for value in graph.input:
             if value.name in dynamic:
-                _set_shape(value, resolved.shapes[value.name])
+                _set_shape(value, shapes[value.name])
         for inner in _graphs(graph):
             for value in (*inner.input, *inner.output, *inner.value_info):
                 _replace_symbols(value, resolved.symbols)
@@ -229,8 +230,8 @@ def _too_large(path: Path, size: int) -> str:
 
 def _dimension(dim: Any) -> Dimension:
     if dim.HasField("dim_value"):
-        return int(dim.dim_value) if dim.dim_value > 0 else None
-    return str(dim.dim_param) or None
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    return symbol(str(dim.dim_param))
 
 
 def _set_shape(value: Any, shape: tuple[int, ...]) -> None:

@@ -61,7 +61,7 @@ class OwnTflite:
         if kind not in _DTYPES:
             raise UnsupportedModel(f"{self.path}: input {name} holds {kind.lower()}, which cannot be fed")
         sizes = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()
-        return Declared(name, _DTYPES[kind], tuple(size if size > 0 else None for size in _numbers(sizes)))
+        return Declared(name, _DTYPES[kind], tuple(size if size >= 0 else None for size in _numbers(sizes)))
 
     def _count(self) -> dict[str, int]:
         counts = {"fp32": 0, "fp16": 0, "int8": 0}
