@@ -48,9 +48,10 @@ class Session(ABC):
     def actual(self) -> Dict[str, Any]:
         """Return what really runs: providers or delegate, threads, inference precision, as plain JSON values.
 
-        Three keys mean the same in every backend: `placement` ({where: number of the graph's nodes}), `fallback` (what
-        was asked for and not given, in words; missing or empty when all was given, see `fell_back`) and `aggregates`
-        (in words, that each restart's one sample stands for many inferences).
+        Four keys mean the same in every backend: `placement` ({where: number of the graph's nodes}), `compute` ({type,
+        as `fp32` or `int8`: number of operators that compute in it}, where the runtime tells), `fallback` (what was
+        asked for and not given, in words; missing or empty when all was given, see `fell_back`) and `aggregates` (in
+        words, that each restart's one sample stands for many inferences).
         """
 
     def examine(self) -> Dict[str, Any]:
@@ -77,9 +78,12 @@ class Backend(ABC):
 
     @abstractmethod
     def load(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> Session:
-        """Load the model file `path`, made for the static `inputs` ({name, dtype, shape} each).
+        """Load the model file `path` for `inputs` of one shape each ({name, dtype, shape, dims}), in its order.
 
-        `options`: `threads` (int), `precision` (`fp32`, `fp16`, `int8`: that of the artifact) and the backend's own.
+        `dims`, only there where the file leaves sizes open, are the dimensions as it declares them: a size, a symbol,
+        None for what is not known. These sizes are set by the runtime's own means. Files of external data lie where the
+        model refers to them.
+        `options`: `threads` (int), `precision` (that of the artifact, as `fp32`, `int8`) and the backend's own.
         Raises Unsupported when the runtime says that it cannot run this model or does not know an option.
         """
 

@@ -3,11 +3,36 @@
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
 from backends.messages import is_lacking
+
+# A profile's names of types, without those that index and count.
+_TYPES = {
+    "float": "fp32",
+    "double": "fp64",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "int8": "int8",
+    "uint8": "int8",
+    "int16": "int16",
+    "uint16": "int16",
+}
+_CONVERSIONS = (
+    "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "ReorderInput",
+    "ReorderOutput",
+)
+
+# Above this nobody looks what a model computes in: that takes a second session with it.
+_MAX_SECOND_LOAD_BYTES = 1 << 30
+_MAX_SECOND_LOAD_S = 10.0
 
 # What runs what no other provider takes; no accelerator.
 _CPU = "CPUExecutionProvider"
@@ -42,36 +67,74 @@ class OnnxRuntime(Backend):
             there = ", ".join(ort.get_available_providers())
             names = ", ".join(name or "provider without a name" for name in missing)
             raise Unsupported("no {} in this onnxruntime; it has: {}".format(names, there))
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 3
-        settings.intra_op_num_threads = int(options["threads"])
-        settings.inter_op_num_threads = 1
-        spinning = options.get("spinning", "on")
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning == "on" else "0")
-        accelerators = [name for name in asked if name != _CPU]
-        if accelerators:
-            # Releases that do not know this setting ignore it.
-            settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        start = time.monotonic()
+        sizes = symbol_sizes(inputs)
         try:
-            session = ort.InferenceSession(path, settings, providers=asked)
+            try:
+                session = ort.InferenceSession(path, _settings(options, asked, sizes), providers=asked)
+            except Exception:
+                if not sizes:
+                    raise
+                # Some files run while their sizes are open and do not load with them: a branch that these do not fit.
+                sizes = {}
+                session = ort.InferenceSession(path, _settings(options, asked, sizes), providers=asked)
         except Exception as exc:
             if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
-        return OnnxRuntimeSession(session, settings, str(spinning), accelerators, path)
+        return OnnxRuntimeSession(session, path, options, asked, sizes, time.monotonic() - start)
+
+
+def symbol_sizes(inputs: List[Dict[str, Any]]) -> Dict[str, int]:
+    """Return the size of every symbol in the dimensions of the inputs that has one size, and not several."""
+    found = {}  # type: Dict[str, List[int]]
+    for spec in inputs:
+        for dim, size in zip(spec.get("dims") or (), spec["shape"]):
+            if isinstance(dim, str):
+                found.setdefault(dim, []).append(int(size))
+    return {symbol: min(sizes) for symbol, sizes in found.items() if min(sizes) == max(sizes) > 0}
+
+
+def _settings(options: Dict[str, Any], asked: List[str], sizes: Dict[str, int]) -> Any:
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    settings.intra_op_num_threads = int(options["threads"])
+    settings.inter_op_num_threads = 1
+    spins = options.get("spinning", "on") == "on"
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
+    for symbol, size in sizes.items():
+        settings.add_free_dimension_override_by_name(symbol, size)
+    if asked != [_CPU]:
+        # Releases that do not know this setting ignore it.
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return settings
 
 
 class OnnxRuntimeSession(Session):
     """Inputs are bound once as OrtValues, so that a timed run neither copies nor converts them."""
 
-    def __init__(self, session: Any, settings: Any, spinning: str, accelerators: List[str], path: str) -> None:
+    def __init__(
+        self,
+        session: Any,
+        path: str,
+        options: Dict[str, Any],
+        asked: List[str],
+        sizes: Dict[str, int],
+        load_s: float,
+    ) -> None:
         self._session = session
-        self._settings = settings
-        self._spinning = spinning
-        self._accelerators = accelerators
         self._path = path
+        self._options = options
+        self._asked = asked
+        self._sizes = sizes
+        self._load_s = load_s
         self._inputs = {}  # type: Dict[str, Any]
         self._binding = session.io_binding()
+        # Outputs that are not of the size that the file declares: what ONNX Runtime has kept of them it refuses.
+        self._misdeclared = []  # type: List[str]
+        self._has_run = False
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
         import onnxruntime as ort
@@ -87,7 +150,21 @@ class OnnxRuntimeSession(Session):
             self._binding.bind_output(node.name)
 
     def run(self) -> None:
+        for name in self._misdeclared:
+            self._binding.bind_output(name)
         self._session.run_with_iobinding(self._binding)
+        if not self._has_run:
+            self._has_run = True
+            self._misdeclared = self._find_misdeclared()
+
+    def _find_misdeclared(self) -> List[str]:
+        nodes = self._session.get_outputs()
+        if all(not isinstance(size, int) for node in nodes for size in node.shape or ()):
+            return []
+        found = dict(zip(dict.fromkeys(node.name for node in nodes), self._binding.get_outputs()))
+        return [
+            node.name for node in nodes if node.type.startswith("tensor(") and _differs(node.shape, found[node.name])
+        ]
 
     def outputs(self) -> List[Any]:
         names = [node.name for node in self._session.get_outputs()]
@@ -98,43 +175,76 @@ class OnnxRuntimeSession(Session):
     def actual(self) -> Dict[str, Any]:
         return {
             "providers": list(self._session.get_providers()),
-            "threads": int(self._settings.intra_op_num_threads),
-            "spinning": self._spinning,
+            "threads": int(self._options["threads"]),
+            "spinning": str(self._options.get("spinning", "on")),
             "precision": "as in the file",
+            **({"sizes": self._sizes} if self._sizes else {}),
         }
 
     def examine(self) -> Dict[str, Any]:
-        if not self._accelerators:
-            return {}
-        if hasattr(self._session, "get_provider_graph_assignment_info"):
+        accelerators = [name for name in self._asked if name != _CPU]
+        told = hasattr(self._session, "get_provider_graph_assignment_info")
+        events = []  # type: List[Dict[str, Any]]
+        if (accelerators and not told) or self._may_profile():
+            settings = _settings(self._options, self._asked, self._sizes)
+            events = profiled(self._path, self._session.get_providers(), self._inputs, settings)
+        found = {"compute": computed(events)} if events else {}  # type: Dict[str, Any]
+        if not accelerators:
+            return found
+        if told:
             parts = self._session.get_provider_graph_assignment_info()
             placement = dict(Counter(part.ep_name for part in parts for _ in part.get_nodes()))
         else:
-            placement = profiled_placement(self._path, self._session.get_providers(), self._inputs)
+            placement = placed(events)
         # A provider whose libraries or device are not there is left out by ONNX Runtime, with a message on stderr.
-        dropped = [name for name in self._accelerators if name not in self._session.get_providers()]
-        return {"placement": placement, "fallback": fell_back(self._accelerators, placement, dropped)}
+        dropped = [name for name in accelerators if name not in self._session.get_providers()]
+        return {**found, "placement": placement, "fallback": fell_back(accelerators, placement, dropped)}
+
+    def _may_profile(self) -> bool:
+        """Tell whether a second load is worth it: a plain fp32 file has nothing to tell, a huge one costs too much."""
+        if self._options.get("precision", "fp32") == "fp32" or self._load_s > _MAX_SECOND_LOAD_S:
+            return False
+        folder = os.path.dirname(self._path)
+        size = sum(os.path.getsize(os.path.join(there, name)) for there, _, names in os.walk(folder) for name in names)
+        return size <= _MAX_SECOND_LOAD_BYTES
 
 
-def profiled_placement(path: str, providers: List[str], inputs: Dict[str, Any]) -> Dict[str, int]:
-    """Count the nodes that each provider runs from the profile of one inference in a session of its own.
+def _differs(declared: Any, value: Any) -> bool:
+    shape = value.shape()
+    return len(declared or ()) != len(shape) or any(
+        isinstance(size, int) and size != found for size, found in zip(declared, shape)
+    )
 
-    For older releases, which do not tell. These are nodes as they run: what a provider compiles into one is one.
+
+def profiled(path: str, providers: List[str], inputs: Dict[str, Any], settings: Any) -> List[Dict[str, Any]]:
+    """Return what the profile of one inference in a session of its own tells of each node as it ran.
+
+    What a provider compiles into one node is one, and what a session adds, like casts, counts.
     """
     import onnxruntime as ort
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 3
         settings.enable_profiling = True
         settings.profile_file_prefix = os.path.join(folder, "profile")
         session = ort.InferenceSession(path, settings, providers=providers)
         session.run(None, inputs)
         with open(session.end_profiling(), encoding="utf-8") as file:
             events = json.load(file)
-    nodes = {
-        (event["name"], event["args"]["provider"])
-        for event in events
-        if event.get("cat") == "Node" and event.get("args", {}).get("provider")
-    }
-    return dict(Counter(provider for _, provider in nodes))
+    nodes = [event for event in events if event.get("cat") == "Node" and event.get("args", {}).get("provider")]
+    return list({(event["name"], event["args"]["provider"]): event["args"] for event in nodes}.values())
+
+
+def placed(events: List[Dict[str, Any]]) -> Dict[str, int]:
+    """Count the nodes that each provider runs, for older releases, which do not tell."""
+    return dict(Counter(event["provider"] for event in events))
+
+
+def computed(events: List[Dict[str, Any]]) -> Dict[str, int]:
+    """Count the nodes by the type that they were given, but for those that only change it."""
+    found = Counter()  # type: Counter[str]
+    for event in events:
+        name, given = str(event.get("op_name", "")), event.get("input_type_shape") or []
+        kind = "int8" if name == "DynamicQuantizeMatMul" else _TYPES.get(next(iter(given[0]), "")) if given else None
+        if kind and name not in _CONVERSIONS:
+            found[kind] += 1
+    return dict(found)

@@ -6,6 +6,18 @@ from typing import Any, Dict, List, Tuple
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
 from backends.messages import is_lacking
 
+# The runtime's names of types, without those that index and count; I8 stands for u8, too.
+_TYPES = {
+    "f64": "fp64",
+    "f32": "fp32",
+    "f16": "fp16",
+    "bf16": "bf16",
+    "i8": "int8",
+    "u8": "int8",
+    "i16": "int16",
+}
+_NO_WORK = ("Input", "Output", "Const", "Parameter", "Result", "Reorder", "Convert")
+
 # Devices that are none: they choose among others or share the work out to them.
 _VIRTUAL = ("AUTO", "HETERO", "MULTI", "BATCH")
 
@@ -54,7 +66,11 @@ class OpenVino(Backend):
                     config["ENABLE_STARTUP_FALLBACK"] = "NO"
             model = core.read_model(path)
             if model.is_dynamic():
-                model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
+                try:
+                    model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
+                except RuntimeError:
+                    # Some files run while their sizes are open: they have a branch that these do not fit.
+                    model = core.read_model(path)
             compiled = core.compile_model(model, device, config)
         except RuntimeError as exc:
             if is_lacking(str(exc)):
@@ -117,6 +133,10 @@ class OpenVinoSession(Session):
         }
 
     def examine(self) -> Dict[str, Any]:
+        found = computed(self._compiled)
+        return {**({"compute": found} if found else {}), **self._placement()}
+
+    def _placement(self) -> Dict[str, Any]:
         if self._device.partition(":")[0] not in _VIRTUAL:
             return {}
         ran = self._read("EXECUTION_DEVICES")
@@ -148,3 +168,26 @@ class OpenVinoSession(Session):
         # A plugin need not have the property: GPU has no number of threads.
         texts = [",".join(value) if isinstance(value, list) else str(value) for value in values]
         return ",".join(dict.fromkeys(texts)) or "unknown"
+
+
+def computed(compiled: Any) -> Dict[str, int]:
+    """Count the operators of the compiled model by the type they compute in, as far as their device tells.
+
+    The kernel's name ends in it. `runtimePrecision` is second: beside weights of another type it is theirs.
+    """
+    found, fused = Counter(), Counter()  # type: Counter[str], Counter[str]
+    try:
+        operators = compiled.get_runtime_model().get_ops()
+    except RuntimeError:
+        return {}
+    for operator in operators:
+        facts = operator.get_rt_info()
+        layer, kernel, kind = [
+            str(facts[key].value) if key in facts else "" for key in ("layerType", "primitiveType", "runtimePrecision")
+        ]
+        ends = kernel.rpartition("_")[2].lower()
+        name = _TYPES.get(ends) or _TYPES.get(kind)
+        if name and layer not in _NO_WORK:
+            # What is fused element by element also holds conversions; it counts where there is nothing else.
+            (fused if layer == "Subgraph" else found)[name] += 1
+    return dict(found or fused)

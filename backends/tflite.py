@@ -10,6 +10,16 @@ from backends.messages import is_lacking, plain
 # The node in which TFLite tells what XNNPACK took, when that cannot be prepared.
 _BY_XNNPACK = "(TfLiteXNNPackDelegate)"
 
+_TYPES = {
+    "float64": "fp64",
+    "float32": "fp32",
+    "float16": "fp16",
+    "int8": "int8",
+    "uint8": "int8",
+    "int16": "int16",
+}
+_HYBRID = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
+
 
 def _interpreter() -> Any:
     """Return the module with `Interpreter`, LiteRT's first. Raises ImportError when neither is there."""
@@ -159,6 +169,10 @@ class TFLiteSession(Session):
     def actual(self) -> Dict[str, Any]:
         return {"threads": self._threads, "precision": "as in the file", **self._placement()}
 
+    def examine(self) -> Dict[str, Any]:
+        found = computed(self._runner)
+        return {"compute": found} if found else {}
+
     def _placement(self) -> Dict[str, Any]:
         """Count the operators of each delegate and of the built-in kernels."""
         own = [name for name in self._asked if name != "XNNPACK"]
@@ -177,3 +191,26 @@ class TFLiteSession(Session):
             "placement": {where: count for where, count in placement.items() if count},
             "fallback": fell_back(self._asked, placement),
         }
+
+
+def computed(runner: Any) -> Dict[str, int]:
+    """Count the operators by the type of their first input; {} where the runtime does not tell.
+
+    What a delegate took keeps its type. Beside int8 weights floats are made int8 on the way: such an operator computes
+    in that.
+    """
+    try:
+        operators = runner._get_ops_details()
+        types = {detail["index"]: detail["dtype"].__name__ for detail in runner.get_tensor_details()}
+    except (AttributeError, ValueError):  # a private call; tensors without a type of NumPy's
+        return {}
+    found = {}  # type: Dict[str, int]
+    for operator in operators:
+        name, tensors = operator["op_name"], [types.get(index) for index in operator["inputs"]]
+        kind = _TYPES.get(tensors[0] or "") if tensors else None
+        if kind is None or name in ("DELEGATE", "QUANTIZE", "DEQUANTIZE", "CAST"):
+            continue
+        is_hybrid = name in _HYBRID and kind == "fp32" and tensors[1:2] in (["int8"], ["uint8"])
+        kind = "int8" if is_hybrid else kind
+        found[kind] = found.get(kind, 0) + 1
+    return found

@@ -61,7 +61,8 @@ class Artifact(Record):
     outputs in the io file; `none`, with its reason, means that there are no outputs to compare with. `weights` is
     `random`, `own` or the name of a trained set, whose `accuracy` may be known. `recipe` is the key without the
     exporters' versions. `files` are those of external data, beside the model file; with any, `sha256` names all of them
-    together. `notes` are decisions taken for the user, in words; the fields before `files` are as in `ArtifactFacts`.
+    together, and `model_sha256` the model file alone. `notes` are decisions taken for the user, in words; the fields
+    before `files` are as in `ArtifactFacts`.
     """
 
     sha256: Sha256
@@ -78,6 +79,7 @@ class Artifact(Record):
     shapes_fixed: ShapesFixed = "in the file"
     nonfinite: Text = ""
     files: tuple[SourceFile, ...] = ()
+    model_sha256: Sha256 | None = None
     weights: Text
     weights_origin: WeightsOrigin | None = None
     accuracy: Accuracy | None = None
@@ -119,6 +121,11 @@ class Artifact(Record):
             nonfinite=self.nonfinite,
             notes=self.notes,
         )
+
+    @property
+    def file_sha256(self) -> str:
+        """The hash of the model file alone."""
+        return self.model_sha256 or self.sha256
 
     @property
     def form(self) -> Form:

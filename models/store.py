@@ -1,11 +1,13 @@
 """The artifact store: model files named by their SHA-256, each with a record and a reference input/output pair.
 
     <root>/<sha256>/model.onnx | model.tflite     the file that is pushed to a device
+    <root>/<sha256>/<path>                        its external data, if it has any, each under its relative path
     <root>/<sha256>/io-<sha256 of it>.npz         arrays in0, in1 … and out0, out1 …: the check before timing
     <root>/keys/<key>.json                        what it was made from -> its `Artifact` record, written last
     <root>/locks/<key>                            held while the artifact of that key is being made
     <root>/partial/                               files being written; nothing there is ever read
 
+A folder's name is the hash of the model file or, with external data, of the list of all files with their hashes.
 One file can belong to several records: the same bytes may be checked with another input, or go by another name.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -22,16 +25,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.artifacts import Artifact
+from models.artifacts import Artifact, SourceFile
 from models.errors import DamagedArtifact, ModelError
-from results.files import sha256_of
+from results.files import copy_file, sha256_of
 
 MAX_RECORD_BYTES = 4 * 2**20
 _LEFTOVER_S = 60  # a folder in partial/ that is older, and that nobody holds, belongs to a process that was killed
@@ -88,41 +91,75 @@ class ArtifactStore:
                 return artifact
         return None
 
-    def add(self, file: Path, fed: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], **fields: Any) -> Artifact:
+    def contents(self, artifact: Artifact) -> list[tuple[Path, str]]:
+        """Every file of the artifact with its hash, the model file first."""
+        data = [(self.data_path(artifact, file.path), file.sha256) for file in artifact.files]
+        model = (self.model_path(artifact), artifact.file_sha256)
+        return [model, *data, (self.io_path(artifact), artifact.io_sha256)]
+
+    def data_path(self, artifact: Artifact, path: str) -> Path:
+        """Where a file of the artifact's external data lies."""
+        return self.root / artifact.sha256 / path
+
+    def add(
+        self,
+        file: Path,
+        fed: Sequence[NDArray[Any]],
+        expected: Sequence[NDArray[Any]],
+        data: Sequence[tuple[str, Path]] = (),
+        **fields: Any,
+    ) -> Artifact:
         """Copy `file` and its reference pair (inputs as `fed`, outputs as `expected`) into the store.
 
+        `data` are files of external data with their relative paths. What lies in `scratch` is moved, not copied.
         `fields` are those of `Artifact` that do not follow from the files. Raises ModelError when nothing can be
         written (the disk is full, say); then no file is left under a final name.
         """
         with self._writing() as partial:
-            model, io = partial / "model", partial / "io.npz"
-            shutil.copyfile(file, model)
+            model, io, beside = partial / "model", partial / "io.npz", partial / "data"
+            self._take(file, model)
+            for name, source in data:
+                self._take(source, beside / name)
             pairs = [(f"in{i}", array) for i, array in enumerate(fed)]
             pairs += [(f"out{i}", array) for i, array in enumerate(expected)]
             with io.open("wb") as stream:
                 np.savez(stream, allow_pickle=False, **dict(pairs))
-            sha256 = sha256_of(model)
+            model_sha256 = sha256_of(model)
+            files = tuple(SourceFile(path=name, sha256=sha256_of(beside / name)) for name, _ in data)
+            sha256 = _together(model_sha256, files) if files else model_sha256
             artifact = Artifact(
                 sha256=sha256,
                 file=f"{sha256}/model.{fields['format']}",
-                size_bytes=model.stat().st_size,
+                size_bytes=sum(path.stat().st_size for path in (model, *(beside / name for name, _ in data))),
+                files=files,
+                model_sha256=model_sha256 if files else None,
                 io_sha256=sha256_of(io),
                 created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
                 **fields,
             )
             record = partial / "artifact.json"
             record.write_text(artifact.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            for path in (model, io, record):
+            moves = [(beside / name, self.data_path(artifact, name)) for name, _ in data]
+            moves += [(model, self.model_path(artifact)), (io, self.io_path(artifact))]
+            for path in (*(source for source, _ in moves), record):
                 _sync(path)
-            folder, keys = self.root / artifact.sha256, self.root / "keys"
-            folder.mkdir(exist_ok=True)
+            keys = self.root / "keys"
             keys.mkdir(exist_ok=True)
-            model.replace(self.model_path(artifact))
-            io.replace(self.io_path(artifact))
-            _sync(folder)
+            for source, target in moves:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
+            for folder in {target.parent for _, target in moves}:
+                _sync(folder)
             record.replace(self._record_path(artifact.key))
             _sync(keys)
         return artifact
+
+    def _take(self, source: Path, target: Path) -> None:
+        if source.is_relative_to(self._partial):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+        else:
+            copy_file(source, target)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -166,8 +203,11 @@ class ArtifactStore:
         return artifact
 
     def _verify(self, artifact: Artifact) -> None:
-        files = (self.model_path(artifact), artifact.sha256), (self.io_path(artifact), artifact.io_sha256)
-        for path, expected in files:
+        if any(PurePosixPath(file.path).is_absolute() or ".." in file.path for file in artifact.files):
+            raise DamagedArtifact(f"artifact of {artifact.model}: its record names a file elsewhere")
+        if artifact.files and artifact.sha256 != _together(artifact.file_sha256, artifact.files):
+            raise DamagedArtifact(f"artifact of {artifact.model}: its record names other files than its hash")
+        for path, expected in self.contents(artifact):
             try:
                 actual = sha256_of(path)
             except OSError as exc:
@@ -204,6 +244,13 @@ class ArtifactStore:
             shutil.rmtree(leftover, ignore_errors=True)
         finally:
             os.close(descriptor)
+
+
+def _together(model_sha256: str, files: Sequence[SourceFile]) -> str:
+    """The hash that names a model file with its external data."""
+    return hashlib.sha256(
+        "\n".join([model_sha256, *(f"{file.sha256} {file.path}" for file in files)]).encode()
+    ).hexdigest()
 
 
 def _checked(key: str) -> str:

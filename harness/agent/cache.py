@@ -8,7 +8,7 @@ the agent. Only folders named by a hash are removed, and what pushes that were c
 import os
 import re
 import shutil
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
 
 from harness.agent.files import free_bytes, listing
 from harness.agent.guard import is_in_use
@@ -32,8 +32,8 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
     `cache` is {root, max_bytes or None}, `agent` this agent's own path. Returns the event's `cache`.
     """
     root = os.path.join(cache["root"], "artifacts")
-    needed = {os.path.basename(os.path.dirname(file["path"])) for file in files}
-    incomplete = {os.path.basename(os.path.dirname(path)) for path in missing}
+    needed = _folders(root, [file["path"] for file in files])
+    incomplete = _folders(root, missing)
     for name in needed:
         _use(os.path.join(root, name))
     for name in needed - incomplete:
@@ -88,10 +88,17 @@ def _last_use(path: str) -> float:
         return 0.0
 
 
+def _folders(root: str, paths: List[str]) -> Set[str]:
+    """Return which folders of the cache hold these files, however deep."""
+    names = {os.path.relpath(path, root).split(os.sep)[0] for path in paths}
+    return {name for name in names if _HASH.fullmatch(name)}
+
+
 def _drop_parts(folder: str) -> None:
-    for name in listing(folder):
-        if _PART.match(name):
-            _remove(os.path.join(folder, name))
+    for there, folders, names in os.walk(folder):
+        for name in folders + names:
+            if _PART.match(name):
+                _remove(os.path.join(there, name))
 
 
 def _drop_agents(folder: str, own: str, now: float) -> None:
@@ -115,13 +122,14 @@ def _remove(path: str) -> None:
 
 
 def _size(folder: str, which: Any = re.compile("")) -> int:
-    """Return what the files directly in a folder take whose names begin as `which`."""
+    """Return what the files in a folder and below it take whose names begin as `which`."""
     total = 0
-    for name in listing(folder):
-        try:
-            state = os.stat(os.path.join(folder, name))
-        except OSError:
-            continue
-        if state.st_nlink == 1 and which.match(name):
-            total += state.st_size
+    for there, _, names in os.walk(folder):
+        for name in names:
+            try:
+                state = os.lstat(os.path.join(there, name))
+            except OSError:
+                continue
+            if state.st_nlink == 1 and which.match(name):
+                total += state.st_size
     return total

@@ -75,7 +75,7 @@ class Target:
     """A case with what the agent needs to run it: files on the device, inputs, what is right.
 
     `outputs` are the rules by which outputs are compared, none where there is no reference. `tools` are the options of
-    the case that name a pushed file, with its path there.
+    the case that name a pushed file, with its path there, `data` the files of external data, with their hashes.
     """
 
     case: Case
@@ -86,6 +86,7 @@ class Target:
     inputs: Sequence[dict[str, Any]]
     outputs: Sequence[Rule] = ()
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
+    data: Mapping[PurePosixPath, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Latency(Job[Restart]):
             backend_class=backends.reference(target.case.backend),
             model=str(target.model),
             model_sha256=target.model_sha256,
+            data={str(path): sha256 for path, sha256 in target.data.items()},
             io=str(target.io),
             io_sha256=target.io_sha256,
             inputs=list(target.inputs),

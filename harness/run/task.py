@@ -156,10 +156,11 @@ class _Work:
         return Target(
             case=case,
             model=folder / f"model.{artifact.format}",
-            model_sha256=artifact.sha256,
+            model_sha256=artifact.file_sha256,
+            data={folder / file.path: file.sha256 for file in artifact.files},
             io=folder / f"io-{artifact.io_sha256}.npz",
             io_sha256=artifact.io_sha256,
-            inputs=[{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in artifact.inputs],
+            inputs=[spec.declared for spec in artifact.inputs],
             outputs=outputs.rules(artifact, ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )
@@ -172,6 +173,10 @@ class _Work:
         artifact = self._task.artifacts[target.case.case_id]
         return [
             File(target.model, store.model_path(artifact), target.model_sha256),
+            *(
+                File(path, store.data_path(artifact, str(path.relative_to(target.model.parent))), sha256)
+                for path, sha256 in target.data.items()
+            ),
             File(target.io, store.io_path(artifact), target.io_sha256),
             *self._tools(target.case).values(),
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import selectors
 import shutil
@@ -21,8 +20,8 @@ from typing import IO, ClassVar
 from harness.errors import CommandTimeout, ConnectError, TransferError
 from harness.transports.base import MAX_STDERR_BYTES, Completed, Stream, Transport, take_line, unwritable
 from harness.transports.kind import Kind, Named
+from results.files import copy_file
 
-_SHARE_BLOCKS = 0x40049409  # Linux' FICLONE
 _REMEDIES = {
     errno.EACCES: "; it must be executable, in a folder that is not mounted noexec",
     errno.ENOEXEC: "; it is not a program for this machine",
@@ -77,7 +76,7 @@ class LocalTransport(Transport):
             destination.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".push-") as folder:
                 part = Path(folder, "part")
-                _copy(source, part)
+                copy_file(source, part)
                 part.replace(destination)
         except OSError as exc:
             what, why = f"{source} cannot be copied to {target}", str(exc.strerror)
@@ -156,15 +155,6 @@ class LocalStream(Stream):
             self._tail = self._stderr.read()
             self._stderr.close()
         return _completed(self._process, b"", self._tail)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file, its blocks shared where the file system can: no link, so that neither changes with the other."""
-    with source.open("rb") as there, target.open("xb") as here:
-        try:
-            fcntl.ioctl(here, _SHARE_BLOCKS, there.fileno())
-        except OSError:
-            shutil.copyfileobj(there, here, 1 << 20)
 
 
 def _start(command: Sequence[str], stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,12 @@ class InputSpec(TensorSpec):
     def is_dynamic(self) -> bool:
         """Whether the file leaves sizes of it open."""
         return self.dims is not None and self.dims != self.shape
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What a backend is told of it."""
+        dims = {} if self.dims is None else {"dims": list(self.dims)}
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape), **dims}
 
 
 class OutputSpec(TensorSpec):

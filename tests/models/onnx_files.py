@@ -1,5 +1,6 @@
 """Small ONNX and TFLite files of every kind a user may bring, written with onnx.helper."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,26 @@ def external(path, location="weights.bin"):
         tensor.external_data.add(key=key, value=entry)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def huge(path):
+    """2 GiB of zeros as external data, of which rows are looked up, and a matrix; the file of them holds nothing."""
+    rows, columns = 2**20, 512
+    big = TensorProto(name="big", data_type=FLOAT, dims=[rows, columns], data_location=TensorProto.EXTERNAL)
+    w = TensorProto(name="w", data_type=FLOAT, dims=[columns, columns], data_location=TensorProto.EXTERNAL)
+    offset = 0
+    for tensor in (big, w):
+        length = 4 * int(np.prod(tensor.dims))
+        for key, entry in (("location", f"{path.name}_data"), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=str(entry))
+        offset += length
+    with (path.parent / f"{path.name}_data").open("wb") as data:
+        data.truncate(offset)
+        data.seek(-8, os.SEEK_END)
+        data.write(np.ones(2, np.float32).tobytes())
+    nodes = [helper.make_node("Gather", ["big", "ids"], ["rows"]), helper.make_node("MatMul", ["rows", "w"], ["y"])]
+    outputs = [value("y", shape=("batch", 4, columns))]
+    return write(path, nodes, [value("ids", INT64, ("batch", 4))], outputs, [big, w])
 
 
 def tflite(path, signature=(1, 4), kind="FLOAT32", custom=None):

@@ -15,7 +15,7 @@ Events, in this order:
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from backends import load_class
@@ -31,10 +31,11 @@ Emit = Callable[[Dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Request:
-    """A model of a backend ("module:Class") with its inputs ({name, dtype, shape}), options, reference and profile.
+    """A model of a backend ("module:Class") with its inputs (as `Backend.load` has them), options, reference, profile.
 
     `outputs` are the rules by which outputs are compared (`harness.agent.verify`), none where there is no reference.
-    `cores` is what the process is kept on, `lock` the file by which hosts keep each other away.
+    `data` are the files of external data that the model refers to, with their hashes. `cores` is what the process is
+    kept on, `lock` the file by which hosts keep each other away.
     """
 
     backend: str
@@ -50,6 +51,7 @@ class Request:
     give_up_after_s: float
     cores: Optional[List[int]] = None
     lock: Optional[str] = None
+    data: Dict[str, str] = field(default_factory=dict)
 
 
 def run(request: Request, emit: Emit) -> int:
@@ -73,6 +75,8 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     before = telemetry.snapshot()
     guard.use(os.path.dirname(request.model))
     check_file(request.model, request.model_sha256)
+    for path, sha256 in request.data.items():
+        check_file(path, sha256)
     check_file(request.io, request.io_sha256)
     yield "import"
     backend = _imported(request, emit)

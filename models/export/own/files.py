@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TOLERANCES, Precision, SourceFile
+from models.artifacts import TOLERANCES, SourceFile
 from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
 from models.export.own import feeds, reference
 from models.export.own.feeds import Fed
+from models.export.own.numbers import Numbers
 from models.export.own.reference import Runner
 from models.export.own.shapes import Declared, Resolved, Shape, resolve
 from models.export.parity import OnnxRunner, TfliteRunner, spec
 from models.given import is_position
 from models.store import ArtifactStore
-from results.records import MAX_TEXT, InputSpec, OutputSpec
+from results.records import MAX_TEXT, InputSpec, OutputSpec, ShapesFixed
+
+if TYPE_CHECKING:
+    from models.export.own.onnx import OwnOnnx
 
 
 @dataclass
@@ -32,9 +36,10 @@ class Ready:
     declared: list[Declared]
     resolved: Resolved
     fed: list[Fed]
-    parameters: int
-    precision: Precision
+    numbers: Numbers
     sources: list[SourceFile]
+    files: list[str] = field(default_factory=list)  # of external data, beside `path`
+    shapes_fixed: ShapesFixed = "in the file"
     opset: int | None = None
     outputs: list[NDArray[Any]] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
@@ -50,6 +55,11 @@ class Ready:
         """The inputs, with what was decided for the user."""
         every = zip(self.declared, self.resolved.shapes, self.fed, strict=True)
         return tuple(_input(*each, position in self.resolved.made_up) for position, each in enumerate(every))
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the file leaves sizes of inputs open."""
+        return any(entry.is_dynamic for entry in self.declared)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,17 +96,25 @@ class FileImport:
         model = OwnOnnx(path)
         declared = model.declared_inputs()
         resolved, fed = self._fed(path, declared)
-        model.fix_shapes(declared, resolved)
-        file = path
-        if model.changed:
-            file = scratch / "model.onnx"
-            model.write(file)
-        ready = Ready(file, declared, resolved, fed, *model.weights(), model.sources)
+        ready = Ready(model.gather(scratch), declared, resolved, fed, model.numbers(), model.sources, list(model.data))
         ready.opset, ready.output_names = model.opset, model.output_names()
-        self._run(path, ready, lambda: OnnxRunner(file))
-        if model.changed and ready.outputs and model.correct_outputs(ready.outputs):
-            model.write(file)
+        ready.shapes_fixed = "by the runtime" if ready.is_dynamic else "in the file"
+        try:
+            self._run(path, ready, lambda: OnnxRunner(ready.path))
+        except UnusableModel:
+            if not ready.is_dynamic:
+                raise
+            self._run_copy(path, scratch / "model.onnx", model, ready)
         return ready
+
+    def _run_copy(self, path: Path, copy: Path, model: OwnOnnx, ready: Ready) -> None:
+        """Write the sizes into a copy, where the file itself does not run with them."""
+        model.fix_shapes(ready.declared, ready.resolved)
+        model.write(copy)
+        ready.path, ready.shapes_fixed = copy, "in a copy"
+        self._run(path, ready, lambda: OnnxRunner(copy))
+        if ready.outputs and model.correct_outputs(ready.outputs):
+            model.write(copy)
 
     def _read_tflite(self, path: Path) -> Ready:
         from models.export.own.tflite import OwnTflite
@@ -104,7 +122,8 @@ class FileImport:
         model = OwnTflite(path)
         declared = model.declared_inputs()
         resolved, fed = self._fed(path, declared)
-        ready = Ready(path, declared, resolved, fed, *model.weights(), model.sources)
+        ready = Ready(path, declared, resolved, fed, model.numbers(), model.sources)
+        ready.shapes_fixed = "by the runtime" if ready.is_dynamic else "in the file"
         # Its own kernels: a reference from the very kernels that are measured would prove little.
         self._run(path, ready, lambda: TfliteRunner(path, resolved.shapes, delegate=False))
         return ready
@@ -154,22 +173,26 @@ class FileImport:
 
     def _add(self, target: FileTarget, ready: Ready) -> None:
         settings = self.order.settings
-        precision = settings.precision or ready.precision
+        precision = settings.precision or ready.numbers.precision
         runtime = "onnxruntime" if target.format == "onnx" else "litert"
         self._store.add(
             ready.path,
             ready.arrays,
             ready.outputs,
+            [(name, ready.path.parent / name) for name in ready.files],
             format=target.format,
             model=self.order.model,
             precision=precision,
+            weights_precision=ready.numbers.weights_precision,
+            activations_precision=ready.numbers.activations_precision,
             inputs=ready.inputs,
+            shapes_fixed=ready.shapes_fixed,
             outputs=tuple(
                 OutputSpec(**spec(name[:MAX_TEXT], array).model_dump())
                 for name, array in zip(ready.output_names, ready.outputs, strict=False)
             ),
             weights="own",
-            parameters=ready.parameters if settings.parameters is None else settings.parameters,
+            parameters=ready.numbers.parameters if settings.parameters is None else settings.parameters,
             multiply_adds=settings.multiply_adds,
             exporter=recipe.runtime_versions(target.format),
             opset=ready.opset,

@@ -1,22 +1,24 @@
-"""Reading the user's ONNX files: inputs, external data, static shapes. What is not understood is said in words."""
+"""Reading the user's ONNX files, and writing sizes into a copy. What is not understood is said in words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from models.artifacts import Precision, SourceFile
+from models.artifacts import SourceFile
 from models.errors import UnreadableModel, UnsupportedModel
+from models.export.own import onnx_numbers
+from models.export.own.external import data_files
+from models.export.own.graphs import graphs, tensors
+from models.export.own.numbers import Numbers
 from models.export.own.shapes import Declared, Dimension, Resolved, symbol
-from results.files import sha256_of
+from results.files import copy_file, sha256_of
 
 MAX_BYTES = 2**31 - 1  # protobuf, hence ONNX, cannot hold more in one file
 
@@ -30,24 +32,18 @@ _DTYPES: dict[int, str] = {
     },
     TensorProto.BOOL: "bool",
 }
-# What exporters call files of weights: "weights.bin", "model.onnx_data_1", "layers.0.weight", "onnx__MatMul_497".
-_DATA_NAME = re.compile(
-    r"^onnx__\w+$|(?:^|[._-])(?:data|weights?|bias|params?|tensors?|bin|raw|dat|pb|value|scale|zero_point)(?:_?\d+)*$",
-    re.IGNORECASE,
-)
-_QUANTIZED = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4}
 
 
 class OwnOnnx:
-    """One parsed file. `changed` tells whether it still is what the user gave, byte for byte."""
+    """One parsed file; `data` are its files of external data, by their path below its folder."""
 
     def __init__(self, path: Path) -> None:
-        """Parse and take in external data. Raises UnreadableModel."""
+        """Parse it and find its external data. Raises UnreadableModel."""
         self.path = path
-        self.changed = False
         self._model = _parse(path)
-        self.sources = [SourceFile(path=path.name, sha256=sha256_of(path))]
-        self._embed_external_data()
+        self.data = data_files(path, tensors(self._model))
+        files = {path.name: path, **self.data}
+        self.sources = [SourceFile(path=name, sha256=sha256_of(file)) for name, file in files.items()]
 
     @property
     def opset(self) -> int | None:
@@ -76,18 +72,14 @@ class OwnOnnx:
         return Declared(value.name, _DTYPES[tensor.elem_type], dims)
 
     def fix_shapes(self, declared: Iterable[Declared], resolved: Resolved) -> None:
-        """Write the resolved shapes into the model where it leaves any open."""
-        shapes = {spec.name: shape for spec, shape in zip(declared, resolved.shapes, strict=True)}
-        dynamic = {spec.name for spec in declared if spec.is_dynamic}
-        if not dynamic:
-            return
-        self.changed = True
+        """Write the resolved shapes into the parsed model where it leaves any open."""
+        shapes = {spec.name: shape for spec, shape in zip(declared, resolved.shapes, strict=True) if spec.is_dynamic}
         graph = self._model.graph
         del graph.value_info[:]  # inferred for the dynamic shapes; every runtime infers it again
         for value in graph.input:
-            if value.name in dynamic:
+            if value.name in shapes:
                 _set_shape(value, shapes[value.name])
-        for inner in _graphs(graph):
+        for inner in graphs(graph):
             for value in (*inner.input, *inner.output, *inner.value_info):
                 _replace_symbols(value, resolved.symbols)
 
@@ -105,7 +97,7 @@ class OwnOnnx:
         return corrected
 
     def write(self, target: Path) -> None:
-        """Write the changed model as one file. Raises UnreadableModel when it is too large for one."""
+        """Write the changed model beside its external data. Raises UnreadableModel when it is too large."""
         try:
             target.write_bytes(self._model.SerializeToString(deterministic=True))
         except (ValueError, EncodeError) as exc:
@@ -115,98 +107,18 @@ class OwnOnnx:
         """Names of the outputs, in order."""
         return [value.name for value in self._model.graph.output]
 
-    def weights(self) -> tuple[int, Precision]:
-        """Number of weights (biases included) and the precision that most of them are in."""
-        scales, integers = set(), set()
-        for node in self._model.graph.node:
-            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-                scales.update(node.input[1:])
-                if node.op_type == "DequantizeLinear":
-                    integers.add(node.input[0])
-        counts = {"fp32": 0, "fp16": 0, "int8": 0}
-        for tensor in self._model.graph.initializer:
-            size = int(np.prod(tensor.dims, dtype=object))
-            if tensor.name in scales:
-                continue
-            if tensor.data_type in _QUANTIZED or tensor.name in integers:
-                counts["int8"] += size
-            elif tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
-                counts["fp16"] += size
-            elif tensor.data_type in _FLOATS:
-                counts["fp32"] += size
-        return sum(counts.values()), majority(counts)
+    def numbers(self) -> Numbers:
+        """Its weights, and the types it computes in."""
+        return onnx_numbers.numbers(self._model)
 
-    def _embed_external_data(self) -> None:
-        external = [
-            tensor
-            for tensor in _tensors(self._model)
-            if tensor.data_location == TensorProto.EXTERNAL and not self._keep_inline(tensor)
-        ]
-        total = self._model.ByteSize()
-        files: dict[str, Path] = {}
-        for tensor in external:
-            location, offset, length = self._location(tensor, files)
-            total += length
-            if total > MAX_BYTES:
-                raise UnreadableModel(_too_large(self.path, total))
-            with files[location].open("rb") as file:
-                file.seek(offset)
-                tensor.raw_data = file.read(length)
-            tensor.data_location = TensorProto.DEFAULT
-            del tensor.external_data[:]
-        self.changed = self.changed or bool(external)
-        self.sources += [SourceFile(path=name, sha256=sha256_of(file)) for name, file in sorted(files.items())]
-
-    @staticmethod
-    def _keep_inline(tensor: Any) -> bool:
-        return not tensor.external_data and tensor.HasField("raw_data")
-
-    def _location(self, tensor: Any, files: dict[str, Path]) -> tuple[str, int, int]:
-        """(file, offset, length) of a tensor's external data, checked to lie inside the model's folder."""
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
-        if location not in files:
-            files[location] = self._data_file(tensor.name, location)
-        size = files[location].stat().st_size
-        try:
-            offset = int(entries.get("offset", "0"))
-            length = int(entries.get("length", str(size - offset)))
-        except ValueError as exc:
-            raise UnreadableModel(f"{self.path}: weight {tensor.name}: damaged reference to {location}") from exc
-        if offset < 0 or length < 0 or offset + length > size:
-            raise UnreadableModel(
-                f"{self.path}: the external data {location} is too short ({size} bytes) for weight {tensor.name}; "
-                "copy it again"
-            )
-        return location, offset, length
-
-    def _data_file(self, weight: str, location: str) -> Path:
-        """The file of external data, if it is nothing but that: a model that is not trusted may name any file.
-
-        It lies beside the model or below, or behind a link there, where the model's own link leads (the cache of a
-        model hub is such links); it is not hidden, and is named as data are.
-        """
-        named, path = Path(location), self.path.parent / location
-        homes = (self.path.parent.resolve(), self.path.resolve().parent)
-        home = next((home for home in homes if path.resolve().is_relative_to(home)), None)
-        refers = f"{self.path}: weight {weight} refers to {location!r}"
-        if not location or named.is_absolute() or ".." in named.parts or home is None:
-            raise UnreadableModel(f"{refers}, outside the model's folder; this is not followed")
-        if any(part.startswith(".") for part in (*named.parts, *path.resolve().relative_to(home).parts)):
-            raise UnreadableModel(f"{refers}, which is hidden or in a hidden folder; this is not followed")
-        if not (_DATA_NAME.search(named.name) or named.name.startswith(self.path.name)):
-            raise UnreadableModel(
-                f"{refers}, which is not named as data are; save the model's weights as {self.path.name}.data"
-            )
-        if not path.is_file():
-            raise UnreadableModel(f"{self.path}: its external data {location} is missing; copy it beside the model")
-        return path
-
-
-def majority(counts: Mapping[str, int]) -> Precision:
-    """The precision most weights are in; fp32 for a model without weights."""
-    order: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-    return max(order, key=lambda precision: counts[precision])
+    def gather(self, folder: Path) -> Path:
+        """Return the file to run: this one or, with external data, a copy of all files in `folder`."""
+        if not self.data:
+            return self.path
+        for name, file in self.data.items():
+            copy_file(file, folder / name)
+        copy_file(self.path, folder / "model.onnx")
+        return folder / "model.onnx"
 
 
 def _parse(path: Path) -> Any:
@@ -225,7 +137,8 @@ def _parse(path: Path) -> Any:
 
 
 def _too_large(path: Path, size: int) -> str:
-    return f"{path}: {size / 2**30:.1f} GiB with its weights; ONNX allows 2 GiB in one file, use a smaller model"
+    words = "ONNX allows 2 GiB in one file, without its external data"
+    return f"{path}: {size / 2**30:.1f} GiB; {words}: save it with the weights as external data"
 
 
 def _dimension(dim: Any) -> Dimension:
@@ -248,31 +161,3 @@ def _replace_symbols(value: Any, symbols: Mapping[str, int]) -> None:
     for dim in value.type.tensor_type.shape.dim:
         if dim.dim_param in symbols:
             dim.dim_value = symbols[dim.dim_param]
-
-
-def _graphs(graph: Any) -> Iterator[Any]:
-    """A graph and those inside its nodes (the branches of If, the bodies of Loop and Scan)."""
-    yield graph
-    for attribute in _attributes(graph.node):
-        for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-            yield from _graphs(inner)
-
-
-def _attributes(nodes: Any) -> Iterator[Any]:
-    for node in nodes:
-        yield from node.attribute
-
-
-def _tensors(model: Any) -> Iterator[Any]:
-    """Every tensor of a model, wherever it may be kept."""
-    node_lists = [function.node for function in model.functions]
-    for graph in _graphs(model.graph):
-        node_lists.append(graph.node)
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for nodes in node_lists:
-        for attribute in _attributes(nodes):
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors

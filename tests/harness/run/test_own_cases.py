@@ -107,8 +107,6 @@ PENDING = {
     "a floor of the tolerance": ["tiny_outputs-onnxruntime]", "tiny_outputs-openvino]"],
     "inputs are bound by position": ["t_nameless-tflite]", "t_nameless-openvino]"],
     "NaN is told": ["test_nan_is_told", "test_what_cannot_be_verified"],
-    "precision from the graph": ["test_precision_and_weights"],
-    "precision from the runtime": ["test_a_cpu_computes_fp16"],
     "the signature is told": ["test_the_signature"],
 }
 
