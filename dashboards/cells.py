@@ -8,10 +8,10 @@ from html import escape
 from dashboards import fed, wording
 from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
-from results.records import Row, Verdict
+from results.records import Row, Verdict, shortened
 
 _IN_WORDS = ("standing", "reason", "notes", "source", "made_up", "unverified", "nonfinite")
-_LONG = 40
+_LONG, _VERY_LONG = 40, 400
 
 
 def text(key: str, row: Row) -> str:
@@ -93,6 +93,9 @@ def _cell(column: Column, row: Row, found: Standings, rows: Sequence[Row]) -> st
     if column.is_number:
         value = _value(column.key, row)
         return f'<td class="number" data-v="{"" if value is None else value!r}">{escape(words)}</td>'
+    if column.key in _IN_WORDS and len(words) > _VERY_LONG:  # a line of the table is not a page high
+        short = escape(shortened(words, _VERY_LONG))
+        return f"<td{style}><details><summary>{short}</summary>{escape(words)}</details></td>"
     return f"<td{style}>{escape(words)}</td>"
 
 

@@ -24,7 +24,7 @@ def size(spec: InputSpec) -> str:
 
 def described(inputs: Sequence[InputSpec]) -> str:
     """Each input with its type and shape."""
-    return "; ".join(f"{spec.name}: {spec.dtype} {size(spec)}" for spec in inputs)
+    return "; ".join(f"{spec.name or '(nameless)'}: {spec.dtype} {size(spec)}" for spec in inputs)
 
 
 def sources(inputs: Sequence[InputSpec]) -> str:
@@ -54,8 +54,14 @@ def made_up(inputs: Sequence[InputSpec]) -> str:
         words.append(f"sizes of {_listed([f'{spec.name} ({declared(spec)} as {size(spec)})' for spec in sizes])}")
     if not words:
         return ""
-    options = [f"--input {shlex.quote(spec.name)}=…" for spec in values[:_MOST_INPUTS]]
-    options += [f"--input-shape {shlex.quote(spec.name)}=…" for spec in sizes[:_MOST_INPUTS]]
+    names = [spec.name for spec in inputs]
+    # An input without a name of its own is given by its position.
+    keys = [name if name and names.count(name) == 1 else str(place) for place, name in enumerate(names)]
+    options = [
+        f"{option} {shlex.quote(key)}=…"
+        for option, kind in (("--input", "values"), ("--input-shape", "sizes"))
+        for key in [key for key, spec in zip(keys, inputs, strict=True) if kind in spec.made_up][:_MOST_INPUTS]
+    ]
     return f"{'; '.join(words)}. To give them: {' '.join(options)}"
 
 

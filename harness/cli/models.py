@@ -101,7 +101,7 @@ def export(
             raise click.UsageError("no model is named")
         prepared = prepare(requests, store, workers=workers, on_event=display.preparing)
     made = [
-        {**artifact.model_dump(mode="json"), "path": str(store.model_path(artifact))}
+        {**artifact.model_dump(mode="json"), "model": model.name, "path": str(store.model_path(artifact))}
         for model in prepared
         for artifact in model.artifacts.values()
     ]

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dashboards.charts import write_image
 from dashboards.page import render, write_page
 from results.judge.pareto import standings
 from results.judge.summary import rows
-from results.records import Row, Verdict
+from results.records import InputSpec, Row, Verdict
 from tests.dashboards.test_table import both
 from tests.results.factory import make_row, make_run
 from tests.rigs.waiting import LIMIT_S
@@ -95,6 +96,46 @@ def test_every_row_is_in_the_table_with_its_reason() -> None:
     assert page.count('<th scope="row"') == len(TABLE)
     for row in TABLE:
         assert row.reason in page
+
+
+def test_what_was_fed_and_computed_has_columns_where_there_is_something_to_say() -> None:
+    spec = InputSpec(
+        name="<ids>", dtype="int64", shape=(8, 128), dims=("N", 128), values="ones", made_up=("values", "sizes")
+    )
+    row = make_row(
+        inputs=(spec,), batch=8, throughput_per_s=812.3, signature="encode", shapes_fixed="in a copy", snr_db=41.26,
+        top1_agreement=0.875, compute_precision="int8 + fp32", unverified="y differs", nonfinite="z holds NaN",
+        notes=("4 threads on 1 core",),
+    )  # fmt: skip
+    page = render([row, make_row()])
+    for words in (
+        "&lt;ids&gt;: int64 8x128",
+        "&lt;ids&gt;: ones (made up), sizes made up, the file says [N, 128]",
+        ">812</td>",
+        ">encode</td>",
+        ">in a copy</td>",
+        ">41.3</td>",
+        ">0.875</td>",
+        ">int8 + fp32</td>",
+        ">y differs</td>",
+        ">z holds NaN</td>",
+        ">4 threads on 1 core</td>",
+    ):
+        assert words in page
+    bare = render([make_row()])
+    heads = ("Inputs", "Batch", "Per second", "Signature", "SNR dB", "Fed with", "Unverified", "Computed in")
+    for head in heads:
+        assert f">{head}</button>" in page
+        assert f">{head}</button>" not in bare
+
+
+def test_a_long_reason_is_whole_and_folded() -> None:
+    reason = f"loading: {'words and words, ' * 200}<the cause>"
+    page = render([make_row("net", None, verdict=Verdict.FAILED, reason=reason)])
+    summary = page[page.index("<summary>loading: ") + 9 :].partition("</summary>")[0]
+    assert len(summary) < 500
+    assert summary.endswith("&lt;the cause&gt;")
+    assert escape(reason) in page
 
 
 def test_header_says_what_was_measured() -> None:

@@ -98,6 +98,8 @@ def test_what_was_made_up_is_said_with_how_to_give_it() -> None:
     many = [spec((1,), name=f"past.{number}", made_up=("values",)) for number in range(48)]
     assert "42 more. To give them: --input past.0=…" in printed([own("m", *many)], 2000)
     assert "made up" not in printed([own("m", spec((1,)))], 300)
+    nameless = [spec((1,), name=name, made_up=("values",)) for name in ("", "x", "x", "y z")]
+    assert "To give them: --input 0=… --input 1=… --input 2=… --input 'y z'=…" in printed([own("m", *nameless)], 300)
 
 
 def test_signature_copy_notes_and_what_is_not_finite_are_said() -> None:

@@ -15,10 +15,27 @@ from results.export import FORMATS, write
 from results.files import write_file
 from results.frame import read, to_frame
 from results.judge.summary import rows
-from results.records import Row
+from results.records import InputSpec, Row
 from tests.results.factory import make_row, make_run
 
-ROWS = [*rows(make_run(1, 7, 3)), make_row('näme, "quoted"\nover two lines', reason="a;b")]
+SPEC = InputSpec(name='a "b"', dtype="int64", shape=(8, 0), dims=("N", None), values="ones", made_up=("values",))
+ROWS = [
+    *rows(make_run(1, 7, 3)),
+    make_row('näme, "quoted"\nover two lines', reason="a;b"),
+    make_row(
+        inputs=(SPEC, SPEC),
+        batch=8,
+        throughput_per_s=81.5,
+        signature="encode",
+        shapes_fixed="in a copy",
+        snr_db=-3.5,
+        top1_agreement=0.5,
+        compute_precision="int8 + fp32",
+        unverified="why",
+        nonfinite="output y: 3 of 8 are NaN",
+        notes=("one", "two"),
+    ),
+]
 
 
 def test_json_round_trip(tmp_path: Path) -> None:
