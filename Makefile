@@ -10,7 +10,7 @@ TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables ip
 TEST_TOOLS := sshd ssh busybox tcsh iptables ip
 
 .DEFAULT_GOAL := help
-.PHONY: help run measure-only test test-zoo test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
+.PHONY: help run measure-only test test-zoo test-real-models test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ test: $(VENV)/.test system-packages  ## Install what the tests need and run them
 
 test-zoo: $(VENV)/.test  ## Export every default variant and run it under every runtime (minutes)
 	$(BIN)/python -m pytest -m zoo
+
+test-real-models: $(VENV)/.test  ## 83 real files of 22 packages, under every runtime and beside the bare one (needs npm)
+	$(BIN)/python -m pytest -m real_models
 
 test-arm64: $(VENV)/.test system-packages  ## Only the tests on emulated 64-bit Arm devices (root; installs qemu)
 	$(BIN)/python -m pytest -m arm64

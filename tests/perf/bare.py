@@ -1,6 +1,9 @@
 """A loop as one writes it by hand: no harness, no agent. Prints the median in nanoseconds.
 
 python bare.py BACKEND MODEL IO WARMUP_S TIMED_S
+python bare.py BACKEND MODEL IO OUTPUTS.npz
+
+The second form runs it once and writes the outputs.
 """
 
 from __future__ import annotations
@@ -9,36 +12,56 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+Loaded = tuple[Callable[[], Any], Callable[[], list[np.ndarray]]]
+"""What runs an inference, and what gives the outputs of one."""
 
-def onnxruntime(path: str, array: np.ndarray) -> Callable[[], object]:
+
+def onnxruntime(path: str, fed: list[np.ndarray]) -> Loaded:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    feeds = {session.get_inputs()[0].name: array}
-    return lambda: session.run(None, feeds)
+    feeds = {node.name: array for node, array in zip(session.get_inputs(), fed, strict=True)}
+    return lambda: session.run(None, feeds), lambda: session.run(None, feeds)
 
 
-def openvino(path: str, array: np.ndarray) -> Callable[[], object]:
+def openvino(path: str, fed: list[np.ndarray]) -> Loaded:
     import openvino as ov
 
+    core = ov.Core()
+    model = core.read_model(path)
+    if model.is_dynamic():
+        model.reshape({position: array.shape for position, array in enumerate(fed)})
     config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    request = ov.Core().compile_model(path, "CPU", config).create_infer_request()
-    request.set_input_tensor(ov.Tensor(array))
-    return request.infer
+    compiled = core.compile_model(model, "CPU", config)
+    request = compiled.create_infer_request()
+    for position, array in enumerate(fed):
+        request.set_input_tensor(position, ov.Tensor(array))
+    return request.infer, lambda: [*request.infer().values()]
 
 
-def tflite(path: str, array: np.ndarray) -> Callable[[], object]:
+def tflite(path: str, fed: list[np.ndarray]) -> Loaded:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=path, num_threads=1)
+    details = interpreter.get_input_details()
+    for detail, array in zip(details, fed, strict=True):
+        if tuple(detail["shape"]) != array.shape:
+            interpreter.resize_tensor_input(detail["index"], array.shape)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], array)
-    return interpreter.invoke
+    for detail, array in zip(details, fed, strict=True):
+        interpreter.set_tensor(detail["index"], array)
+
+    def outputs() -> list[np.ndarray]:
+        interpreter.invoke()
+        return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+
+    return interpreter.invoke, outputs
 
 
 def timed(run: Callable[[], object], seconds: float) -> list[int]:
@@ -52,9 +75,14 @@ def timed(run: Callable[[], object], seconds: float) -> list[int]:
 
 
 def main() -> None:
-    backend, model, io, warmup_s, timed_s = sys.argv[1:]
+    backend, model, io, *rest = sys.argv[1:]
     with np.load(io) as arrays:
-        run = {"onnxruntime": onnxruntime, "openvino": openvino, "tflite": tflite}[backend](model, arrays["in0"])
+        fed = [arrays[f"in{n}"] for n in range(len(arrays.files)) if f"in{n}" in arrays.files]
+    run, outputs = {"onnxruntime": onnxruntime, "openvino": openvino, "tflite": tflite}[backend](model, fed)
+    if len(rest) == 1:
+        np.savez(rest[0], *[np.asarray(array) for array in outputs()])
+        return
+    warmup_s, timed_s = rest
     timed(run, float(warmup_s))
     print(statistics.median(timed(run, float(timed_s))))
 

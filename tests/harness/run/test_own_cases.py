@@ -5,45 +5,15 @@ One run takes all of them as they are, another some with what a user adds when t
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.rigs import own_onnx, own_tflite
-from tests.rigs.bench import Bench
-
-Rows = dict[tuple[str, str], dict[str, Any]]
+from tests.rigs.quick import Rows, measure
 
 ORT, OV, TFLITE = "onnxruntime", "openvino", "tflite"
 MEASURED = {"valid", "unstable"}  # a shared machine may be noisy, never wrong
-TINY_PROFILE = (
-    "from harness.run import plan; from harness.cli import main; "
-    "plan.PROFILES['quick'] = plan.PROFILES['quick'].model_copy(update=dict(restarts=1, min_iterations=5, "
-    "min_seconds=0.02, warmup_min_iterations=1, warmup_min_seconds=0.01)); main()"
-)
-
-
-class QuickBench(Bench):
-    """`bench` with one short restart a case: what is tested here are words, not times."""
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", TINY_PROFILE, *arguments]
-
-
-def measure(folder: Path, *arguments: str, expect: int) -> Rows:
-    """Run all files of a folder; return the rows by file and backend. A model's name may go on behind its file's."""
-    (folder / "tmp").mkdir()
-    files = [path for path in folder.iterdir() if path.suffix in {".onnx", ".tflite"}]
-    models = [part for path in sorted(files) for part in ("--models", path.name)]
-    bench = QuickBench(folder, {"TMPDIR": str(folder / "tmp")})
-    document = json.loads(bench("run", *models, "--threads", "1", *arguments, "--json", expect=expect).stdout)
-    return {
-        (max((path.stem for path in files if row["model"].startswith(path.stem)), key=len), row["backend"]): row
-        for row in document["rows"]
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,39 @@
+"""A run over all model files of a folder, with one short restart a case: for what is told, not for times."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.rigs.bench import Bench
+
+TINY_PROFILE = (
+    "from harness.run import plan; from harness.cli import main; "
+    "plan.PROFILES['quick'] = plan.PROFILES['quick'].model_copy(update=dict(restarts=1, min_iterations=5, "
+    "min_seconds=0.02, warmup_min_iterations=1, warmup_min_seconds=0.01)); main()"
+)
+SUFFIXES = {".onnx", ".tflite"}
+
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+
+class QuickBench(Bench):
+    """`bench` with that profile."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-c", TINY_PROFILE, *arguments]
+
+
+def measure(folder: Path, *arguments: str, expect: int, timeout_s: float = 240) -> Rows:
+    """Return the rows by the file's stem and the backend; a model's name may go on behind that of its file."""
+    (folder / "tmp").mkdir()
+    files = [path for path in folder.iterdir() if path.suffix in SUFFIXES]
+    models = [part for path in sorted(files) for part in ("--models", path.name)]
+    bench = QuickBench(folder, {"TMPDIR": str(folder / "tmp")}, timeout_s)
+    document = json.loads(bench("run", *models, "--threads", "1", *arguments, "--json", expect=expect).stdout)
+    return {
+        (max((path.stem for path in files if row["model"].startswith(path.stem)), key=len), row["backend"]): row
+        for row in document["rows"]
+    }
