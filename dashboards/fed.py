@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from results.records import InputSpec, Row
 
+_NAMELESS = "(nameless)"
 _MOST_SHAPES, _MOST_INPUTS = 3, 6
 
 
@@ -24,17 +25,16 @@ def size(spec: InputSpec) -> str:
 
 def described(inputs: Sequence[InputSpec]) -> str:
     """Each input with its type and shape."""
-    return "; ".join(f"{spec.name or '(nameless)'}: {spec.dtype} {size(spec)}" for spec in inputs)
+    return "; ".join(f"{spec.name or _NAMELESS}: {spec.dtype} {size(spec)}" for spec in inputs)
 
 
 def sources(inputs: Sequence[InputSpec]) -> str:
     """Where the values and sizes of each input come from, as far as somebody said so."""
     parts = []
     for spec in inputs:
-        words = [f"{spec.values}{' (made up)' if 'values' in spec.made_up else ''}"] if spec.values else []
-        words += ["values made up"] if "values" in spec.made_up and not spec.values else []
+        words = [spec.values] if spec.values else []
         words += [f"sizes made up, the file says {declared(spec)}"] if "sizes" in spec.made_up else []
-        parts += [f"{spec.name}: {', '.join(words)}"] if words else []
+        parts += [f"{spec.name or _NAMELESS}: {', '.join(words)}"] if words else []
     return "; ".join(parts)
 
 
@@ -49,9 +49,11 @@ def made_up(inputs: Sequence[InputSpec]) -> str:
     sizes = [spec for spec in inputs if "sizes" in spec.made_up]
     words = []
     if values:
-        words.append(f"values of {_listed([f'{spec.name} ({_kind(spec)})' for spec in values])}")
+        words.append(f"values of {_listed([f'{spec.name or _NAMELESS} ({_kind(spec)})' for spec in values])}")
     if sizes:
-        words.append(f"sizes of {_listed([f'{spec.name} ({declared(spec)} as {size(spec)})' for spec in sizes])}")
+        words.append(
+            f"sizes of {_listed([f'{spec.name or _NAMELESS} ({declared(spec)} as {size(spec)})' for spec in sizes])}"
+        )
     if not words:
         return ""
     names = [spec.name for spec in inputs]
@@ -66,7 +68,8 @@ def made_up(inputs: Sequence[InputSpec]) -> str:
 
 
 def _kind(spec: InputSpec) -> str:
-    return f"{spec.values}, {spec.dtype} {size(spec)}" if spec.values else f"{spec.dtype} {size(spec)}"
+    values = spec.values.removeprefix("made up: ")
+    return f"{values}, {spec.dtype} {size(spec)}" if values else f"{spec.dtype} {size(spec)}"
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -76,12 +79,12 @@ def _listed(parts: Sequence[str]) -> str:
 
 def particulars(row: Row) -> list[tuple[str, str]]:
     """What a reader must know of what was measured of a model, as (what, words)."""
-    model, words = row.model, made_up(row.inputs)
-    found = [("made up", f"{model}: {words}")] if words else []
+    words = made_up(row.inputs)
+    found = [("made up", words)] if words else []
     if row.signature is not None:
-        found.append(("signature", f"{model}: {row.signature} ran, one of several that the file has"))
+        found.append(("signature", f"{row.signature} ran, one of several that the file has"))
     if row.shapes_fixed == "in a copy":
-        found.append(("copy", f"{model}: a copy of the file with its sizes written into it was measured"))
+        found.append(("copy", "a copy of the file with its sizes written into it was measured"))
     return found
 
 

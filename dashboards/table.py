@@ -104,8 +104,14 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
         Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {shortened(why, wording.LONGEST)}"))
         for (what, style, device, why), names in found.items()
     ]
-    told = dict.fromkeys(one for row in rows for one in fed.particulars(row))
-    return lines + [Text.assemble((what, "yellow"), clean(f" {words}")) for what, words in told]
+    told: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        for one in fed.particulars(row):
+            told.setdefault(one, {})[row.model] = None
+    return lines + [
+        Text.assemble((what, "yellow"), clean(f" {', '.join(models)}: {words}"))
+        for (what, words), models in told.items()
+    ]
 
 
 def _cell(column: Column, row: Row, found: Standings) -> Text:

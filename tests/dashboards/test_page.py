@@ -100,7 +100,12 @@ def test_every_row_is_in_the_table_with_its_reason() -> None:
 
 def test_what_was_fed_and_computed_has_columns_where_there_is_something_to_say() -> None:
     spec = InputSpec(
-        name="<ids>", dtype="int64", shape=(8, 128), dims=("N", 128), values="ones", made_up=("values", "sizes")
+        name="<ids>",
+        dtype="int64",
+        shape=(8, 128),
+        dims=("N", 128),
+        values="made up: ones",
+        made_up=("values", "sizes"),
     )
     row = make_row(
         inputs=(spec,), batch=8, throughput_per_s=812.3, signature="encode", shapes_fixed="in a copy", snr_db=41.26,
@@ -110,7 +115,7 @@ def test_what_was_fed_and_computed_has_columns_where_there_is_something_to_say()
     page = render([row, make_row()])
     for words in (
         "&lt;ids&gt;: int64 8x128",
-        "&lt;ids&gt;: ones (made up), sizes made up, the file says [N, 128]",
+        "&lt;ids&gt;: made up: ones, sizes made up, the file says [N, 128]",
         ">812</td>",
         ">encode</td>",
         ">in a copy</td>",

@@ -87,7 +87,7 @@ def test_throughput_stands_beside_latency_where_there_is_a_batch() -> None:
 
 
 def test_what_was_made_up_is_said_with_how_to_give_it() -> None:
-    ids = spec((1, 128), ("N", 128), name="ids", dtype="int64", values="ones", made_up=("values", "sizes"))
+    ids = spec((1, 128), ("N", 128), name="ids", dtype="int64", values="made up: ones", made_up=("values", "sizes"))
     row = own("bert", ids, spec((1,), name="a b", values="from feed.npz"))
     text = printed([row, row.model_copy(update={"device": "pi5"})], 300)
     line = (

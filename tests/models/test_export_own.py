@@ -80,10 +80,10 @@ def test_weights_among_the_inputs_are_not_fed(tmp_path, take):
     assert stored.read_bytes() == (tmp_path / "m.onnx").read_bytes()
 
 
-def test_a_dynamic_batch_becomes_one_and_is_noted(tmp_path, take):
+def test_a_dynamic_batch_becomes_one_and_is_told(tmp_path, take):
     artifact, stored, io = take(files.batch(tmp_path / "m.onnx"))
     assert shapes_of(artifact) == {"x": (1, 4)}
-    assert artifact.notes == ("x[N, 4]: the dynamic first dimension was taken as 1",)
+    assert "sizes" in artifact.inputs[0].made_up
     assert stored.read_bytes() == (tmp_path / "m.onnx").read_bytes()
     assert (artifact.shapes_fixed, artifact.inputs[0].dims) == ("by the runtime", ("N", 4))
     np.testing.assert_array_equal(run(stored, io)[0], io["out0"])
@@ -436,7 +436,7 @@ def test_a_tflite_file_is_stored_byte_for_byte(tmp_path, take):
 def test_dynamic_dimensions_of_tflite(tmp_path, take):
     artifact, _, io = take(files.tflite(tmp_path / "m.tflite", (-1, 4)))
     assert shapes_of(artifact) == {"x": (1, 4)}
-    assert len(artifact.notes) == 1
+    assert "sizes" in artifact.inputs[0].made_up
     np.testing.assert_allclose(io["out0"], io["in0"] + np.arange(4))
 
 

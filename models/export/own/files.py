@@ -63,9 +63,8 @@ class Ready:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Decisions taken for the user, and what is odd, in words."""
-        odd = [f"{words}: one name, several sizes" for words in self.resolved.contradictions]
-        return (*self.resolved.notes, *odd)
+        """What is odd, in words."""
+        return tuple(f"{words}: one name, several sizes" for words in self.resolved.contradictions)
 
 
 class FileImport:

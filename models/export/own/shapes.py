@@ -38,13 +38,12 @@ class Declared:
 class Resolved:
     """Static shapes in the order of the inputs, the size of every symbol that has one, and what nobody decided.
 
-    `contradictions` say which symbols have several sizes, `notes` what was decided for the user, and `made_up` holds
-    the positions of the inputs that this concerns.
+    `contradictions` say which symbols have several sizes, `made_up` holds the positions of the inputs whose sizes were
+    decided for the user.
     """
 
     shapes: list[Shape]
     symbols: dict[str, int]
-    notes: list[str]
     contradictions: list[str]
     made_up: set[int]
 
@@ -70,7 +69,6 @@ class _Resolution:
     sizes: dict[str, dict[int, list[str]]] = field(default_factory=dict)  # symbol -> size -> inputs that have it
     taken: set[str] = field(default_factory=set)  # symbols that are 1 because nobody said what they are
     made_up: set[int] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
 
     def resolve(self, given: Mapping[int, Shape]) -> Resolved:
         for position, shape in given.items():
@@ -96,7 +94,6 @@ class _Resolution:
         return Resolved(
             [self.shapes[position] for position in range(len(self.inputs))],
             self._symbols(),
-            self.notes,
             [_contradiction(name, sizes) for name, sizes in self.sizes.items() if len(sizes) > 1],
             self.made_up,
         )
@@ -131,7 +128,6 @@ class _Resolution:
             self.taken.add(dims[0])
         self.shapes[position] = (1, *(dim for dim in dims[1:] if isinstance(dim, int)))
         self.made_up.add(position)
-        self.notes.append(f"{declared}: the dynamic first dimension was taken as 1")
 
     def _filled(self, position: int) -> tuple[Dimension, ...] | None:
         declared, symbols = self.inputs[position], self._symbols()
