@@ -83,7 +83,8 @@ class Backend(ABC):
         `dims`, only there where the file leaves sizes open, are the dimensions as it declares them: a size, a symbol,
         None for what is not known. These sizes are set by the runtime's own means. Files of external data lie where the
         model refers to them.
-        `options`: `threads` (int), `precision` (that of the artifact, as `fp32`, `int8`) and the backend's own.
+        `options`: `threads` (int), `precision` (that of the artifact, as `fp32`, `int8`), the backend's own, and
+        `signature` where another graph of a TFLite file than the first is to run.
         Raises Unsupported when the runtime says that it cannot run this model or does not know an option.
         """
 
@@ -95,7 +96,7 @@ def check_options(
 
     `switches` are those among `known` that are `on` or `off`, and nothing else.
     """
-    unknown = sorted(set(options) - {"threads", "precision"} - set(known))
+    unknown = sorted(set(options) - {"threads", "precision", "signature"} - set(known))
     if unknown:
         has = ", ".join(known) if known else "none"
         raise Unsupported("{} has no option {}; it has: {}".format(backend, ", ".join(unknown), has))

@@ -99,6 +99,8 @@ class BenchmarkModel(Backend):
             raise Unsupported("no delegate {}; there are: {}".format(delegate, ", ".join(_DELEGATES)))
         threads = int(options["threads"])
         command = [binary, "--graph=" + path, "--num_threads={}".format(threads), *_DELEGATES[delegate]]
+        if "signature" in options:
+            command.append("--signature_to_run_for={}".format(options["signature"]))
         return BenchmarkModelSession(command + str(options.get("arguments", "")).split(), delegate, threads)
 
 

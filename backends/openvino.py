@@ -44,6 +44,9 @@ class OpenVino(Backend):
         import openvino as ov
 
         check_options(self.name, options, ("device", "inference_precision"))
+        if "signature" in options:
+            words = "OpenVINO reads only the first graph of a TFLite file; signature {} has another"
+            raise Unsupported(words.format(options["signature"]))
         core = ov.Core()
         device = str(options.get("device", "CPU"))
         named = _named(device, core.available_devices)
@@ -107,12 +110,13 @@ class OpenVinoSession(Session):
         import openvino as ov
 
         ports = self._compiled.inputs
+        if len(ports) < len(inputs) and len({name for name, _ in inputs}) < len(inputs):
+            raise Unsupported("OpenVINO tells tensors apart by name, and inputs of this file have equal names or none")
         if len(ports) != len(inputs):
             raise Unsupported("the model has {} inputs, the artifact {}".format(len(ports), len(inputs)))
-        by_name = {name: port for port in ports for name in port.get_names()}
-        for position, (name, array) in enumerate(inputs):
-            # A TFLite file's inputs can lose their names on the way in; their order they keep.
-            self._request.set_tensor(by_name.get(name, ports[position]), ov.Tensor(array, shared_memory=True))
+        # A TFLite file's inputs can lose their names on the way in; their order they keep.
+        for port, (_, array) in zip(ports, inputs):
+            self._request.set_tensor(port, ov.Tensor(array, shared_memory=True))
             self._arrays.append(array)
 
     def run(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
 from backends.messages import is_lacking, plain
+from backends.tflite_graph import Graph, SignatureGraph, graph_of
 
 # The node in which TFLite tells what XNNPACK took, when that cannot be prepared.
 _BY_XNNPACK = "(TfLiteXNNPackDelegate)"
@@ -70,12 +71,13 @@ class TFLite(Backend):
             runner = module.Interpreter(
                 model_path=path, num_threads=threads, experimental_op_resolver_type=resolver, **more
             )
-            for detail, spec in zip(runner.get_input_details(), inputs):
+            graph = graph_of(runner, str(options.get("signature", "")))
+            for detail, spec in zip(graph.ordered([spec["name"] for spec in inputs]), inputs):
                 if list(detail["shape"]) != list(spec["shape"]):
-                    runner.resize_tensor_input(detail["index"], spec["shape"])
+                    graph.resize(detail["index"], spec["shape"])
             # XNNPACK takes its share in the next call only.
             taken = _delegated(runner) if more else set()
-            runner.allocate_tensors()
+            graph.allocate()
         except (RuntimeError, ValueError) as exc:
             if _BY_XNNPACK in str(exc) and self._loads_without_xnnpack(path, inputs, options):
                 words = "XNNPACK takes this model and cannot prepare it ({}); tflite.xnnpack=off runs it"
@@ -83,7 +85,7 @@ class TFLite(Backend):
             if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
-        return TFLiteSession(runner, threads, asked, taken)
+        return TFLiteSession(runner, graph, threads, asked, taken)
 
     def _loads_without_xnnpack(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> bool:
         try:
@@ -146,37 +148,35 @@ def _delegated(runner: Any) -> Optional[Set[int]]:
 class TFLiteSession(Session):
     """The interpreter keeps its input tensors between invocations, so they are set once."""
 
-    def __init__(self, runner: Any, threads: int, asked: List[str], taken: Optional[Set[int]]) -> None:
+    def __init__(self, runner: Any, graph: Graph, threads: int, asked: List[str], taken: Optional[Set[int]]) -> None:
         self._runner = runner
+        self._graph = graph
         self._threads = threads
         self._asked = asked
         self._taken = taken
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
-        details = self._runner.get_input_details()
-        if len(details) != len(inputs):
-            raise Unsupported("the model has {} inputs, the artifact {}".format(len(details), len(inputs)))
-        by_name = {detail["name"]: detail for detail in details}
-        for position, (name, array) in enumerate(inputs):
-            self._runner.set_tensor(by_name.get(name, details[position])["index"], array)
+        for detail, (_, array) in zip(self._graph.ordered([name for name, _ in inputs]), inputs):
+            self._graph.set(detail["index"], array)
 
     def run(self) -> None:
-        self._runner.invoke()
+        self._graph.run()
 
     def outputs(self) -> List[Any]:
-        return [self._runner.get_tensor(detail["index"]) for detail in self._runner.get_output_details()]
+        return [self._graph.get(detail["index"]) for detail in self._graph.outputs()]
 
     def actual(self) -> Dict[str, Any]:
         return {"threads": self._threads, "precision": "as in the file", **self._placement()}
 
     def examine(self) -> Dict[str, Any]:
-        found = computed(self._runner)
+        found = {} if isinstance(self._graph, SignatureGraph) else computed(self._runner)
         return {"compute": found} if found else {}
 
     def _placement(self) -> Dict[str, Any]:
         """Count the operators of each delegate and of the built-in kernels."""
         own = [name for name in self._asked if name != "XNNPACK"]
-        delegated = _delegated(self._runner)
+        # It tells of the first graph alone.
+        delegated = None if isinstance(self._graph, SignatureGraph) else _delegated(self._runner)
         if delegated is None or self._taken is None:
             words = "this runtime does not tell how much of the graph {} took".format(" and ".join(self._asked))
             return {"delegate": "unknown", "fallback": words if self._asked else ""}

@@ -146,7 +146,7 @@ def test_messages_are_in_plain_words() -> None:
 @pytest.mark.parametrize("make", files.ONNX + files.TFLITE, ids=lambda make: make.__name__)
 def test_what_the_runtime_here_lacks_is_prepared_without_a_reference(make: Maker, tmp_path: Path) -> None:
     """Another runtime may run it; only an input that nobody can feed leaves nothing to measure."""
-    (model,) = prepare(resolve([str(file(make, tmp_path))], {}), ArtifactStore(tmp_path / "store"))
+    (model,) = prepare(resolve([str(file(make, tmp_path))]), ArtifactStore(tmp_path / "store"))
     if make is files.tflite_text:
         (error,) = model.errors.values()
         assert isinstance(error, UnsupportedModel)
@@ -162,5 +162,5 @@ def test_what_the_runtime_here_lacks_is_prepared_without_a_reference(make: Maker
     "make", [files.text_in, files.optional_in, onnx_files.sequence], ids=lambda make: make.__name__
 )
 def test_an_input_that_cannot_be_fed_is_unsupported(make: Maker, tmp_path: Path) -> None:
-    (model,) = prepare(resolve([str(make(tmp_path / "m.onnx"))], {}), ArtifactStore(tmp_path / "store"))
+    (model,) = prepare(resolve([str(make(tmp_path / "m.onnx"))]), ArtifactStore(tmp_path / "store"))
     assert [type(error) for error in model.errors.values()] == [UnsupportedModel]
