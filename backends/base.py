@@ -48,10 +48,11 @@ class Session(ABC):
     def actual(self) -> Dict[str, Any]:
         """Return what really runs: providers or delegate, threads, inference precision, as plain JSON values.
 
-        Four keys mean the same in every backend: `placement` ({where: number of the graph's nodes}), `compute` ({type,
-        as `fp32` or `int8`: number of operators that compute in it}, where the runtime tells), `fallback` (what was
-        asked for and not given, in words; missing or empty when all was given, see `fell_back`) and `aggregates` (in
-        words, that each restart's one sample stands for many inferences).
+        Keys that mean the same in every backend: `placement` ({where: number of the graph's nodes}), `left` ({operator:
+        number} of those that an accelerator or delegate did not take), `compute` ({type, as `fp32` or `int8`: number of
+        operators that compute in it}, where the runtime tells), `fallback` (what was asked for and not given, in words;
+        missing or empty when all was given, see `fell_back`) and `aggregates` (in words, that each restart's one sample
+        stands for many inferences).
         """
 
     def examine(self) -> Dict[str, Any]:

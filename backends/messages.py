@@ -8,6 +8,9 @@ _NOISE = (
     r"\[ONNXRuntimeError\]\s*:\s*\d+\s*:\s*\w+\s*:\s*",
     r"Load model from .*? failed:\s*",
     r"FrontEnd API failed with \w+:\s*",
+    r"Exception during initialization:\s*",
+    r"\[with \w+ = [\w:]+\]\s*",
+    r"(?m)^-- ",
     r"Model wasn't fully converted\.\s*(?:Failed operations detailed log:\s*)?(?:Summary:\s*)?",
     # A place in ONNX Runtime's sources, with the signature of the function there.
     r"(?<!\S)\S+\.(?:cc|h|cpp):\d+\s*"
@@ -55,7 +58,7 @@ def plain(message: str) -> str:
     """Return a runtime's message on one line, without the places in its own sources and the paths of our files."""
     for noise in _NOISE:
         message = re.sub(noise, "", message)
-    message = re.sub(r"(?<=\S)(?=Node number \d+ \()", " ", message)  # LiteRT puts no blank there
+    message = re.sub(r"(?<=\S)(?=Node number \d+ \(|Registration failed)", " ", message)  # LiteRT puts no blank there
     return " ".join(message.split())
 
 

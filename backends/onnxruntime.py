@@ -192,8 +192,10 @@ class OnnxRuntimeSession(Session):
         if not accelerators:
             return found
         if told:
-            parts = self._session.get_provider_graph_assignment_info()
-            placement = dict(Counter(part.ep_name for part in parts for _ in part.get_nodes()))
+            parts = [(part.ep_name, part.get_nodes()) for part in self._session.get_provider_graph_assignment_info()]
+            placement = dict(Counter(name for name, nodes in parts for _ in nodes))
+            left = Counter(node.op_type for name, nodes in parts if name not in accelerators for node in nodes)
+            found["left"] = dict(left)
         else:
             placement = placed(events)
         # A provider whose libraries or device are not there is left out by ONNX Runtime, with a message on stderr.

@@ -151,13 +151,15 @@ class OpenVinoSession(Session):
             fallback = "the model ran on {}, not on {}".format(ran, first) if first and first not in where else ""
             return {"devices": ran, "fallback": fallback}
         affinity = self._core.query_model(self._model, self._device)
-        placement = Counter(
-            affinity.get(operation.get_friendly_name(), "unknown")
+        placed = [
+            (operation.get_type_name(), affinity.get(operation.get_friendly_name(), "unknown"))
             for operation in self._model.get_ops()
             if operation.get_type_name() not in ("Parameter", "Constant", "Result")
-        )
+        ]
+        placement = Counter(where for _, where in placed)
         accelerators = [name for name in self._named if name != "CPU"]
-        return {"placement": dict(placement), "fallback": fell_back(accelerators, placement)}
+        left = Counter(kind for kind, where in placed if accelerators and where not in accelerators)
+        return {"placement": dict(placement), "left": dict(left), "fallback": fell_back(accelerators, placement)}
 
     def _read(self, key: str) -> str:
         """Return a property of the compiled model, of a virtual device that of the devices behind it."""

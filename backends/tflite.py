@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from collections import Counter
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
@@ -142,6 +143,16 @@ def _delegated(runner: Any) -> Optional[Set[int]]:
             if operator is not None and operator["index"] not in found:
                 found.add(operator["index"])
                 todo += [tensor for tensor in operator["inputs"] if tensor not in bounds]
+    # What reads a tensor that never leaves a part belongs to it, even without an output (an assignment to a variable).
+    leaving = {tensor for part in parts for tensor in part["outputs"]}
+    inside = {
+        tensor for operator in operators if operator["index"] in found for tensor in operator["outputs"]
+    } - leaving
+    found |= {
+        operator["index"]
+        for operator in operators
+        if operator["op_name"] != "DELEGATE" and inside.intersection(operator["inputs"])
+    }
     return found
 
 
@@ -180,7 +191,8 @@ class TFLiteSession(Session):
         if delegated is None or self._taken is None:
             words = "this runtime does not tell how much of the graph {} took".format(" and ".join(self._asked))
             return {"delegate": "unknown", "fallback": words if self._asked else ""}
-        names = [operator["op_name"] for operator in self._runner._get_ops_details()]
+        operators = self._runner._get_ops_details()
+        names = [operator["op_name"] for operator in operators]
         partitions = names.count("DELEGATE")
         placement = dict.fromkeys(own, len(self._taken))
         placement["XNNPACK"] = len(delegated - self._taken)
@@ -189,6 +201,13 @@ class TFLiteSession(Session):
             "delegate": ", ".join(name for name in [*own, "XNNPACK"] if placement[name]) or "none",
             "delegate_partitions": partitions,
             "placement": {where: count for where, count in placement.items() if count},
+            "left": dict(
+                Counter(
+                    operator["op_name"]
+                    for operator in operators
+                    if operator["op_name"] != "DELEGATE" and operator["index"] not in delegated
+                )
+            ),
             "fallback": fell_back(self._asked, placement),
         }
 

@@ -51,11 +51,13 @@ def prepare(
     workers: int = 2,
     on_event: Callable[[Progress], None] = lambda progress: None,
     limits: Limits | None = None,
+    alone_is_fatal: bool = True,
 ) -> list[Prepared]:
     """Bring every model into the store, `workers` at a time within `limits`, and return them in order.
 
     `on_event` is called from threads, never from two at once. A file that cannot be made or read is in `failures`;
-    only when there is nothing else is the UnreadableModel or MissingShape of such a file raised. Raises
+    only when there is nothing else is the UnreadableModel, MissingShape or WrongInput of such a file raised, unless
+    `alone_is_fatal` is false. Raises
     UnknownModel for a name that a library does not have, ExportFailed when there is no artifact because the exporters
     are not installed, MissingShape for a shape of an input that nothing has, and ModelError when a library or trained
     weights cannot be had or the store cannot be written.
@@ -73,7 +75,8 @@ def prepare(
             if model.fatal is not None:
                 raise model.fatal
         _check_names(chosen)
-    _raise_if_nothing(models)
+    if alone_is_fatal:
+        _raise_if_nothing(models)
     return _told_apart(models)
 
 

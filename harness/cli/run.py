@@ -136,7 +136,7 @@ def run(
             request = runs.RunRequest(
                 devices=devices,
                 models=resolve(expressions or ("quick",), given, weights),
-                backends=_choices(backend_names, options),
+                backends=choices(backend_names, options),
                 profile=PROFILES[profile],
                 threads=threads,
                 seed=seed,
@@ -168,7 +168,7 @@ def _kept(argument: str) -> str:
     return argument.encode("utf-8", "replace").decode()[:4096]
 
 
-def _choices(names: str | None, options: Sequence[str]) -> list[BackendChoice]:
+def choices(names: str | None, options: Sequence[str]) -> list[BackendChoice]:
     """Return the backends with their options. Raises UnknownBackend, BadParameter."""
     from harness.run.plan import BackendChoice
 

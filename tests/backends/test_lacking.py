@@ -138,7 +138,7 @@ def test_messages_are_in_plain_words() -> None:
         "FrontEnd API failed with OpConversionFailure:\nModel wasn't fully converted.\nSummary:\n"
         "-- No conversion rule found for operations: Magic-18\n\n"
     )
-    assert plain(said) == "-- No conversion rule found for operations: Magic-18"
+    assert plain(said) == "No conversion rule found for operations: Magic-18"
     assert plain("failed to delegate X node #0Node number 1 (Y) failed to prepare.").count("#0 Node number 1 (Y)") == 1
     assert plain("Load model from /a folder/m.onnx failed:no such thing") == "no such thing"
 
@@ -164,3 +164,10 @@ def test_what_the_runtime_here_lacks_is_prepared_without_a_reference(make: Maker
 def test_an_input_that_cannot_be_fed_is_unsupported(make: Maker, tmp_path: Path) -> None:
     (model,) = prepare(resolve([str(make(tmp_path / "m.onnx"))]), ArtifactStore(tmp_path / "store"))
     assert [type(error) for error in model.errors.values()] == [UnsupportedModel]
+
+
+def test_an_assignment_inside_what_xnnpack_took_is_counted_with_it(tmp_path: Path) -> None:
+    spec = {"name": "x", "dtype": "float32", "shape": [1, 4]}
+    path = files.tflite_resource(tmp_path / "m.tflite")
+    actual = backends.find(LITERT)().load(str(path), [spec], {"threads": 1, "precision": "fp32"}).actual()
+    assert (actual["placement"], actual["left"]) == ({"XNNPACK": 3}, {})
