@@ -1,4 +1,4 @@
-"""What is said about the inputs of a model: typed after options, or written in the TOML beside it."""
+"""What is said about the inputs and outputs of a model: typed after options, or written in the TOML beside it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, PlainValidator, StrictInt, StrictStr, ValidationError, model_validator
 
 from models.errors import MissingShape, WrongInput
+from models.given_outputs import SAID_NOTHING, OutputGiven, typed_outputs
 from results.records import MAX_TEXT, Record
 
 MAX_DIMENSION = 2**31 - 1
@@ -83,21 +84,39 @@ class InputGiven(Record):
 
 
 class Given(Record):
-    """Everything that is said about what a model is fed, by the name of an input or, as digits, its position.
+    """Everything that is said about a model, by the name of an input or output or, as digits, its position.
 
-    `signature` is the one to be run of a TFLite file with several.
+    `signature` is the one to be run of a TFLite file with several, `all_outputs` what is said of every output.
     """
 
     inputs: dict[str, InputGiven] = Field(default_factory=dict)
     signature: Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT)] | None = None
+    outputs: dict[str, OutputGiven] = Field(default_factory=dict)
+    all_outputs: OutputGiven = SAID_NOTHING
 
     def __bool__(self) -> bool:
-        return bool(self.inputs or self.signature)
+        return self != NOTHING
 
     def over(self, other: Given) -> Given:
         """What is said here, and of `other` what is not said here."""
         inputs = {name: entry.over(other.inputs.get(name, InputGiven())) for name, entry in self.inputs.items()}
-        return Given(inputs={**other.inputs, **inputs}, signature=self.signature or other.signature)
+        outputs = other.outputs
+        if self.all_outputs.says_how_far:
+            outputs = {name: OutputGiven(nonfinite=entry.nonfinite) for name, entry in outputs.items()}
+        return Given(
+            inputs={**other.inputs, **inputs},
+            signature=self.signature or other.signature,
+            outputs={
+                **outputs,
+                **{name: entry.over(outputs.get(name, SAID_NOTHING)) for name, entry in self.outputs.items()},
+            },
+            all_outputs=self.all_outputs.over(other.all_outputs),
+        )
+
+    def output(self, name: str, position: int) -> OutputGiven:
+        """What is said about an output."""
+        named, placed = (self.outputs.get(key, SAID_NOTHING) for key in (name, str(position)))
+        return named.over(placed).over(self.all_outputs)
 
     def located(self, names: Mapping[Path, str]) -> dict[str, Any]:
         """All of it as plain JSON, with files called as `names` says."""
@@ -115,8 +134,14 @@ NOTHING = Given()
 """Nothing is said."""
 
 
-def typed(shapes: Iterable[str] = (), values: Iterable[str] = (), signature: str | None = None) -> Given:
-    """What the options `--input-shape`, `--input` and `--signature` say. Raises MissingShape and WrongInput."""
+def typed(
+    shapes: Iterable[str] = (),
+    values: Iterable[str] = (),
+    signature: str | None = None,
+    tolerances: Iterable[str] = (),
+    nonfinite: Iterable[str] = (),
+) -> Given:
+    """What the options about inputs and outputs say. Raises MissingShape and WrongInput."""
     found: dict[str, dict[str, Any]] = {name: {"shape": shape} for name, shape in parse_input_shapes(shapes).items()}
     for text in values:
         name, said = _value(text)
@@ -126,7 +151,9 @@ def typed(shapes: Iterable[str] = (), values: Iterable[str] = (), signature: str
         entry.update(said)
     if signature is not None and not 1 <= len(signature) <= MAX_TEXT:
         raise WrongInput(f"--signature {signature[:40]!r}: not a name; it has 1 to {MAX_TEXT} characters")
-    return Given(inputs={name: _checked(name, entry) for name, entry in found.items()}, signature=signature)
+    inputs = {name: _checked(name, entry) for name, entry in found.items()}
+    everywhere, outputs = typed_outputs(tolerances, nonfinite)
+    return Given(inputs=inputs, signature=signature, outputs=outputs, all_outputs=everywhere)
 
 
 def _checked(name: str, entry: dict[str, Any]) -> InputGiven:

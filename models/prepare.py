@@ -175,3 +175,16 @@ def _check_names(chosen: Sequence[Prepared]) -> None:
             known = ", ".join(f"{known or '(no name)'} ({model})" for known, model in inputs.items()) or "none"
             words = f"{name}: none of the chosen model files has such an input; they have {known}"
             raise WrongInput(f"--input {words}") if entry.shape is None else MissingShape(f"--input-shape {words}")
+    _check_outputs(chosen)
+
+
+def _check_outputs(chosen: Sequence[Prepared]) -> None:
+    """The same of the outputs in --tolerance and --nonfinite; a file without a reference has none that is known."""
+    given = {name for model in chosen for name in model.source.given.outputs}
+    made = [artifact.outputs for model in chosen for artifact in model.artifacts.values()]
+    known = dict.fromkeys(spec.name for specs in made for spec in specs)
+    most = max((len(specs) for specs in made), default=0)
+    for name in sorted(given):
+        if all(made) and name not in known and not (is_position(name) and int(name) < most):
+            words = "none of the chosen model files has such an output"
+            raise WrongInput(f"--tolerance, --nonfinite {name}: {words}; they have {', '.join(known) or 'none'}")

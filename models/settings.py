@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from models.artifacts import Precision
 from models.errors import UnreadableModel
 from models.given import Given, InputGiven
+from models.given_outputs import OutputGiven
 from results.records import Accuracy, Record
 
 _MAX_TOML_BYTES = 2**20
@@ -49,6 +50,7 @@ class Settings(Record):
     multiply_adds: Cost | None = None
     accuracy: Annotated[tuple[_Stated, ...] | None, BeforeValidator(_several)] = None
     inputs: dict[str, InputGiven] = Field(default_factory=dict)
+    outputs: dict[str, OutputGiven] = Field(default_factory=dict)
     feed: Filled | None = None
     signature: Filled | None = None
     toml: str | None = None  # where this was read, for messages; not a key of the file
@@ -63,13 +65,14 @@ class Settings(Record):
         return None if self.feed is None or self.toml is None else Path(self.toml).parent / self.feed
 
     def given(self) -> Given:
-        """What it says about inputs, with the paths of files in full."""
+        """What it says about inputs and outputs, with the paths of files in full."""
         folder = Path(self.toml or "").parent
         inputs = {
             name: entry if entry.file is None else entry.model_copy(update={"file": str(folder / entry.file)})
             for name, entry in self.inputs.items()
         }
-        return Given(inputs=inputs, signature=self.signature)
+        everywhere = OutputGiven(tolerance=self.tolerance)
+        return Given(inputs=inputs, signature=self.signature, outputs=self.outputs, all_outputs=everywhere)
 
 
 def read_settings(path: Path) -> Settings:
@@ -131,7 +134,7 @@ def _in_words(error: ErrorDetails) -> str:
     return f"{key}: {message}, not {_shown(error['input'])}"
 
 
-_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputGiven}
+_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputGiven, "outputs": OutputGiven}
 _PURPOSE = {
     "source": "where the figure comes from, as 'own validation, 2000 images'",
     "value": "the figure itself, as 71.2",

@@ -2,7 +2,8 @@
 
     <root>/<sha256>/model.onnx | model.tflite     the file that is pushed to a device
     <root>/<sha256>/<path>                        its external data, if it has any, each under its relative path
-    <root>/<sha256>/io-<sha256 of it>.npz         arrays in0, in1 … and out0, out1 …: the check before timing
+    <root>/<sha256>/io-<sha256 of it>.npz         arrays in0, in1 … and out0, out1 …: the check before timing;
+                                                  free0, free1 …: masks of what is not compared
     <root>/keys/<key>.json                        what it was made from -> its `Artifact` record, written last
     <root>/locks/<key>                            held while the artifact of that key is being made
     <root>/partial/                               files being written; nothing there is ever read
@@ -22,7 +23,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -107,11 +108,13 @@ class ArtifactStore:
         fed: Sequence[NDArray[Any]],
         expected: Sequence[NDArray[Any]],
         data: Sequence[tuple[str, Path]] = (),
+        free: Mapping[int, NDArray[Any]] | None = None,
         **fields: Any,
     ) -> Artifact:
         """Copy `file` and its reference pair (inputs as `fed`, outputs as `expected`) into the store.
 
         `data` are files of external data with their relative paths. What lies in `scratch` is moved, not copied.
+        `free` are masks of elements of outputs that are not compared, by the position of the output.
         `fields` are those of `Artifact` that do not follow from the files. Raises ModelError when nothing can be
         written (the disk is full, say); then no file is left under a final name.
         """
@@ -122,6 +125,7 @@ class ArtifactStore:
                 self._take(source, beside / name)
             pairs = [(f"in{i}", array) for i, array in enumerate(fed)]
             pairs += [(f"out{i}", array) for i, array in enumerate(expected)]
+            pairs += [(f"free{i}", array) for i, array in (free or {}).items()]
             with io.open("wb") as stream:
                 np.savez(stream, allow_pickle=False, **dict(pairs))
             model_sha256 = sha256_of(model)

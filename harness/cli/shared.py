@@ -65,18 +65,28 @@ weights_option = click.option(
 
 
 def given_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What can be said about the inputs of one's own models, as one argument `given`. Raises ModelError."""
+    """What can be said about inputs and outputs of one's own models, as one argument `given`. Raises ModelError."""
 
     @click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Sizes of an input.")
     @click.option("--input", "values", multiple=True, metavar="NAME=VALUE", help="Numbers, a file or LOW..HIGH.")
     @click.option("--signature", default=None, metavar="NAME", help="Which one of a TFLite file with several.")
+    @click.option(
+        "--tolerance", "tolerances", multiple=True, metavar="[NAME=]VALUE", help="How far an output may be off."
+    )
+    @click.option("--nonfinite", multiple=True, metavar="NAME", help="An output in which NaN and infinity are right.")
     @functools.wraps(command)
     def with_given(
-        *args: Any, shapes: tuple[str, ...], values: tuple[str, ...], signature: str | None, **kwargs: Any
+        *args: Any,
+        shapes: tuple[str, ...],
+        values: tuple[str, ...],
+        signature: str | None,
+        tolerances: tuple[str, ...],
+        nonfinite: tuple[str, ...],
+        **kwargs: Any,
     ) -> None:
         from models.given import typed
 
-        command(*args, given=typed(shapes, values, signature), **kwargs)
+        command(*args, given=typed(shapes, values, signature, tolerances, nonfinite), **kwargs)
 
     return with_given
 

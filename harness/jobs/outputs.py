@@ -14,19 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.jobs.base import Said
+from models import comparison
 from models.artifacts import Artifact
 from results.records import MOST_DB, OutputSpec, shortened
 
 MAX_OUTPUTS = 4096
-
-STEPS, STEPS_RMS = 4.0, 2.0
-"""How many steps of its scale an element of a quantized output, and all of them in the root mean square, may be off."""
-# Beside the tolerance, floats may be off by some units of their type at 1, which is what their inputs may be of: an
-# output near 0 is often a small difference of large numbers. Runtimes compute float64 in float32 where they like; of
-# float16 half a unit is much already.
-_FLOOR = 4 * 2.0**-23
-_FLOORS = {"float16": 2.0**-11}
-_MOST = 1e308  # a finite number, for JSON
 
 NOTHING_SHOWN = "the backend shows no output"
 
@@ -80,10 +72,10 @@ def _rule(spec: OutputSpec, tolerance: float, seen: _Reference) -> Rule:
     if spec.kind == "exact":
         return Rule(name, "exact", **more)
     if spec.kind == "float":
-        allowed = (spec.tolerance or tolerance) * seen.largest + _FLOORS.get(spec.dtype, _FLOOR)
-        return Rule(name, "float", min(allowed, _MOST), **more)
-    steps, rms = STEPS if spec.steps is None else spec.steps, spec.steps_rms
-    return Rule(name, "quantized", steps, STEPS_RMS if spec.steps is None else rms, spec.zero_point, **more)
+        allowed = comparison.float_limit(spec.dtype, spec.tolerance or tolerance, seen.largest)
+        return Rule(name, "float", allowed, **more)
+    steps, rms = (comparison.STEPS, comparison.STEPS_RMS) if spec.steps is None else (spec.steps, spec.steps_rms)
+    return Rule(name, "quantized", steps, rms, spec.zero_point, **more)
 
 
 class _Reference(NamedTuple):
@@ -155,4 +147,4 @@ def _limits(rule: Rule, one: Compared) -> list[tuple[float, float]]:
 
 def _share(limit: tuple[float, float]) -> float:
     off, allowed = limit
-    return off / allowed if allowed else float(off > 0) * _MOST
+    return off / allowed if allowed else float("inf") if off > 0 else 0.0

@@ -21,12 +21,14 @@ EXPORT_TOLERANCE = 1e-4
 class OnnxRunner:
     """A file under ONNX Runtime's CPU provider."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, optimized: bool = False) -> None:
         import onnxruntime
 
+        self.path = path
         options = onnxruntime.SessionOptions()
-        # The reference is the graph as it is written: fusions and layout changes are what a device is checked for.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if not optimized:
+            # The reference is the graph as it is written: fusions and layout changes are what a device is checked for.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._inputs = [value.name for value in self._session.get_inputs()]
@@ -36,6 +38,10 @@ class OnnxRunner:
         """Outputs for inputs in the file's order."""
         return list(self._session.run(None, dict(zip(self._inputs, inputs, strict=True))))
 
+    def other(self) -> OnnxRunner:
+        """The same file with the runtime's optimizations."""
+        return OnnxRunner(self.path, optimized=True)
+
 
 class TfliteRunner:
     """A file under LiteRT. With `delegate=False`, its own kernels rather than XNNPACK's."""
@@ -43,6 +49,7 @@ class TfliteRunner:
     def __init__(self, path: Path, shapes: Sequence[tuple[int, ...]] = (), delegate: bool = True) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        self._path, self._shapes = path, shapes
         resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self._interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
         for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
@@ -54,6 +61,21 @@ class TfliteRunner:
     def input_specs(self) -> list[TensorSpec]:
         """The inputs as they are after resizing."""
         return [tflite_spec(detail) for detail in self._interpreter.get_input_details()]
+
+    def other(self) -> TfliteRunner:
+        """The same file with XNNPACK's kernels."""
+        return TfliteRunner(self._path, self._shapes)
+
+    @property
+    def scales(self) -> list[tuple[float, int] | None]:
+        """Scale and zero point of each output, None for one that is not quantized."""
+        found = [detail["quantization"] for detail in self._interpreter.get_output_details()]
+        return [(float(scale), int(zero)) if scale else None for scale, zero in found]
+
+    @property
+    def operators(self) -> list[str]:
+        """The operators of the graph."""
+        return [detail["op_name"] for detail in self._interpreter._get_ops_details()]
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[Any]:
         """Outputs for inputs in the file's order."""

@@ -58,8 +58,8 @@ def resolve(
                 found[model.stem] = twins[model.stem] = twin.beside(model) if twin else model
     if given and not twins:
         raise WrongInput(
-            "--input, --input-shape and --signature are for your own files, and none is among the models; a network "
-            "of the zoo or of a library has one input, which is fed a synthetic image"
+            "--input, --input-shape, --signature, --tolerance and --nonfinite are for your own files, and none is "
+            "among the models; a network of the zoo or of a library has one input, which is fed a synthetic image"
         )
     sources = _told_apart(list(found.values()))
     faults = [source.fault for source in sources if source.fault is not None]

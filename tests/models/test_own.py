@@ -55,7 +55,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
 
 
 def test_an_empty_description_says_nothing(tmp_path):
-    assert read(tmp_path, "").model_dump(exclude={"toml", "inputs"}, exclude_none=True) == {}
+    assert read(tmp_path, "").model_dump(exclude={"toml", "inputs", "outputs"}, exclude_none=True) == {}
 
 
 @pytest.mark.parametrize(

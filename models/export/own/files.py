@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TOLERANCES, SourceFile
+from models.artifacts import TOLERANCES, Precision, SourceFile
 from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
-from models.export.own import feeds, reference
+from models.export.own import feeds
 from models.export.own.feeds import Fed
 from models.export.own.numbers import Numbers
-from models.export.own.reference import Runner
+from models.export.own.reference import DoesNotRun, Reference, Runner, compute
 from models.export.own.shapes import Declared, Resolved, Shape, resolve
-from models.export.parity import OnnxRunner, TfliteRunner, spec
+from models.export.parity import OnnxRunner, TfliteRunner
 from models.given import is_position
 from models.store import ArtifactStore
-from results.records import MAX_TEXT, InputSpec, OutputSpec, ShapesFixed
+from results.records import MAX_TEXT, InputSpec, ShapesFixed
 
 if TYPE_CHECKING:
     from models.export.own.onnx import OwnOnnx
@@ -41,9 +41,7 @@ class Ready:
     files: list[str] = field(default_factory=list)  # of external data, beside `path`
     shapes_fixed: ShapesFixed = "in the file"
     opset: int | None = None
-    outputs: list[NDArray[Any]] = field(default_factory=list)
-    output_names: list[str] = field(default_factory=list)
-    no_reference: str = ""
+    reference: Reference = field(default_factory=Reference)
 
     @property
     def arrays(self) -> list[NDArray[Any]]:
@@ -64,7 +62,8 @@ class Ready:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is odd, in words."""
-        return tuple(f"{words}: one name, several sizes" for words in self.resolved.contradictions)
+        odd = [f"{words}: one name, several sizes" for words in self.resolved.contradictions]
+        return (*odd, *self.reference.notes)
 
 
 class FileImport:
@@ -96,7 +95,7 @@ class FileImport:
         declared = model.declared_inputs()
         resolved, fed = self._fed(path, declared)
         ready = Ready(model.gather(scratch), declared, resolved, fed, model.numbers(), model.sources, list(model.data))
-        ready.opset, ready.output_names = model.opset, model.output_names()
+        ready.opset = model.opset
         ready.shapes_fixed = "by the runtime" if ready.is_dynamic else "in the file"
         try:
             self._run(path, ready, lambda: OnnxRunner(ready.path))
@@ -112,7 +111,7 @@ class FileImport:
         model.write(copy)
         ready.path, ready.shapes_fixed = copy, "in a copy"
         self._run(path, ready, lambda: OnnxRunner(copy))
-        if ready.outputs and model.correct_outputs(ready.outputs):
+        if ready.reference.outputs and model.correct_outputs(ready.reference.outputs):
             model.write(copy)
 
     def _read_tflite(self, path: Path) -> Ready:
@@ -152,12 +151,12 @@ class FileImport:
         zeros = [fed.as_zeros for fed in ready.fed]
         differs = any(fed is not before for fed, before in zip(zeros, ready.fed, strict=True))
         tried = [ready.fed, zeros] if differs else [zeros]
-        refused: reference.DoesNotRun | None = None
+        refused: DoesNotRun | None = None
         for ready.fed in tried:
             try:
-                found = reference.compute(load, ready.arrays)
+                ready.reference = compute(load, ready.arrays, self._precision(ready), self._given)
                 break
-            except reference.DoesNotRun as exc:
+            except DoesNotRun as exc:
                 refused = refused or exc
         else:
             ready.fed = tried[0]
@@ -166,19 +165,29 @@ class FileImport:
                 f"{path}: the model cannot be run: {refused}. Check it, and the shapes and values of its inputs "
                 f"(--input-shape, --input, the TOML beside it){f'; {words}' if words else ''}"
             ) from refused
-        ready.no_reference, ready.outputs = found.missing, found.outputs
-        if found.names:
-            ready.output_names = found.names
+        self._check_outputs(path, [spec.name for spec in ready.reference.specs])
+
+    def _check_outputs(self, path: Path, names: list[str]) -> None:
+        """Raises UnreadableModel for an output in the TOML that a file with a reference does not have."""
+        for name in self.order.settings.outputs if self.order.only_file and names else ():
+            if name not in names and not (is_position(name) and int(name) < len(names)):
+                toml = self.order.settings.toml
+                words = f"{path.name} has no such output; it has {', '.join(names)}"
+                raise UnreadableModel(f"{toml}: outputs.{name}: {words}")
+
+    def _precision(self, ready: Ready) -> Precision:
+        return self.order.settings.precision or ready.numbers.precision
 
     def _add(self, target: FileTarget, ready: Ready) -> None:
         settings = self.order.settings
-        precision = settings.precision or ready.numbers.precision
+        precision, found = self._precision(ready), ready.reference
         runtime = "onnxruntime" if target.format == "onnx" else "litert"
         self._store.add(
             ready.path,
             ready.arrays,
-            ready.outputs,
+            found.outputs,
             [(name, ready.path.parent / name) for name in ready.files],
+            free=found.free,
             format=target.format,
             model=self.order.model,
             precision=precision,
@@ -186,18 +195,16 @@ class FileImport:
             activations_precision=ready.numbers.activations_precision,
             inputs=ready.inputs,
             shapes_fixed=ready.shapes_fixed,
-            outputs=tuple(
-                OutputSpec(**spec(name[:MAX_TEXT], array).model_dump())
-                for name, array in zip(ready.output_names, ready.outputs, strict=False)
-            ),
+            outputs=tuple(found.specs),
+            nonfinite=found.nonfinite,
             weights="own",
             parameters=ready.numbers.parameters if settings.parameters is None else settings.parameters,
             multiply_adds=settings.multiply_adds,
             exporter=recipe.runtime_versions(target.format),
             opset=ready.opset,
             tolerance=settings.tolerance or TOLERANCES[precision],
-            reference="none" if ready.no_reference else runtime,
-            reference_reason=ready.no_reference,
+            reference="none" if found.missing else runtime,
+            reference_reason=found.missing,
             key=target.key,
             sources=tuple(ready.sources),
             notes=ready.notes,

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 from harness.agent.failures import WrongOutput
 from harness.agent.verify import compare, snr_db, top1_agreement
-from harness.jobs.outputs import STEPS, STEPS_RMS, Compared, rules
+from harness.jobs.outputs import Compared, rules
 from models.artifacts import Artifact
+from models.comparison import STEPS, STEPS_RMS
 from results.records import OutputSpec
 
 FLOAT = {"kind": "float", "allowed": 1e-3}

@@ -73,8 +73,6 @@ AS_THEY_ARE = {
 }
 # What is not there yet, by test: its landing fails here (the marks are strict) until the line is taken out.
 PENDING = {
-    "quantized outputs are compared in steps": ["int8_network-openvino", "t_int16x8-openvino"],
-    "NaN is told": ["test_nan_is_told"],
     "the signature is told": ["test_the_signature"],
 }
 
