@@ -61,8 +61,9 @@ class Artifact(Record):
     outputs in the io file; `none`, with its reason, means that there are no outputs to compare with. `weights` is
     `random`, `own` or the name of a trained set, whose `accuracy` may be known. `recipe` is the key without the
     exporters' versions. `files` are those of external data, beside the model file; with any, `sha256` names all of them
-    together, and `model_sha256` the model file alone. `notes` are decisions taken for the user, in words; the fields
-    before `files` are as in `ArtifactFacts`.
+    together, and `model_sha256` the model file alone. `subgraph` is the graph of a TFLite file that runs; of any but
+    the first, inputs and outputs are those of `signature`. `notes` are decisions taken for the user, in words; the
+    fields before `files` are as in `ArtifactFacts`.
     """
 
     sha256: Sha256
@@ -74,6 +75,7 @@ class Artifact(Record):
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     signature: Text | None = None
+    subgraph: Count = 0
     weights_precision: Word = ""
     activations_precision: Word = ""
     shapes_fixed: ShapesFixed = "in the file"

@@ -76,6 +76,7 @@ class Target:
 
     `outputs` are the rules by which outputs are compared, none where there is no reference. `tools` are the options of
     the case that name a pushed file, with its path there, `data` the files of external data, with their hashes.
+    `signature` is that of the graph to be run, where it is another than the first of a TFLite file.
     """
 
     case: Case
@@ -87,6 +88,7 @@ class Target:
     outputs: Sequence[Rule] = ()
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
     data: Mapping[PurePosixPath, str] = field(default_factory=dict)
+    signature: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Latency(Job[Restart]):
                 **{option: str(path) for option, path in target.tools.items()},
                 "threads": target.case.threads,
                 "precision": target.case.precision,
+                **({} if target.signature is None else {"signature": target.signature}),
             },
             outputs=[asdict(rule) for rule in target.outputs],
             profile=self.profile.model_dump(),

@@ -161,6 +161,7 @@ class _Work:
             io=folder / f"io-{artifact.io_sha256}.npz",
             io_sha256=artifact.io_sha256,
             inputs=[spec.declared for spec in artifact.inputs],
+            signature=artifact.signature if artifact.subgraph else None,
             outputs=outputs.rules(artifact, ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )

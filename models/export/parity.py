@@ -44,38 +44,18 @@ class OnnxRunner:
 
 
 class TfliteRunner:
-    """A file under LiteRT. With `delegate=False`, its own kernels rather than XNNPACK's."""
+    """A file under LiteRT."""
 
-    def __init__(self, path: Path, shapes: Sequence[tuple[int, ...]] = (), delegate: bool = True) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
 
-        self._path, self._shapes = path, shapes
-        resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        self._interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
-        for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
-            if tuple(detail["shape"]) != shape:
-                self._interpreter.resize_tensor_input(detail["index"], shape, strict=True)
+        self._interpreter = Interpreter(str(path), num_threads=1)
         self._interpreter.allocate_tensors()
         self.output_names: list[str] = [detail["name"] for detail in self._interpreter.get_output_details()]
 
     def input_specs(self) -> list[TensorSpec]:
-        """The inputs as they are after resizing."""
+        """The inputs, in the file's order."""
         return [tflite_spec(detail) for detail in self._interpreter.get_input_details()]
-
-    def other(self) -> TfliteRunner:
-        """The same file with XNNPACK's kernels."""
-        return TfliteRunner(self._path, self._shapes)
-
-    @property
-    def scales(self) -> list[tuple[float, int] | None]:
-        """Scale and zero point of each output, None for one that is not quantized."""
-        found = [detail["quantization"] for detail in self._interpreter.get_output_details()]
-        return [(float(scale), int(zero)) if scale else None for scale, zero in found]
-
-    @property
-    def operators(self) -> list[str]:
-        """The operators of the graph."""
-        return [detail["op_name"] for detail in self._interpreter._get_ops_details()]
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[Any]:
         """Outputs for inputs in the file's order."""

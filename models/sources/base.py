@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 from zlib import crc32
@@ -14,11 +14,11 @@ from models.export import recipe
 from models.export.orders import NetworkTarget, Order, Target
 from models.given import NOTHING, Given
 from models.store import ArtifactStore
-from results.records import InputSpec, ModelFacts
+from results.records import ModelFacts
 
 Weights = Literal["random", "imagenet", "pretrained"]
 
-_MOST_SIZES = 200  # characters of the sizes in a name
+_MOST_CHOSEN = 200  # characters of signature and sizes in a name
 _INSTALL = "install the exporters: pip install 'edgebench[export]'"
 
 
@@ -37,11 +37,12 @@ class Prepared:
 
     @property
     def name(self) -> str:
-        """The model's name in every table: with the sizes that were given where the file leaves them open.
+        """The model's name in every table: with the signature that was asked for where it has a graph of its own, and
+        the sizes that were given where the file leaves them open.
 
         So the same model at two sizes is two models, each with its own series.
         """
-        found = (_sizes(artifact.inputs) for artifact in self.artifacts.values())
+        found = (_chosen(artifact) for artifact in self.artifacts.values())
         return self.source.name + next(filter(None, found), "")
 
     @property
@@ -66,13 +67,14 @@ class Prepared:
             self.fatal = self.fatal or outcome
 
 
-def _sizes(inputs: Iterable[InputSpec]) -> str:
+def _chosen(artifact: Artifact) -> str:
     """Like `@1x3x320x320`: the shapes that somebody chose, each once; "" where the file or a default gave them all."""
-    chosen = [spec.shape for spec in inputs if spec.is_dynamic and "sizes" not in spec.made_up]
-    shapes = ",".join("x".join(map(str, shape)) for shape in dict.fromkeys(chosen) if shape)
-    if len(shapes) > _MOST_SIZES:
-        shapes = f"{shapes[:_MOST_SIZES]}…{crc32(shapes.encode()):08x}"
-    return f"@{shapes}" if shapes else ""
+    shapes = [spec.shape for spec in artifact.inputs if spec.is_dynamic and "sizes" not in spec.made_up]
+    signature = [artifact.signature or ""] if artifact.subgraph else []
+    words = ",".join([*signature, *("x".join(map(str, shape)) for shape in dict.fromkeys(shapes) if shape)])
+    if len(words) > _MOST_CHOSEN:
+        words = f"{words[:_MOST_CHOSEN]}…{crc32(words.encode()):08x}"
+    return f"@{words}" if words else ""
 
 
 class Source(ABC):

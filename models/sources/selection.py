@@ -61,6 +61,10 @@ def resolve(
             "--input, --input-shape, --signature, --tolerance and --nonfinite are for your own files, and none is "
             "among the models; a network of the zoo or of a library has one input, which is fed a synthetic image"
         )
+    if given.signature is not None and not any("tflite" in twin.files for twin in twins.values()):
+        raise WrongInput(
+            f"--signature {given.signature}: only TFLite files have signatures, and none is among the models"
+        )
     sources = _told_apart(list(found.values()))
     faults = [source.fault for source in sources if source.fault is not None]
     if faults and len(faults) == len(sources):

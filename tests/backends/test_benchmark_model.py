@@ -264,6 +264,11 @@ def test_the_tool_gets_the_profile_and_the_row_says_what_it_holds(
     assert len(actual["tool_sha256"]) == 64
 
 
+def test_the_tool_gets_the_signature(session: Callable[..., Session], tmp_path: Path) -> None:
+    session(CURRENT, signature="small").aggregate(PROFILE)
+    assert "--signature_to_run_for=small" in (tmp_path / "arguments").read_text().split("\n")
+
+
 def test_a_tool_that_fails_is_quoted(session: Callable[..., Session]) -> None:
     with pytest.raises(RuntimeError, match="ended with code 3 and said: ERROR: no such delegate"):
         session("STARTING!\nERROR: no such delegate", 3).aggregate(PROFILE)

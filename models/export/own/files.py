@@ -19,7 +19,7 @@ from models.export.own.feeds import Fed
 from models.export.own.numbers import Numbers
 from models.export.own.reference import DoesNotRun, Reference, Runner, compute
 from models.export.own.shapes import Declared, Resolved, Shape, resolve
-from models.export.parity import OnnxRunner, TfliteRunner
+from models.export.parity import OnnxRunner
 from models.given import is_position
 from models.store import ArtifactStore
 from results.records import MAX_TEXT, InputSpec, ShapesFixed
@@ -42,6 +42,8 @@ class Ready:
     shapes_fixed: ShapesFixed = "in the file"
     opset: int | None = None
     reference: Reference = field(default_factory=Reference)
+    signature: str | None = None
+    subgraph: int = 0
 
     @property
     def arrays(self) -> list[NDArray[Any]]:
@@ -115,15 +117,15 @@ class FileImport:
             model.write(copy)
 
     def _read_tflite(self, path: Path) -> Ready:
-        from models.export.own.tflite import OwnTflite
+        from models.export.own.tflite import OwnTflite, OwnTfliteRunner
 
-        model = OwnTflite(path)
+        model = OwnTflite(path, self._given.signature)
         declared = model.declared_inputs()
         resolved, fed = self._fed(path, declared)
         ready = Ready(path, declared, resolved, fed, model.numbers(), model.sources)
         ready.shapes_fixed = "by the runtime" if ready.is_dynamic else "in the file"
-        # Its own kernels: a reference from the very kernels that are measured would prove little.
-        self._run(path, ready, lambda: TfliteRunner(path, resolved.shapes, delegate=False))
+        ready.signature, ready.subgraph = model.signature, model.subgraph
+        self._run(path, ready, lambda: OwnTfliteRunner(model, resolved.shapes))
         return ready
 
     def _fed(self, path: Path, declared: list[Declared]) -> tuple[Resolved, list[Fed]]:
@@ -195,6 +197,8 @@ class FileImport:
             activations_precision=ready.numbers.activations_precision,
             inputs=ready.inputs,
             shapes_fixed=ready.shapes_fixed,
+            signature=ready.signature,
+            subgraph=ready.subgraph,
             outputs=tuple(found.specs),
             nonfinite=found.nonfinite,
             weights="own",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.export.parity import OnnxRunner, TfliteRunner
+from models.export.own.tflite import OwnTfliteRunner
+from models.export.parity import OnnxRunner
 
 Scale = tuple[float, int]
 """Scale and zero point."""
@@ -44,9 +45,9 @@ class Facts:
     layers: int = 1
 
 
-def facts(runner: OnnxRunner | TfliteRunner) -> Facts:
+def facts(runner: OnnxRunner | OwnTfliteRunner) -> Facts:
     """What can be known of the outputs of a file that runs; of a graph that cannot be read, nothing."""
-    if isinstance(runner, TfliteRunner):
+    if isinstance(runner, OwnTfliteRunner):
         found = {index: scale for index, scale in enumerate(runner.scales) if scale is not None}
         return Facts(found, not _SELECTING.isdisjoint(runner.operators), max(len(runner.operators), 1))
     import onnx
