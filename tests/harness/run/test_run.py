@@ -83,7 +83,7 @@ def test_threads_and_options_are_cases_and_recorded(bench: Bench) -> None:
     [
         ("crash", "failed", "the process was killed or crashed", 1),
         ("hang", "failed", "no answer for", 1),
-        ("wrong", "failed", "check of the output: wrong output: output 0 is off by 1", 1),
+        ("wrong", "failed", "check of the output: wrong output: output 0 output is off by 1", 1),
         ("exit", "failed", "it ended with code 0", 1),
         ("unsupported", "unsupported", "operator Imaginary is not supported", 0),
     ],
