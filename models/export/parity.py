@@ -42,6 +42,10 @@ class OnnxRunner:
         """The same file with the runtime's optimizations."""
         return OnnxRunner(self.path, optimized=True)
 
+    def at(self, path: Path) -> OnnxRunner:
+        """The same of another file."""
+        return OnnxRunner(path)
+
 
 class TfliteRunner:
     """A file under LiteRT."""

@@ -15,6 +15,7 @@ from backends.messages import is_lacking, plain
 from models.artifacts import TOLERANCES, Precision
 from models.comparison import float_limit, relative_steps, step_limits
 from models.export.own.outputs import facts
+from models.export.own.shaken import nudged, shaken
 from models.export.own.tflite import OwnTfliteRunner
 from models.export.parity import OnnxRunner
 from models.export.recipe import INPUT_SEED
@@ -173,20 +174,28 @@ class _Comparison:
             self._specs[index] = spec.model_copy(update={"steps": steps, "steps_rms": steps_rms})
 
     def _find_undecided(self, other: list[Any] | None) -> None:
-        """Mark what changes when the input changes by as little as runtimes differ, or with other kernels."""
-        begun, rng = time.monotonic(), np.random.default_rng(INPUT_SEED)
-        for _ in range(_PAIRS):
-            seed = int(rng.integers(2**31))
-            for sign in (1, -1):  # of the two, one moves a decision the other way
-                fed = nudged(self._fed, _NOISE[self._precision], sign, np.random.default_rng(seed))
-                if fed is None or time.monotonic() - begun > _TRY_S:
-                    break
-                tried = self._tried(lambda: self._runner, fed)
-                if tried is not None:
-                    self._mark(tried, most=1.0)
+        """Mark what changes with noise as small as runtimes differ by, or with other kernels."""
+        begun, level = time.monotonic(), _NOISE[self._precision]
+        for number in range(2 * _PAIRS):
+            if time.monotonic() - begun > _TRY_S:
+                break
+            # Of two noises of opposite sign, one moves a decision the other way.
+            tried = self._tried_with(level, 1 - 2 * (number % 2), INPUT_SEED + number // 2)
+            if tried is not None:
+                self._mark(tried, most=1.0)
         if other is not None:
             # Kernels that differ in more than that are no measure of last bits: one of them may be wrong.
             self._mark(other, most=0.1)
+
+    def _tried_with(self, level: float, sign: int, seed: int) -> list[Any] | None:
+        """What comes out with noise on the inputs and on the weights."""
+        rng = np.random.default_rng(seed)
+        fed = nudged(self._fed, level, sign, rng) or self._fed
+        try:
+            with shaken(self._runner, level, sign, rng) as runner:
+                return self._tried(lambda: runner or self._runner, fed)
+        except Exception:  # noqa: BLE001 - a file that can be measured need not be one that can be written anew
+            return self._tried(lambda: self._runner, fed)
 
     def _mark(self, tried: list[Any], most: float) -> None:
         for index, (spec, reference, array) in enumerate(zip(self._specs, self.outputs, tried, strict=True)):
@@ -215,25 +224,6 @@ class _Comparison:
         except Exception:  # noqa: BLE001 - a kernel that is not measured may fail as it likes
             return None
         return outputs if len(outputs) == len(self.outputs) else None
-
-
-def nudged(fed: Sequence[NDArray[Any]], level: float, sign: int, rng: np.random.Generator) -> list[NDArray[Any]] | None:
-    """The inputs with relative noise; of 8-bit pictures some elements by 1. None where nothing can be changed."""
-    changed, arrays = False, []
-    for array in fed:
-        if array.dtype.kind == "f":
-            noise = 1 + sign * max(level, float(np.finfo(array.dtype).eps)) * rng.standard_normal(array.shape)
-            with np.errstate(over="ignore", invalid="ignore"):
-                new = np.asarray(array * noise).astype(array.dtype)
-        elif array.dtype.itemsize == 1 and array.dtype.kind in "iu" and array.ndim >= 3:
-            limits = np.iinfo(array.dtype)
-            step = sign * rng.choice([-1, 1], array.shape) * (rng.random(array.shape) < min(1.0, 30 * level))
-            new = np.clip(array.astype(np.int64) + step, limits.min, limits.max).astype(array.dtype)
-        else:
-            new = array
-        changed = changed or not np.array_equal(new, array, equal_nan=array.dtype.kind == "f")
-        arrays.append(new)
-    return arrays if changed else None
 
 
 def spec_size(spec: OutputSpec) -> int:

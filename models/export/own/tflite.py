@@ -230,12 +230,20 @@ def _numbers(array: Any) -> list[int]:
 class OwnTfliteRunner:
     """The chosen graph under LiteRT's own kernels: those of XNNPACK, which are measured, would prove little."""
 
-    def __init__(self, model: OwnTflite, shapes: Sequence[tuple[int, ...]], delegate: bool = False) -> None:
+    def __init__(
+        self,
+        model: OwnTflite,
+        shapes: Sequence[tuple[int, ...]],
+        delegate: bool = False,
+        path: Path | None = None,
+    ) -> None:
+        """`path` is that of a file of the same graphs with other weights."""
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self._model, self._shapes = model, shapes
+        self.path = path or model.path
         resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = Interpreter(str(model.path), num_threads=1, experimental_op_resolver_type=resolver)
+        interpreter = Interpreter(str(self.path), num_threads=1, experimental_op_resolver_type=resolver)
         self._graph = graph_of(interpreter, model.signature or "" if model.subgraph else "")
         inputs = self._graph.ordered([declared.name for declared in model.declared_inputs()])
         self._places = [detail["index"] for detail in inputs]
@@ -248,6 +256,10 @@ class OwnTfliteRunner:
     def other(self) -> OwnTfliteRunner:
         """The same with XNNPACK's kernels."""
         return OwnTfliteRunner(self._model, self._shapes, delegate=True)
+
+    def at(self, path: Path) -> OwnTfliteRunner:
+        """The same of another file."""
+        return OwnTfliteRunner(self._model, self._shapes, path=path)
 
     @property
     def scales(self) -> list[tuple[float, int] | None]:
