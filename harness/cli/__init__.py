@@ -14,7 +14,7 @@ from types import FrameType
 
 import click
 
-from harness.cli import check, check_models, devices, models, provisioning, report, results, run
+from harness.cli import check, check_models, devices, diff, models, provisioning, report, results, run
 from harness.cli.shared import INTERRUPTED, drop, say
 
 
@@ -35,7 +35,7 @@ for command in (run.run, models.models, devices.devices, results.results, report
     cli.add_command(command)
 for command in (check.check, provisioning.setup, provisioning.clean):
     devices.devices.add_command(command)
-for command in (check_models.check,):
+for command in (check_models.check, diff.diff):
     models.models.add_command(command)
 
 

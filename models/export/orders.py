@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from models.artifacts import Form, Format, Precision
+from models.diff.layout import Part
 from models.given import NOTHING, Given
 from models.settings import Settings
-from results.records import Record
+from results.records import InputSpec, Record
 
 
 class NetworkTarget(Record):
@@ -86,7 +87,19 @@ class FileOrder(Record):
     targets: tuple[FileTarget, ...]
 
 
-Order = Annotated[ZooOrder | LibraryOrder | FileOrder, Field(discriminator="kind")]
+class CopiesOrder(Record):
+    """Write copies of one stored model file that hand out its inner tensors, into `folder` (`models.diff`)."""
+
+    kind: Literal["copies"] = "copies"
+    store: str
+    model: str
+    inputs: tuple[InputSpec, ...]
+    folder: str
+    parts: tuple[Part, ...]
+    targets: tuple[FileTarget, ...]
+
+
+Order = Annotated[ZooOrder | LibraryOrder | FileOrder | CopiesOrder, Field(discriminator="kind")]
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 

@@ -44,6 +44,10 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
         from models.export.own.files import FileImport
 
         return FileImport(order, store).make
+    if order.kind == "copies":
+        from models.diff.copies import Copies
+
+        return Copies(order).make
     from models.export import library, zoo
     from models.export.network import NetworkExport
 

@@ -79,7 +79,7 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
         check_file(path, sha256)
     check_file(request.io, request.io_sha256)
     yield "import"
-    backend = _imported(request, emit)
+    backend = imported(request.backend, request.backend_class, emit)
     yield "load"
     session = _loaded(backend, request, emit)
     yield "inputs"
@@ -102,13 +102,14 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     emit({**done, "actual": _examined(session)})
 
 
-def _imported(request: Request, emit: Emit) -> Backend:
+def imported(name: str, backend_class: str, emit: Emit) -> Backend:
+    """Import a backend with its runtime and say so. Raises Unsupported where it is not there."""
     try:
-        backend = load_class(request.backend_class)()
+        backend = load_class(backend_class)()
         start = time.perf_counter_ns()
         version = backend.version()
     except ImportError as exc:
-        words = "{} cannot be imported by {} ({})".format(request.backend, sys.executable, exc)
+        words = "{} cannot be imported by {} ({})".format(name, sys.executable, exc)
         raise Unsupported(words) from exc
     import_ns = time.perf_counter_ns() - start
     emit({"event": "imported", "backend_version": version, "import_ns": import_ns})
@@ -177,16 +178,19 @@ def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[verify.Re
     import numpy
 
     with numpy.load(request.io, allow_pickle=False) as arrays:
-        inputs = [
-            # asarray, since ascontiguousarray makes a vector of a scalar
-            (spec["name"], numpy.asarray(arrays["in{}".format(index)], order="C"))
-            for index, spec in enumerate(request.inputs)
-        ]
         references = []  # type: List[verify.Reference]
         for index in range(len(request.outputs)):
             free = "free{}".format(index)
             references.append((arrays["out{}".format(index)], arrays[free] if free in arrays.files else None))
-        return inputs, references
+        return inputs_of(arrays, request.inputs), references
+
+
+def inputs_of(arrays: Any, inputs: List[Dict[str, Any]]) -> List[Tuple[str, Any]]:
+    """Return the inputs as (name, array) from an open io.npz."""
+    import numpy
+
+    # asarray, since ascontiguousarray makes a vector of a scalar
+    return [(spec["name"], numpy.asarray(arrays["in{}".format(index)], order="C")) for index, spec in enumerate(inputs)]
 
 
 def pin(cores: List[int]) -> None:
