@@ -180,13 +180,26 @@ def _value(text: str) -> tuple[str, dict[str, Any]]:
         return name, {"range": ends}
     if None not in numbers:
         return name, {"value": tuple(numbers)}
-    files = [(name, Path(os.path.abspath(os.path.expanduser(file)))) for name, file in parts]  # noqa: PTH100, PTH111
+    try:
+        files = [(name, Path(os.path.abspath(os.path.expanduser(file)))) for name, file in parts]  # noqa: PTH100, PTH111
+    except OSError as exc:  # the working folder is gone
+        raise WrongInput(f"--input {text!r}: no such file ({exc.strerror})") from exc
     name, file = next(((name, file) for name, file in files if _is_there(file)), files[0])
     if file.suffix.lower() not in FILES:
         raise WrongInput(f"--input {text!r}: {_EXPECTED}")
+    if not _is_utf8(str(file)):
+        raise WrongInput(f"--input {name}: {str(file)!r}: the name is not UTF-8; rename the file")
     if not _is_there(file):
         raise WrongInput(f"--input {name}: {file}: {'not a file' if os.path.lexists(file) else 'no such file'}")
     return name, {"file": str(file)}
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_there(file: Path) -> bool:

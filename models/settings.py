@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -104,11 +105,16 @@ def read_settings(path: Path) -> Settings:
         raise UnreadableModel(f"{path}: {_in_words(exc.errors()[0])}") from exc
     feed = settings.feed_path()
     if feed is not None and not feed.is_file():
-        raise UnreadableModel(f"{path}: feed: no file {feed}; write it with numpy.savez, arrays named as the inputs")
+        raise UnreadableModel(f"{path}: feed: {_lack(feed)}; write it with numpy.savez, arrays named as the inputs")
     for name, entry in settings.given().inputs.items():
         if entry.file is not None and not Path(entry.file).is_file():
-            raise UnreadableModel(f"{path}: inputs.{name}.file: no file {entry.file}; it is looked for beside the TOML")
+            words = _lack(Path(entry.file))
+            raise UnreadableModel(f"{path}: inputs.{name}.file: {words}; it is looked for beside the TOML")
     return settings
+
+
+def _lack(file: Path) -> str:
+    return f"{file} is not a file" if os.path.lexists(file) else f"no file {file}"
 
 
 def _keys(record: type[Record]) -> str:
@@ -131,6 +137,8 @@ def _in_words(error: ErrorDetails) -> str:
         return f"{key}: missing; add it ({_PURPOSE.get(str(place[-1]), 'it is required')})"
     message = error["msg"].removeprefix("Value error, ")
     message = message.replace("Input should", "must").replace("String should", "must")
+    if isinstance(error["input"], dict):
+        return f"{key}: {message}"  # of the table as a whole
     return f"{key}: {message}, not {_shown(error['input'])}"
 
 

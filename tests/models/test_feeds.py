@@ -141,6 +141,18 @@ def test_archives(tmp_path: Path, take: Take) -> None:
         take(one(tmp_path / "o.onnx"), f"x={tmp_path}/c.npz")
 
 
+def test_an_array_for_an_input_of_another_shape(tmp_path: Path, take: Take) -> None:
+    np.save(tmp_path / "x.npy", np.ones((3, 5)))
+    with pytest.raises(WrongInput, match=r"x.npy: the array is float64\[3, 5\], the input is x\[N, 4\]"):
+        take(files.batch(tmp_path / "m.onnx"), f"x={tmp_path}/x.npy")
+
+
+def test_a_feed_decides_open_sizes(tmp_path: Path, take: Take) -> None:
+    np.savez(tmp_path / "feed.npz", x=np.ones((3, 4), np.float32))
+    artifact, _ = take(files.batch(tmp_path / "m.onnx"), toml="feed = 'feed.npz'")
+    assert (artifact.inputs[0].shape, artifact.inputs[0].values) == ((3, 4), "given: feed.npz")
+
+
 def test_types_are_cast_where_nothing_is_lost_and_floats_are_rounded(tmp_path: Path, take: Take) -> None:
     for name, array in (
         ("exact", np.full((1, 4), 0.5)),

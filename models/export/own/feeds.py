@@ -42,14 +42,21 @@ _ONES, _ZEROS = "made up: ones", "made up: zeros, as the model does not run with
 
 @dataclass(frozen=True)
 class Source:
-    """Where the values of one input come from: what was said of it, and the array that was read for it, if any."""
+    """Where the values of one input come from: what was said of it, and the array that was read for it, if any.
+
+    `file` is where that was read, `origin` says it in full.
+    """
 
     wish: InputGiven
     array: NDArray[Any] | None = None
+    file: Path = Path()
     origin: str = ""
 
     def shape(self, declared: Declared) -> Shape | None:
-        """The shape that was said or, where the file leaves it open, the one that the values have; else None."""
+        """The shape that was said or, where the file leaves it open, the one that the values have; else None.
+
+        Raises WrongInput where the values cannot be its.
+        """
         if self.wish.shape is not None or not declared.is_dynamic:
             return self.wish.shape
         dims: tuple[Dimension, ...] | None = None
@@ -57,6 +64,9 @@ class Source:
             dims = _of_list(declared.dims, len(self.wish.value))
         elif self.array is not None and (self.array.ndim or declared.dims is None):
             dims = self.array.shape
+            if not declared.takes(self.array.shape):
+                words = f"{self.array.dtype}{list(self.array.shape)}, the input is {declared}"
+                raise WrongInput(f"{self.origin} is {words}; save it in that shape")
         elif self.wish.file is not None and self.array is None and declared.dims is not None:
             dims = images.natural_shape(Path(self.wish.file), declared.dims)
         sizes = tuple(dim for dim in dims or () if isinstance(dim, int))
@@ -68,8 +78,8 @@ class Source:
             raise UnreadableModel(f"input {name}: the shape {list(shape)} is too large; give a smaller one")
         if self.array is not None:
             array, lost = arrays.cast(self.array, dtype, self.origin)
-            given = Path(self.origin).name if self.wish.file is None else Path(self.wish.file).name
-            return Fed(arrays.fit(array, shape, self.origin), f"given: {given}{f' ({lost})' if lost else ''}")
+            words = f"given: {self.file.name}{f' ({lost})' if lost else ''}"
+            return Fed(arrays.fit(array, shape, self.origin), words)
         if self.wish.file is not None:
             file = Path(self.wish.file)
             array, changed = images.read(file, shape, dtype, self.wish)
@@ -103,9 +113,10 @@ def sources(file: Path, declared: Sequence[Declared], given: Given, feed: Path |
     found = []
     for spec, wish in zip(declared, wishes, strict=True):
         if wish.file is not None and not wish.file.lower().endswith(IMAGES):
-            found.append(Source(wish, arrays.read_one(Path(wish.file), spec.name), f"{wish.file}: the array"))
-        elif (wish.file, wish.value, wish.range) == (None, None, None) and spec.name in fed:
-            found.append(Source(wish, fed[spec.name], f"{feed}: array {spec.name!r}"))
+            file = Path(wish.file)
+            found.append(Source(wish, arrays.read_one(file, spec.name), file, f"{file}: the array"))
+        elif feed and (wish.file, wish.value, wish.range) == (None, None, None) and spec.name in fed:
+            found.append(Source(wish, fed[spec.name], feed, f"{feed}: array {spec.name!r}"))
         else:
             found.append(Source(wish))
     return found

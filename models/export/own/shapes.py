@@ -33,6 +33,13 @@ class Declared:
         """Whether it leaves sizes open."""
         return self.dims is None or not all(isinstance(dim, int) for dim in self.dims)
 
+    def takes(self, shape: Shape) -> bool:
+        """Whether an array of this shape can be fed."""
+        fixed = zip(self.dims or (), shape, strict=False)
+        return self.dims is None or (
+            len(self.dims) == len(shape) and all(not isinstance(dim, int) or dim == size for dim, size in fixed)
+        )
+
 
 @dataclass
 class Resolved:
