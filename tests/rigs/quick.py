@@ -26,14 +26,20 @@ class QuickBench(Bench):
         return [sys.executable, "-c", TINY_PROFILE, *arguments]
 
 
-def measure(folder: Path, *arguments: str, expect: int, timeout_s: float = 240) -> Rows:
-    """Return the rows by the file's stem and the backend; a model's name may go on behind that of its file."""
+def measure(folder: Path, *arguments: str, expect: int | None = None, timeout_s: float = 240) -> Rows:
+    """Return the rows by the file's stem and the backend; a model's name may go on behind that of its file.
+
+    `expect` is the exit code, where it is known.
+    """
     (folder / "tmp").mkdir()
     files = [path for path in folder.iterdir() if path.suffix in SUFFIXES]
     models = [part for path in sorted(files) for part in ("--models", path.name)]
-    bench = QuickBench(folder, {"TMPDIR": str(folder / "tmp")}, timeout_s)
-    document = json.loads(bench("run", *models, "--threads", "1", *arguments, "--json", expect=expect).stdout)
+    bench = QuickBench(folder, {"TMPDIR": str(folder / "tmp")})
+    process = bench.start("run", *models, "--threads", "1", *arguments, "--json")
+    stdout, stderr = process.communicate(timeout=timeout_s)
+    assert "Traceback" not in stderr, stderr
+    assert expect in (None, process.returncode), stderr
     return {
         (max((path.stem for path in files if row["model"].startswith(path.stem)), key=len), row["backend"]): row
-        for row in document["rows"]
+        for row in json.loads(stdout)["rows"]
     }
