@@ -71,15 +71,6 @@ AS_THEY_ARE = {
     "t_running_sum": {TFLITE: "", OV: "unsupported: RESOURCE"},
     "t_two_signatures": {TFLITE: "", OV: ""},
 }
-# What is not there yet, by test: its landing fails here (the marks are strict) until the line is taken out.
-PENDING: dict[str, list[str]] = {}
-
-
-@pytest.fixture(autouse=True)
-def _pending(request: pytest.FixtureRequest) -> None:
-    for reason, tests in PENDING.items():
-        if any(test in request.node.name for test in tests):
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 @pytest.mark.parametrize(("file", "backend"), pairs(AS_THEY_ARE))
