@@ -82,7 +82,7 @@ def particulars(row: Row) -> list[tuple[str, str]]:
     words = made_up(row.inputs)
     found = [("made up", words)] if words else []
     if row.signature is not None:
-        found.append(("signature", f"{row.signature} ran, one of several that the file has"))
+        found.append(("signature", f"{row.signature} ran; --signature chooses another"))
     if row.shapes_fixed == "in a copy":
         found.append(("copy", "a copy of the file with its sizes written into it was measured"))
     return found

@@ -109,7 +109,7 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
         for one in fed.particulars(row):
             told.setdefault(one, {})[row.model] = None
     return lines + [
-        Text.assemble((what, "yellow"), clean(f" {', '.join(models)}: {words}"))
+        Text.assemble((what, "yellow"), clean(f" {', '.join(models)}: {shortened(words, 4 * wording.LONGEST)}"))
         for (what, words), models in told.items()
     ]
 

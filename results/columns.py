@@ -86,7 +86,7 @@ COLUMNS = (
     Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
     Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
     Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
-    Column("signature", "text or null", "the signature of a TFLite file that ran; null without several", "Signature",
+    Column("signature", "text or null", "the signature of a TFLite file that ran; null where it has one and none was asked for", "Signature",
            seldom=True),
     Column("shapes_fixed", "text or null", "`in the file`, `by the runtime` or `in a copy`", "Sizes set", seldom=True),
     Column("weights_precision", "text", "types that the weights are held in", "Weights in", seldom=True),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dashboards.wording import clean
+from dashboards.wording import LONGEST, clean
 from harness.cli import shared
 from harness.run.runner import Run
 from harness.run.task import Begun, Message, Said, Stepped
-from results.records import Case, Restart
+from results.records import Case, Restart, shortened
 
 if TYPE_CHECKING:
     from models.prepare import Progress as Preparing
@@ -85,7 +85,7 @@ class Display:
 
     def _result(self, case: Case, restart: Restart) -> None:
         if restart.outcome == "failed":
-            self.say(f"{_name(case)}: failed: {restart.reason}")
+            self.say(f"{_name(case)}: failed: {shortened(restart.reason, LONGEST)}")
         fallback = restart.actual.get("fallback")
         if fallback and restart.round == 0:  # the table says it of every restart
             self.say(f"{_name(case)}: fell back: {fallback}")

@@ -105,7 +105,7 @@ def test_what_was_made_up_is_said_with_how_to_give_it() -> None:
 def test_signature_copy_notes_and_what_is_not_finite_are_said() -> None:
     row = own("m", signature="encode", shapes_fixed="in a copy", notes=("4 threads on 1 core: they take turns",))
     text = printed([row.model_copy(update={"nonfinite": "scores: 12 of 40 are NaN"})], 300)
-    assert "signature m: encode ran, one of several that the file has" in text
+    assert "signature m: encode ran; --signature chooses another" in text
     assert "copy m: a copy of the file with its sizes written into it was measured" in text
     assert "note pi4: m (onnxruntime, fp32, 4 threads): 4 threads on 1 core: they take turns" in text
     assert "1 of 1 rows holds numbers that are none: m (scores: 12 of 40 are NaN)" in text
