@@ -156,7 +156,7 @@ def _trial(tried: Tried) -> str:
 
 
 def _counts(words: str, counts: dict[str, int]) -> str:
-    shown = " ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:8])
+    shown = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:8])
     more = " …" if len(counts) > 8 else ""
     return f"{words} {shown}{more}" if counts else ""
 
@@ -164,7 +164,7 @@ def _counts(words: str, counts: dict[str, int]) -> str:
 def _input(fed: Fed) -> str:
     dims = [] if fed.dims is None else ["?" if dim is None else str(dim) for dim in fed.dims]
     declared = f"of [{', '.join(dims)}]" if dims else "of any rank" if fed.dims == () else ""
-    made_up = f"made up: {' and '.join(fed.made_up)}" if fed.made_up else ""
+    made_up = "sizes made up" if "sizes" in fed.made_up else ""
     what = " ".join(filter(None, [fed.name or "(no name)", f"{fed.dtype}{list(fed.shape)}", declared]))
     give = f"to give your own: {' '.join(fed.options)}" if fed.options else ""
     return "; ".join(filter(None, [what, fed.values, made_up, give]))

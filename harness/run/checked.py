@@ -168,7 +168,8 @@ def _fed(position: int, spec: InputSpec) -> Fed:
     if "sizes" in spec.made_up:
         options.append(f"--input-shape {shlex.quote(name + '=' + ','.join(map(str, spec.shape)))}")
     if "values" in spec.made_up:
-        value = "0..9" if "int" in spec.dtype else "true" if spec.dtype == "bool" else "FILE.npy"
+        examples = {"int32": "0..9", "int64": "0..9", "bool": "true"}  # of small integers they are quantized numbers
+        value = examples.get(spec.dtype, "FILE.npy")
         is_image = len(spec.shape) == 4 and {spec.shape[1], spec.shape[3]} & {1, 3}
         value = "FILE.png" if is_image and spec.dtype in ("float32", "float16", "uint8", "int8") else value
         options.append(f"--input {shlex.quote(f'{name}={value}')}")
@@ -182,6 +183,9 @@ def _warnings(made: Artifact, runtimes: Sequence[Tried]) -> tuple[str, ...]:
         why = why.partition(": ")[0]  # the runtime here says it in its own line
     found = [f"its output cannot be checked: {why}"] if why else []
     found += [f"its output holds no finite numbers everywhere: {made.nonfinite}"] if made.nonfinite else []
+    found += [
+        f"{one.name or place}: sizes were made up" for place, one in enumerate(made.inputs) if "sizes" in one.made_up
+    ]
     found += made.notes
     for tried in runtimes:
         if tried.status == "runs" and tried.fallback:

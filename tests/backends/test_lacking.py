@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 import backends
 from backends.messages import is_lacking, plain
@@ -171,3 +172,45 @@ def test_an_assignment_inside_what_xnnpack_took_is_counted_with_it(tmp_path: Pat
     path = files.tflite_resource(tmp_path / "m.tflite")
     actual = backends.find(LITERT)().load(str(path), [spec], {"threads": 1, "precision": "fp32"}).actual()
     assert (actual["placement"], actual["left"]) == ({"XNNPACK": 3}, {})
+
+
+def test_all_unknown_operators_are_named_not_only_the_first(tmp_path: Path) -> None:
+    """In branches and functions, too; not those of a function that the file brings along, nor of a known domain."""
+    nodes = [
+        helper.make_node("Magic", ["x"], ["a"]),
+        helper.make_node("Own", ["a"], ["b"], domain="mine"),
+        helper.make_node("Foo", ["b"], ["c"], domain="acme"),
+        helper.make_node("Gelu", ["c"], ["y"], domain="com.microsoft"),
+    ]
+    body = [helper.make_node("Relu", ["p"], ["q"]), helper.make_node("Inside", ["q"], ["r"], domain="acme")]
+    sets = [helper.make_opsetid(name, 1) for name in ("acme", "com.microsoft", "mine")]
+    sets.append(helper.make_opsetid("", 18))
+    own = helper.make_function("mine", "Own", ["p"], ["r"], body, sets)
+    graph = helper.make_graph(nodes, "graph", [onnx_files.value("x")], [onnx_files.value("y")])
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=10, functions=[own]), path)
+    (model,) = prepare(resolve([str(path)]), ArtifactStore(tmp_path / "store"))
+    (artifact,) = model.artifacts.values()
+    words = "operators that ONNX Runtime on this machine does not know: Magic, acme:Foo, acme:Inside"
+    assert artifact.notes == (words,)
+
+
+def test_custom_operators_and_those_of_a_later_schema_are_named(tmp_path: Path) -> None:
+    graph = files.Graph()
+    x, a, y = (graph.tensor(name, "FLOAT32", (1, 4)) for name in "xay")
+    graph.op("CUSTOM", [x], [a], custom=b"Magic")
+    graph.op(999, [a], [y])
+    (model,) = prepare(resolve([str(graph.write(tmp_path / "m.tflite", [x], [y]))]), ArtifactStore(tmp_path / "store"))
+    (artifact,) = model.artifacts.values()
+    assert artifact.notes == ("operators that are custom or of a later schema: Magic, number 999",)
+
+
+def test_an_input_of_a_type_of_tomorrow(tmp_path: Path) -> None:
+    graph = files.Graph()
+    x, y = graph.tensor("x", "FLOAT32", (1, 4)), graph.tensor("y", "FLOAT32", (1, 4))
+    graph.graph.tensors[x].type = 99
+    graph.op("RELU", [x], [y])
+    (model,) = prepare(resolve([str(graph.write(tmp_path / "m.tflite", [x], [y]))]), ArtifactStore(tmp_path / "store"))
+    (error,) = model.errors.values()
+    assert isinstance(error, UnsupportedModel)
+    assert "input x holds type number 99" in str(error)

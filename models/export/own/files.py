@@ -14,7 +14,7 @@ from models.artifacts import TOLERANCES, Precision, SourceFile
 from models.errors import UnreadableModel, UnusableModel
 from models.export import recipe
 from models.export.orders import FileOrder, FileTarget
-from models.export.own import feeds
+from models.export.own import feeds, unknown
 from models.export.own.feeds import Fed
 from models.export.own.numbers import Numbers
 from models.export.own.reference import DoesNotRun, Reference, Runner, compute
@@ -44,6 +44,7 @@ class Ready:
     reference: Reference = field(default_factory=Reference)
     signature: str | None = None
     subgraph: int = 0
+    unknown: list[str] = field(default_factory=list)  # operators, in words
 
     @property
     def arrays(self) -> list[NDArray[Any]]:
@@ -65,7 +66,7 @@ class Ready:
     def notes(self) -> tuple[str, ...]:
         """What is odd, in words."""
         odd = [f"{words}: one name, several sizes" for words in self.resolved.contradictions]
-        return (*odd, *self.reference.notes)
+        return (*odd, *self.unknown, *self.reference.notes)
 
 
 class FileImport:
@@ -105,6 +106,10 @@ class FileImport:
             if not ready.is_dynamic:
                 raise
             self._run_copy(path, scratch / "model.onnx", model, ready)
+        if ready.reference.missing:
+            ready.unknown = unknown.note(
+                "operators that ONNX Runtime on this machine does not know", model.unknown_operators()
+            )
         return ready
 
     def _run_copy(self, path: Path, copy: Path, model: OwnOnnx, ready: Ready) -> None:
@@ -126,6 +131,8 @@ class FileImport:
         ready.shapes_fixed = "by the runtime" if ready.is_dynamic else "in the file"
         ready.signature, ready.subgraph = model.signature, model.subgraph
         self._run(path, ready, lambda: OwnTfliteRunner(model, resolved.shapes))
+        if ready.reference.missing:
+            ready.unknown = unknown.note("operators that are custom or of a later schema", model.unknown_operators())
         return ready
 
     def _fed(self, path: Path, declared: list[Declared]) -> tuple[Resolved, list[Fed]]:

@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from models.artifacts import SourceFile
 from models.errors import UnreadableModel, UnsupportedModel
-from models.export.own import onnx_numbers
+from models.export.own import onnx_numbers, unknown
 from models.export.own.external import data_files
 from models.export.own.graphs import graphs, tensors
 from models.export.own.numbers import Numbers
@@ -50,6 +50,10 @@ class OwnOnnx:
         """Version of the standard operator set."""
         versions = [entry.version for entry in self._model.opset_import if entry.domain in ("", "ai.onnx")]
         return int(versions[0]) if versions else None
+
+    def unknown_operators(self) -> list[str]:
+        """Those that ONNX Runtime here does not know."""
+        return unknown.in_onnx(self._model)
 
     def declared_inputs(self) -> list[Declared]:
         """Inputs that have to be fed (old files list their weights among them, too). Raises UnreadableModel."""

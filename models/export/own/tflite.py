@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backends.tflite_graph import graph_of
 from models.artifacts import SourceFile
 from models.errors import UnreadableModel, UnsupportedModel, WrongInput
+from models.export.own import unknown
 from models.export.own.numbers import Numbers
 from models.export.own.shapes import Declared
 from results.files import sha256_of
@@ -102,6 +103,10 @@ class OwnTflite:
         """Inputs in the file's, or the signature's, order; -1 in their shape signature is a dynamic dimension."""
         return self._inputs
 
+    def unknown_operators(self) -> list[str]:
+        """Custom ones, and those of a later schema."""
+        return unknown.in_tflite(self._model, self._operator_names)
+
     def numbers(self) -> Numbers:
         """Its weights, and the types it computes in."""
         return self._numbers
@@ -132,7 +137,7 @@ class OwnTflite:
 
     def _declared(self, name: str, index: int) -> Declared:
         tensor = self._graph.Tensors(index)
-        kind = self._names[tensor.Type()]
+        kind = self._names.get(tensor.Type(), f"type number {tensor.Type()}")
         if kind not in _DTYPES:
             raise UnsupportedModel(f"{self.path}: input {name} holds {kind.lower()}, which cannot be fed")
         sizes = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()

@@ -13,6 +13,7 @@ from harness.run import trial
 from harness.run.checked import status_of
 from tests.models import onnx_files, unsupported_files
 from tests.results.factory import make_case, make_restart
+from tests.rigs import own_onnx
 from tests.rigs.bench import Bench
 
 Files = dict[str, dict[str, Any]]
@@ -112,7 +113,7 @@ def test_operators_that_xnnpack_leaves_are_named(bench: Bench) -> None:
     (file,) = check(bench, "m.tflite", "--backends", "tflite", expect=0).values()
     (tried,) = file["runtimes"]
     assert tried["left"] == {"REAL": 1, "RFFT2D": 1}
-    assert "own kernels: RFFT2D 1 REAL 1" in bench("models", "check", "m.tflite", "--backends", "tflite").stdout
+    assert "own kernels: RFFT2D (1), REAL (1)" in bench("models", "check", "m.tflite", "--backends", "tflite").stdout
 
 
 def test_inputs_that_would_be_made_up_come_with_the_options_that_give_them(bench: Bench) -> None:
@@ -128,6 +129,26 @@ def test_inputs_that_would_be_made_up_come_with_the_options_that_give_them(bench
     typed = ("--input", "input_ids=0..9", "--input", "attention_mask=1")
     (file,) = check(bench, "text.onnx", "--backends", "onnxruntime", *shapes, *typed, expect=0).values()
     assert [(one["made_up"], one["options"]) for one in file["inputs"]] == [([], [])] * 2
+
+
+def test_sizes_that_were_made_up_and_a_symbol_of_two_sizes_are_warned_of(bench: Bench) -> None:
+    onnx_files.batch(bench.folder / "m.onnx")
+    (file,) = check(bench, "m.onnx", "--backends", "onnxruntime", expect=0).values()
+    assert file["warnings"] == ["x: sizes were made up"]
+    assert file["inputs"][0]["options"] == ["--input-shape x=1,4", "--input x=FILE.npy"]
+    own_onnx.write(bench.folder, "same_symbol_other_size")
+    shapes = ("--input-shape", "a=2,4", "--input-shape", "b=3,4")
+    (file,) = check(bench, "same_symbol_other_size.onnx", "--backends", "onnxruntime", *shapes, expect=0).values()
+    (warning,) = file["warnings"]
+    assert "one name, several sizes" in warning
+
+
+def test_nan_is_warned_of(bench: Bench) -> None:
+    own_onnx.write(bench.folder, "all_nan")
+    (file,) = check(bench, "all_nan.onnx", "--backends", "onnxruntime", expect=0).values()
+    (warning,) = file["warnings"]
+    assert "NaN or infinite" in warning
+    assert not file["runtimes"][0]["verified"]
 
 
 def test_a_warning_fails_only_when_that_is_asked_for(bench: Bench) -> None:

@@ -39,6 +39,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 COMMANDS = (
     "results list", "results runs", "results show last", "results export -o out.csv", "report -o page.html",
     "results reindex", "devices list", "models list", "run --backends fake --models tiny.onnx",
+    "models check tiny.onnx --backends fake", "models export tiny.onnx",
 )  # fmt: skip
 
 
@@ -94,3 +95,14 @@ def test_parquet_does_not_go_to_a_terminal(tmp_path: Path) -> None:
     with_run(tmp_path / ".bench")
     assert b"name a file with -o" in on_terminal("results export --format parquet", tmp_path)
     assert shell("bench results export --format parquet", tmp_path).stdout.startswith(b"PAR1")
+
+
+def test_a_deleted_working_folder_is_told_in_words(tmp_path: Path) -> None:
+    for command in (*COMMANDS, "models check tiny.onnx --json", "--devices-file devices.toml devices list"):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        done = shell(f'rmdir "{gone}"; bench {command}', gone)
+        assert b"Traceback" not in done.stderr, command
+        if command != "models list":  # which needs no folder
+            assert done.returncode == 2, command
+            assert b"the folder that this was started in is gone" in done.stderr, command
