@@ -214,6 +214,45 @@ def external(path, location="weights.bin"):
     return path
 
 
+def two_sizes(path):
+    """One symbol for two sizes. ONNX Runtime puts both into one piece of memory, which fails when it runs."""
+    nodes = [
+        helper.make_node("Exp", ["a"], ["a1"]),
+        helper.make_node("ReduceMean", ["a1"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["b", "mean"], ["b1"]),
+        helper.make_node("ReduceMean", ["b1"], ["y"], keepdims=0),
+    ]
+    inputs = [value("a", shape=("N", 4)), value("b", shape=("N", 4))]
+    return write(path, nodes, inputs, [value("y", shape=())])
+
+
+def branch_by_value(path):
+    """A branch is chosen by what is fed; the size that goes with one contradicts the weights of the other."""
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node("MatMul", ["x", f"w_{name}"], [f"y_{name}"])],
+            name,
+            [],
+            [value(f"y_{name}", shape=("batch", 3))],
+            [weight(f"w_{name}", (size, 3))],
+        )
+        for name, size in (("then", 512), ("else", 256))
+    }
+    nodes = [
+        helper.make_node("Equal", ["rate", "wide"], ["is_wide"]),
+        helper.make_node("If", ["is_wide"], ["y"], **branches),
+    ]
+    inputs = [value("x", shape=("batch", "n")), value("rate", INT64, ())]
+    wide = numpy_helper.from_array(np.int64(16000), "wide")
+    return write(path, nodes, inputs, [value("y", shape=("batch", 3))], [wide])
+
+
+def misdeclared(path):
+    """As many rows as are not 0, which the file says are 10."""
+    nodes = [helper.make_node("NonZero", ["x"], ["where"]), helper.make_node("Transpose", ["where"], ["y"])]
+    return write(path, nodes, [value("x")], [value("y", INT64, (10, 2))])
+
+
 def huge(path):
     """2 GiB of zeros as external data, of which rows are looked up, and a matrix; the file of them holds nothing."""
     rows, columns = 2**20, 512

@@ -192,6 +192,23 @@ def test_int8_weights_are_counted_without_their_scales(tmp_path, take):
     assert (artifact.precision, artifact.parameters) == ("int8", 12)
 
 
+def test_sizes_are_written_into_a_copy_where_the_file_does_not_run(tmp_path, take):
+    path = files.two_sizes(tmp_path / "m.onnx")
+    artifact, stored, io = take(path, {"a": (2, 4), "b": (3, 4)})
+    assert (artifact.shapes_fixed, artifact.reference) == ("in a copy", "onnxruntime")
+    assert stored.read_bytes() != path.read_bytes()
+    assert [spec.dims for spec in artifact.inputs] == [("N", 4), ("N", 4)]
+    np.testing.assert_allclose(run(stored, io)[0], io["out0"])
+
+
+def test_a_branch_that_the_size_contradicts_needs_no_copy(tmp_path, take):
+    np.savez(tmp_path / "feed.npz", x=np.ones((1, 512), np.float32), rate=np.array(16000))
+    path = files.branch_by_value(tmp_path / "m.onnx")
+    artifact, stored, _ = take(path, toml="feed = 'feed.npz'")
+    assert (artifact.shapes_fixed, artifact.reference) == ("by the runtime", "onnxruntime")
+    assert stored.read_bytes() == path.read_bytes()
+
+
 def test_external_data_is_kept_beside_the_model(tmp_path, take):
     path = files.external(tmp_path / "m.onnx", "sub/weights.bin")
     (tmp_path / "sub").mkdir()

@@ -109,6 +109,19 @@ def test_a_part_counts_for_the_file_and_goes_with_its_end(root: Root) -> None:
     assert (whole.exists(), stale.exists(), begun.exists()) == (True, False, True)
 
 
+def test_files_below_a_model_count_and_go_with_it(root: Root) -> None:
+    """External data may lie in folders of its own."""
+    for letter, days in (("a", 3), ("b", 2)):
+        root.model(letter, days, size=10)
+        root.model(letter, name="weights/deep/w.bin")
+        old(root.path / "artifacts" / (letter * 64), days)
+    begun = root.model("c", name="weights/.part-0123", size=MB - 1000)
+    said = root.ask([begun.with_name("w.bin")], max_bytes=2 * MB + 10)
+    assert said.removed == ["a" * 64]
+    assert (said.fits, said.needed_bytes, said.removed_bytes) == (True, 1000, MB + 10)
+    assert root.models() == "bc"
+
+
 def test_old_agents_go_and_what_is_not_ours_stays(root: Root) -> None:
     gone, young, part = f"agent-{'0' * 16}.pyz", f"agent-{'1' * 16}.pyz", f".part-{'0' * 32}"
     for name, days in ((gone, 2), (young, 0.5), (part, 2), ("notes", 99), ("agent-mine.pyz", 99)):

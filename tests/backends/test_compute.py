@@ -1,0 +1,60 @@
+"""In which types a model really computes, as its runtime tells after the last inference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backends
+from models.export.own.onnx import OwnOnnx
+from models.export.own.tflite import OwnTflite
+from tests.rigs import own_onnx, own_tflite
+
+
+def compute(folder: Path, name: str, backend: str, precision: str) -> dict[str, int] | None:
+    """Run a case once and ask the backend."""
+    (path,) = (own_tflite if name.startswith("t_") else own_onnx).write(folder, name)
+    declared = (OwnTflite(path) if path.suffix == ".tflite" else OwnOnnx(path)).declared_inputs()
+    inputs: list[dict[str, Any]] = [
+        {"name": one.name, "dtype": one.dtype, "shape": list(one.dims or ())} for one in declared
+    ]
+    session = backends.find(backend)().load(str(path), inputs, {"threads": 1, "precision": precision})
+    session.bind([(one["name"], np.ones(one["shape"], one["dtype"])) for one in inputs])
+    session.run()
+    found: dict[str, int] | None = session.examine().get("compute")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "precision", "expected"),
+    [
+        ("fp16_io", "onnxruntime", "fp16", {"fp32"}),  # it puts casts around
+        ("fp16_io", "openvino", "fp16", {"fp32"}),
+        ("qdq_initializers", "onnxruntime", "int8", {"int8", "fp32"}),
+        ("qdq_constants", "openvino", "int8", {"int8"}),
+        ("int8_network", "onnxruntime", "int8", {"int8"}),
+        ("int8_network", "openvino", "int8", {"int8"}),
+        ("int4_weights", "onnxruntime", "int4", {"fp32"}),
+        ("int4_weights", "openvino", "int4", {"fp32"}),
+        ("five_d", "openvino", "fp32", {"fp32"}),
+        ("t_dense", "tflite", "fp32", {"fp32"}),
+        ("t_dynamic_range", "tflite", "int8", {"int8"}),  # the floats are made int8 on the way
+        ("t_full_int8", "tflite", "int8", {"int8"}),
+        ("t_full_int8", "openvino", "int8", {"int8"}),
+        ("t_int16x8", "tflite", "int16x8", {"int16"}),
+    ],
+)
+def test_the_types_that_a_runtime_computes_in(
+    tmp_path: Path, name: str, backend: str, precision: str, expected: set[str]
+) -> None:
+    found = compute(tmp_path, name, backend, precision)
+    assert found is not None
+    assert set(found) == expected
+    assert all(count > 0 for count in found.values())
+
+
+def test_a_plain_file_is_not_loaded_twice_to_find_out(tmp_path: Path) -> None:
+    assert compute(tmp_path, "five_d", "onnxruntime", "fp32") is None
