@@ -42,6 +42,7 @@ _TYPES = {
 _BY_NUMBER = {number: _TYPES[name] for name, number in TensorProto.DataType.items() if name in _TYPES}
 _FLOATS = {"fp64", "fp32", "fp16", "bf16"}
 _SMALL = {"int2", "int4", "int8", "fp8", "fp4"}  # what is never an index, a shape or an axis
+_NUMBERS = {*_FLOATS, *_SMALL, "int16"}
 
 # Which inputs are no weights: scales, zero points, sizes, limits. A slice covers all that follow.
 _NOT_WEIGHTS: dict[str, slice | tuple[int, ...]] = {
@@ -190,6 +191,8 @@ class _Counting:
             self._uses(node, scope)
             for graph in inner_graphs(node):
                 self._graph(graph, scope)
+                for output, value in zip(reversed(node.output), reversed(graph.output), strict=False):
+                    scope.types.setdefault(output, _BY_NUMBER.get(value.type.tensor_type.elem_type, ""))
             result = _result(node, scope)
             for output in node.output:
                 scope.types.setdefault(output, result)
@@ -245,7 +248,7 @@ class _Counting:
             self._multiplied["int8"] += 1
             return
         passed = scope.passed(fed[0])
-        if passed and kind in _MULTIPLY:
+        if passed in _NUMBERS and kind in _MULTIPLY:
             self._multiplied[passed] += 1
         elif passed:
             self._others[passed] += 1
@@ -303,4 +306,4 @@ def _types(node: Any, scope: _Scope) -> Iterator[str]:
 
 
 def _floats(counts: Counter[str]) -> Counter[str]:
-    return Counter({kind: count for kind, count in counts.items() if kind in _FLOATS or kind in _SMALL})
+    return Counter({kind: count for kind, count in counts.items() if kind in _NUMBERS})
