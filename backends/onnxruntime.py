@@ -82,7 +82,8 @@ class OnnxRuntime(Backend):
             if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
-        return OnnxRuntimeSession(session, path, options, asked, sizes, time.monotonic() - start)
+        told = sizes or ("left open" if any(spec.get("dims") for spec in inputs) else {})
+        return OnnxRuntimeSession(session, path, options, asked, told, time.monotonic() - start)
 
 
 def symbol_sizes(inputs: List[Dict[str, Any]]) -> Dict[str, int]:
@@ -113,7 +114,10 @@ def _settings(options: Dict[str, Any], asked: List[str], sizes: Dict[str, int]) 
 
 
 class OnnxRuntimeSession(Session):
-    """Inputs are bound once as OrtValues, so that a timed run neither copies nor converts them."""
+    """Inputs are bound once as OrtValues, so that a timed run neither copies nor converts them.
+
+    `sizes` are those of symbols that were set, or words where none was.
+    """
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class OnnxRuntimeSession(Session):
         path: str,
         options: Dict[str, Any],
         asked: List[str],
-        sizes: Dict[str, int],
+        sizes: Any,
         load_s: float,
     ) -> None:
         self._session = session
@@ -186,7 +190,8 @@ class OnnxRuntimeSession(Session):
         told = hasattr(self._session, "get_provider_graph_assignment_info")
         events = []  # type: List[Dict[str, Any]]
         if (accelerators and not told) or self._may_profile():
-            settings = _settings(self._options, self._asked, self._sizes)
+            sizes = self._sizes if isinstance(self._sizes, dict) else {}
+            settings = _settings(self._options, self._asked, sizes)
             events = profiled(self._path, self._session.get_providers(), self._inputs, settings)
         found = {"compute": computed(events)} if events else {}  # type: Dict[str, Any]
         if not accelerators:

@@ -67,19 +67,30 @@ class OpenVino(Backend):
                 if device.startswith("AUTO"):
                     # Else it may begin on the CPU while the device it has chosen still compiles.
                     config["ENABLE_STARTUP_FALLBACK"] = "NO"
-            model = core.read_model(path)
-            if model.is_dynamic():
-                try:
-                    model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
-                except RuntimeError:
-                    # Some files run while their sizes are open: they have a branch that these do not fit.
-                    model = core.read_model(path)
-            compiled = core.compile_model(model, device, config)
+            compiled, model, left_open = _compiled(core, path, inputs, device, config)
         except RuntimeError as exc:
             if is_lacking(str(exc)):
                 raise Unsupported(str(exc)) from exc
             raise
-        return OpenVinoSession(compiled, core, model, device, named)
+        return OpenVinoSession(compiled, core, model, device, named, left_open)
+
+
+def _compiled(
+    core: Any, path: str, inputs: List[Dict[str, Any]], device: str, config: Dict[str, str]
+) -> Tuple[Any, Any, bool]:
+    """Return the compiled model, what it was made of, and whether its sizes were left open."""
+    model = core.read_model(path)
+    if not model.is_dynamic():
+        return core.compile_model(model, device, config), model, False
+    try:
+        model.reshape({position: spec["shape"] for position, spec in enumerate(inputs)})
+        return core.compile_model(model, device, config), model, False
+    except RuntimeError as exc:
+        if is_lacking(str(exc)):
+            raise
+        # Some files run while their sizes are open and do not load with them: a branch that these do not fit.
+        model = core.read_model(path)
+        return core.compile_model(model, device, config), model, True
 
 
 def _named(device: str, available: List[str]) -> List[str]:
@@ -97,12 +108,15 @@ def _named(device: str, available: List[str]) -> List[str]:
 class OpenVinoSession(Session):
     """One infer request whose input tensors share the memory of the bound arrays."""
 
-    def __init__(self, compiled: Any, core: Any, model: Any, device: str, named: List[str]) -> None:
+    def __init__(
+        self, compiled: Any, core: Any, model: Any, device: str, named: List[str], left_open: bool = False
+    ) -> None:
         self._compiled = compiled
         self._core = core
         self._model = model
         self._device = device
         self._named = named
+        self._left_open = left_open
         self._request = compiled.create_infer_request()
         self._arrays = []  # type: List[Any]
 
@@ -134,6 +148,7 @@ class OpenVinoSession(Session):
             "precision": {"<Type: 'float32'>": "f32", "<Type: 'bfloat16'>": "bf16", "<Type: 'float16'>": "f16"}.get(
                 precision, precision
             ),
+            **({"sizes": "left open"} if self._left_open else {}),
         }
 
     def examine(self) -> Dict[str, Any]:
@@ -193,7 +208,8 @@ def computed(compiled: Any) -> Dict[str, int]:
         ]
         ends = kernel.rpartition("_")[2].lower()
         name = _TYPES.get(ends) or _TYPES.get(kind)
-        if name and layer not in _NO_WORK:
+        # Where no kernel is known, an operator moves data, or holds graphs of its own that nothing is told of.
+        if name and layer not in _NO_WORK and not kernel.startswith("unknown"):
             # What is fused element by element also holds conversions; it counts where there is nothing else.
             (fused if layer == "Subgraph" else found)[name] += 1
     return dict(found or fused)

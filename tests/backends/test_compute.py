@@ -56,5 +56,10 @@ def test_the_types_that_a_runtime_computes_in(
     assert all(count > 0 for count in found.values())
 
 
+def test_what_no_kernel_is_known_of_is_not_told(tmp_path: Path) -> None:
+    """A loop: what its body computes in OpenVINO does not say."""
+    assert compute(tmp_path, "loop_by_input", "openvino", "fp32") is None
+
+
 def test_a_plain_file_is_not_loaded_twice_to_find_out(tmp_path: Path) -> None:
     assert compute(tmp_path, "five_d", "onnxruntime", "fp32") is None
