@@ -59,8 +59,9 @@ def latency_chart(points: Sequence[Point] | None, backends: Sequence[str]) -> An
     """One line per model, a mark per configuration at its median latency in ms with its interval."""
     order = alt.EncodingSortField("median", op="min")
     # Of a long name the end, which tells it from others: paths begin alike.
-    short = "length(datum.value) > 24 ? '…' + slice(datum.value, -23) : datum.value"
-    y = alt.Y("model:N", sort=order, title=None, axis=_axis(labelLimit=170, labelExpr=short))
+    # The end tells apart what begins alike: the sizes that a model was given stand there.
+    short = "length(datum.value) > 24 ? slice(datum.value, 0, 5) + '…' + slice(datum.value, -18) : datum.value"
+    y = alt.Y("model:N", sort=order, title=None, axis=_axis(labelLimit=200, labelExpr=short))
     x = alt.X("median:Q", title=X_TITLE, axis=_axis()).scale(type="log", nice=False, padding=12)
     base = alt.Chart(_data("points", points)).encode(x=x, y=y)
     chart = alt.layer(_bars(base, backends), _marks(base, backends), _flags(base))
