@@ -278,6 +278,8 @@ class _Computer:
                 **self.side.choice.options,
                 "threads": self.side.device.threads[0],
                 "precision": self._artifact.precision,
+                # In a copy it is the first graph.
+                **({"signature": self._artifact.signature} if own and self._artifact.subgraph else {}),
             },
             target=target,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def compare(a: NDArray[Any], b: NDArray[Any], threshold_db: float) -> Difference
     found = Difference(shapes, worst, relative, _snr_db(one, apart), elements, nonfinite, parts=not same_elsewhere)
     if not same_elsewhere or worst <= _floor(a, b):
         return found
-    return Difference(**{**vars(found), "parts": _is_apart(a, found, threshold_db)})
+    return replace(found, parts=_is_apart(a, found, threshold_db))
 
 
 def _is_apart(a: NDArray[Any], found: Difference, threshold_db: float) -> bool:

@@ -49,7 +49,7 @@ class Copies:
             return OnnxCopies(Path(target.path), self._order.inputs, self._folder)
         from models.diff.tflite import TfliteCopies
 
-        return TfliteCopies(Path(target.path), self._order.inputs, self._folder)
+        return TfliteCopies(Path(target.path), self._order.inputs, self._folder, self._order.signature)
 
 
 def value_path(folder: Path, number: int) -> Path:

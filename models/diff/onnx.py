@@ -31,8 +31,6 @@ _EMBEDDED = 256
 class OnnxCopies:
     """One parsed file; copies are written beside its external data in `folder`."""
 
-    suffix = "onnx"
-
     def __init__(self, path: Path, inputs: Sequence[InputSpec], folder: Path) -> None:
         self._path = path
         self._folder = folder

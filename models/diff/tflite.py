@@ -26,14 +26,14 @@ _EMBEDDED = 256  # as in `models.diff.onnx`
 
 
 class TfliteCopies:
-    """The first graph of one file, by the schema's object API."""
+    """The first graph of one file, or that of a signature, by the schema's object API."""
 
-    suffix = "tflite"
-
-    def __init__(self, path: Path, inputs: Sequence[InputSpec], folder: Path) -> None:
+    def __init__(self, path: Path, inputs: Sequence[InputSpec], folder: Path, signature: str | None = None) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self._schema = schema
+        self._signature = signature
+        self._names = [spec.name for spec in inputs]
         self._path = path
         self._folder = folder
         self._kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -100,7 +100,11 @@ class TfliteCopies:
     ) -> tuple[list[int], list[int]]:
         """Leave these operators alone, each fed with given tensors; return the tensors fed and those handed out."""
         numbers = {index: number for number, index in enumerate(self._indices)}
-        wanted = [graph.operators[place] for place in places if not layout.operators[place].constant]
+        wanted = [
+            graph.operators[place]
+            for place in places
+            if not layout.operators[place].constant and not self._has_state(graph, graph.operators[place])
+        ]
         kept = self._with_what_they_need(graph, wanted, numbers, values)
         read = {index for operator in kept for index in _numbers(operator.inputs)}
         fed, made = [], []
@@ -154,11 +158,31 @@ class TfliteCopies:
         tensor.shapeSignature = None
 
     def _read(self) -> tuple[Any, Any]:
-        """The model and its first graph, anew: writing changes them. Raises UnreadableModel."""
+        """The model and its first graph, anew: writing changes them. Raises UnreadableModel.
+
+        The graph of a signature takes the first one's place, with the inputs and outputs that the signature has, in the
+        order of their names, as runtimes hand out its outputs.
+        """
         try:
             model = self._schema.ModelT.InitFromObj(self._schema.Model.GetRootAs(self._path.read_bytes(), 0))
+            if self._signature is not None:
+                chosen = next(one for one in model.signatureDefs if _text(one.signatureKey) == self._signature)
+                fed = {_text(one.name): one.tensorIndex for one in chosen.inputs}
+                made = {_text(one.name): one.tensorIndex for one in chosen.outputs}
+                graph = model.subgraphs[0] = model.subgraphs[chosen.subgraphIndex]
+                graph.inputs = [fed[name] for name in self._names]
+                graph.outputs = [made[name] for name in sorted(made, key=str.encode)]
             return model, model.subgraphs[0]
-        except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError) as exc:
+        except (
+            StopIteration,
+            KeyError,
+            struct.error,
+            IndexError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+        ) as exc:
             raise UnreadableModel(f"{self._path.name}: a damaged TFLite file; export or copy it again") from exc
 
     def _constant_tensors(self, model: Any, graph: Any) -> set[int]:
@@ -173,6 +197,11 @@ class TfliteCopies:
             if read and self._kind(model, operator) not in _RANDOM and found.issuperset(read):
                 found.update(_numbers(operator.outputs))
         return found
+
+    def _has_state(self, graph: Any, operator: Any) -> bool:
+        """Whether what an operator makes hangs on what others have left in a variable, which cannot be fed."""
+        types = [self._types.get(graph.tensors[index].type) for index in _numbers(operator.inputs) if index >= 0]
+        return "RESOURCE" in types
 
     def _kind(self, model: Any, operator: Any) -> str:
         code = model.operatorCodes[operator.opcodeIndex]

@@ -76,6 +76,7 @@ class Workshop:
             store=str(self.store.root),
             model=self.artifact.model,
             inputs=self.artifact.inputs,
+            signature=self.artifact.signature if self.artifact.subgraph else None,
             folder=str(self.folder),
             parts=parts,
             targets=(

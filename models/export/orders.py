@@ -88,12 +88,16 @@ class FileOrder(Record):
 
 
 class CopiesOrder(Record):
-    """Write copies of one stored model file that hand out its inner tensors, into `folder` (`models.diff`)."""
+    """Write copies of one stored model file that hand out its inner tensors, into `folder` (`models.diff`).
+
+    `signature` is that of the graph that runs, where it is another than the first of a TFLite file.
+    """
 
     kind: Literal["copies"] = "copies"
     store: str
     model: str
     inputs: tuple[InputSpec, ...]
+    signature: str | None
     folder: str
     parts: tuple[Part, ...]
     targets: tuple[FileTarget, ...]

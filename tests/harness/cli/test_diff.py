@@ -10,8 +10,20 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.fleet import devices as fleet
+from harness.link.manners import Manners
+from harness.run.diff import Side
+from harness.run.diff import diff as compare_both
+from harness.run.plan import BackendChoice
+from harness.workspace import Workspace
+from models.diff.layout import Layout
+from models.given import typed
+from models.prepare import prepare
+from models.sources.selection import resolve
+from models.store import ArtifactStore
 from tests.models import onnx_files
 from tests.models.onnx_files import BOOL, INT64, value, weight, write
+from tests.rigs import own_tflite
 from tests.rigs.bench import ROOT, Bench
 from tests.rigs.sshd import Sshd
 
@@ -223,6 +235,23 @@ def test_tflite_files(bench: Bench, b: str) -> None:
     assert all(entry["single"]["snr_db"] > 100 for entry in report["tensors"])
 
 
+def test_the_graph_of_a_signature(bench: Bench) -> None:
+    own_tflite.write(bench.folder, "t_two_signatures")
+    both = (bench, "t_two_signatures.tflite", "tflite", "tflite:xnnpack=off", "--signature")
+    found = {name: diff(*both, name)["tensors"] for name in ("large", "small")}
+    assert [entry["single"]["shapes"][0] for entry in found["small"]] == [[1, 8]]
+    assert [entry["single"]["shapes"][0] for entry in found["large"]] == [[1, 32]]
+
+
+def test_what_hangs_on_a_state_has_no_single_error(bench: Bench) -> None:
+    own_tflite.write(bench.folder, "t_running_sum")
+    report = diff(bench, "t_running_sum.tflite", "tflite", "tflite:xnnpack=off")
+    assert [entry["operator"]["kind"] for entry in report["tensors"] if not entry["single"]] == [
+        "VAR_HANDLE",
+        "READ_VARIABLE",
+    ]
+
+
 def test_a_precision_of_tflite_files_parts(bench: Bench) -> None:
     bench.copy_model("tflite")
     report = diff(bench, "tiny.tflite", "tflite", "openvino:inference_precision=bf16", expect=1)
@@ -282,3 +311,23 @@ def test_half_precision(bench: Bench) -> None:
         ("float32", True),
         ("float32", True),
     ]
+
+
+def test_in_parts_the_same_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large model is computed in parts, of which each is fed with what earlier ones have made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    workspace = Workspace(tmp_path / "workspace")
+    store = ArtifactStore(workspace.artifacts)
+    (prepared,) = prepare(resolve([str(chain(tmp_path / "chain.onnx"))], typed((), (), None)), store)
+    (artifact,) = prepared.artifacts.values()
+    device = fleet.make("local", {"transport": "local"})
+    choices = (BackendChoice("openvino"), BackendChoice("openvino", {"inference_precision": "bf16"}))
+    sides = (Side(choices[0], device), Side(choices[1], device))
+    whole = compare_both(artifact, sides, 60.0, workspace, Manners())
+    monkeypatch.setattr(Layout, "batches", lambda self: [(0, 1), (1, 4), (4, 8), (8, len(self.operators))])
+    parted = compare_both(artifact, sides, 60.0, workspace, Manners())
+    apart = [{number: one.parts for number, one in report.single.items()} for report in (whole, parted)]
+    assert apart[0] == apart[1]
+    assert parted.accumulated.keys() == whole.accumulated.keys()
+    assert parted.first(parted.accumulated) == whole.first(whole.accumulated)
+    assert not list((workspace.artifacts / "partial").iterdir())
