@@ -1,6 +1,7 @@
 """OpenVINO."""
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Dict, List, Tuple
 
 from backends.base import Backend, Session, Unsupported, check_options, fell_back
@@ -79,7 +80,7 @@ def _compiled(
     core: Any, path: str, inputs: List[Dict[str, Any]], device: str, config: Dict[str, str]
 ) -> Tuple[Any, Any, bool]:
     """Return the compiled model, what it was made of, and whether its sizes were left open."""
-    model = core.read_model(path)
+    model = _read_model(core, path, inputs)
     if not model.is_dynamic():
         return core.compile_model(model, device, config), model, False
     try:
@@ -91,6 +92,34 @@ def _compiled(
         # Some files run while their sizes are open and do not load with them: a branch that these do not fit.
         model = core.read_model(path)
         return core.compile_model(model, device, config), model, True
+
+
+def _read_model(core: Any, path: str, inputs: List[Dict[str, Any]]) -> Any:
+    """Return the model, with the sizes of `inputs` only where it cannot be read without. Raises RuntimeError."""
+    try:
+        return core.read_model(path)
+    except RuntimeError:
+        # An operator may need the rank of what it gets, and that hang on sizes.
+        if not path.endswith(".onnx") or all(spec.get("dims") is None for spec in inputs):
+            raise
+        with suppress(Exception):  # the front end has classes of its own
+            return _converted(path, inputs)
+        raise
+
+
+def _converted(path: str, inputs: List[Dict[str, Any]]) -> Any:
+    """Return the model of an ONNX file whose inputs had the sizes of `inputs` from the start."""
+    import openvino as ov
+    from openvino.frontend import FrontEndManager
+
+    front = FrontEndManager().load_by_framework("onnx")
+    file = front.load(path)
+    shapes = {spec["name"]: spec["shape"] for spec in inputs}
+    for place in file.get_inputs():
+        for name in place.get_names():
+            if name in shapes:
+                file.set_partial_shape(place, ov.PartialShape(list(shapes[name])))
+    return front.convert(file)
 
 
 def _named(device: str, available: List[str]) -> List[str]:

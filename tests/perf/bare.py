@@ -49,7 +49,11 @@ def openvino(path: str, fed: list[np.ndarray]) -> Loaded:
     import openvino as ov
 
     core = ov.Core()
-    model = core.read_model(path)
+    try:
+        model = core.read_model(path)
+    except RuntimeError:
+        # Some files are converted only when sizes are known.
+        model = ov.convert_model(path, input=[list(array.shape) for array in fed])
     if model.is_dynamic():
         model.reshape({position: array.shape for position, array in enumerate(fed)})
     config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}

@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.real_models, pytest.mark.timeout(3600)]
 PACKAGES = fetch.packages()
 FILES = [file for package in PACKAGES for file in package.files]
 READS = {"onnxruntime": {".onnx"}, "openvino": {".onnx", ".tflite"}, "tflite": {".tflite"}}
+WRONG, WRONG_DB = "wrong output", 20.0
+EQUAL_DB = 100.0  # from here on only last bits differ, in an order that fusions decide
 MEASURED = {"valid", "unstable"}  # a shared machine may be noisy, never wrong
 
 
@@ -113,7 +115,8 @@ def test_a_real_file(ran: Ran, tmp_path: Path, file: fetch.RealFile, backend: st
     if verdict:
         assert row["verdict"] == verdict, row["reason"]
         assert words in row["reason"]
-        assert words in beside.words
+        # Here the bare runtime is wrong, too, or refuses the file in the same words.
+        assert words in (WRONG if (beside.snr_db or WRONG_DB) < WRONG_DB else beside.words)
         return
     assert row["verdict"] in MEASURED, row["reason"]
     assert not beside.words
@@ -128,7 +131,7 @@ def agree(row: dict[str, Any], beside: Alone) -> None:
     """The bare runtime is as far from the reference as the one that was measured."""
     assert beside.snr_db is not None or beside.steps is not None
     if beside.snr_db is not None:
-        assert row["snr_db"] == pytest.approx(beside.snr_db, abs=1)
+        assert min(row["snr_db"], EQUAL_DB) == pytest.approx(min(beside.snr_db, EQUAL_DB), abs=1)
     if beside.steps is not None:
         assert beside.steps <= 2
 
