@@ -251,6 +251,42 @@ def type_without_kernel(path: Path) -> Path:
     return _unary(path, "RELU", kind="INT64")
 
 
+def ceil_of_integers(path: Path) -> Path:
+    return _unary(path, "CEIL", kind="INT32")
+
+
+def floor_of_integers(path: Path) -> Path:
+    return _unary(path, "FLOOR", kind="INT32")
+
+
+def absolute_of_booleans(path: Path) -> Path:
+    return _unary(path, "ABS", kind="BOOL")
+
+
+def gelu_of_integers(path: Path) -> Path:
+    return _unary(path, "GELU", kind="INT32")
+
+
+def negative_of_bytes(path: Path) -> Path:
+    return _unary(path, "NEG", kind="UINT8")
+
+
+def _binary(path: Path, builtin: str, kind: str, out: str) -> Path:
+    graph = Graph()
+    a, b = graph.tensor("a", kind, (1, 4)), graph.tensor("b", kind, (1, 4))
+    y = graph.tensor("y", out, (1, 4))
+    graph.op(builtin, [a, b], [y])
+    return graph.write(path, [a, b], [y])
+
+
+def greater_of_doubles(path: Path) -> Path:
+    return _binary(path, "GREATER", "FLOAT64", "BOOL")
+
+
+def logical_of_floats(path: Path) -> Path:
+    return _binary(path, "LOGICAL_AND", "FLOAT32", "BOOL")
+
+
 def tflite_complex(path: Path) -> Path:
     graph = Graph()
     x, c = graph.tensor("x", "FLOAT32", (1, 4)), graph.tensor("c", "COMPLEX64", (1, 3))
@@ -303,6 +339,8 @@ def stablehlo(path: Path) -> Path:
 
 
 TFLITE = (
-    operator_of_tomorrow, version_of_tomorrow, custom, flex, type_without_kernel, tflite_complex, tflite_resource,
+    operator_of_tomorrow, version_of_tomorrow, custom, flex, type_without_kernel, tflite_complex,
+    ceil_of_integers, floor_of_integers,
+    negative_of_bytes, greater_of_doubles, logical_of_floats, absolute_of_booleans, gelu_of_integers, tflite_resource,
     tflite_text, rank_seven, stablehlo, type_of_tomorrow,
 )  # fmt: skip
