@@ -26,11 +26,13 @@ def step_limits(dtype: str, most: float, rms: float, layers: int) -> tuple[float
     """The largest difference of a quantized output, and in the root mean square, in steps of its scale.
 
     `most` and `rms` are how far two right computations on this host are from one another: a deep network makes more of
-    a rounding than a shallow one. Kernels of 16 bits round alike here, and about a step apart elsewhere in each layer.
+    a rounding than a shallow one, and `layers` says how deep it is. Kernels of 16 bits round alike here, and about a
+    step apart elsewhere in each layer.
     """
     if "16" in dtype or "32" in dtype:
         return STEPS * layers + 2 * most + 8 * rms, STEPS_RMS * layers + 3 * rms
-    return min(STEPS + 2 * most + 8 * rms, _MOST_STEPS), min(STEPS_RMS + 3 * rms, _MOST_RMS)
+    more = min(layers // 16, 10) + 2 * most + 8 * rms
+    return min(STEPS + more, _MOST_STEPS), min(STEPS_RMS + 3 * rms, _MOST_RMS)
 
 
 def relative_steps(tolerance: float, largest: float) -> float:

@@ -23,7 +23,7 @@ INPUT_SEED = 0
 _MODELS = Path(__file__).parent.parent
 # Sources whose change changes what is written; a zoo artifact does not depend on how own files are read.
 _NETWORK_SOURCES = ("weights.py", "inputs.py", "cost.py", "export/network.py", "export/parity.py", "export/recipe.py")
-_OWN_SOURCES = ("inputs.py", "export/parity.py")  # and all of export/own
+_OWN_SOURCES = ("inputs.py", "comparison.py", "export/parity.py")  # and all of export/own
 _EXPORTERS: dict[Format, tuple[str, ...]] = {
     "onnx": ("torch", "onnx", "onnxscript", "onnx-ir"),
     "tflite": ("torch", "litert-torch", "litert-converter", "ai-edge-litert"),

@@ -135,14 +135,14 @@ def _position(file: Path, declared: Sequence[Declared], name: str) -> int | None
 
 def made_up(shape: Shape, dtype: np.dtype[Any]) -> Fed:
     """A picture where the shape is an image's; else normal noise; ones for integers (safe for ids and masks)."""
-    image = _image(shape) if dtype.kind == "f" or dtype in (np.uint8, np.int8) else None
+    image = _image(shape) if dtype.kind == "f" or dtype in (np.uint8, np.int8, np.int16) else None
     if 0 in shape:
         return Fed(np.zeros(shape, dtype), "empty")
     if image is not None:
         if dtype.kind != "f":
-            # Three deviations fill the range of a byte.
-            middle, limits = (128.0, (0, 255)) if dtype == np.uint8 else (0.0, (-128, 127))
-            image = np.clip(np.round(image * 42.0 + middle), *limits)
+            # Three deviations fill the range.
+            middle, limits = 128.0 if dtype == np.uint8 else 0.0, np.iinfo(dtype)
+            image = np.clip(np.round(image * 42.0 * 256 ** (dtype.itemsize - 1) + middle), limits.min, limits.max)
         return Fed(image.astype(dtype), "made up: picture-like noise", True)
     if dtype.kind == "f":
         noise = np.asarray(np.random.default_rng(INPUT_SEED).standard_normal(shape))

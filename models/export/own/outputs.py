@@ -33,6 +33,7 @@ _SELECTING = {
     *("ARG_MAX", "ARG_MIN", "TOPK_V2", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "WHERE", "UNIQUE"),
     *("TFLite_Detection_PostProcess", "CUSTOM", "MULTINOMIAL"),
 }
+_NO_LAYERS = {"QuantizeLinear", "DequantizeLinear", "Constant", "Identity"}
 _MAX_NODES = 1_000_000
 
 
@@ -57,8 +58,8 @@ def facts(runner: OnnxRunner | OwnTfliteRunner) -> Facts:
         graph = onnx.load(str(runner.path), load_external_data=False).graph
     except (OSError, ValueError, DecodeError):
         return Facts()
-    operators = [node.op_type for node in graph.node]
-    return Facts(onnx_scales(graph), not _SELECTING.isdisjoint(operators))
+    operators = [node.op_type for node in graph.node if node.op_type not in _NO_LAYERS]
+    return Facts(onnx_scales(graph), not _SELECTING.isdisjoint(operators), max(len(operators), 1))
 
 
 def onnx_scales(graph: Any) -> dict[int, Scale]:
