@@ -56,8 +56,9 @@ class WeightsOrigin(Record):
 class Artifact(Record):
     """One model file in the store and everything known about it.
 
-    `tolerance` bounds, for each output, max |device - reference| / max |reference|. `max_abs_diff` is that between the
-    exporter's file, run on this host, and PyTorch; None for the user's own files. `reference` says who computed the
+    `tolerance` bounds max |device - reference| / max |reference| for every output of floats that has none of its own
+    (`OutputSpec`, `models.comparison`). `max_abs_diff` is that between the exporter's file, run on this host, and
+    PyTorch; None for the user's own files. `reference` says who computed the
     outputs in the io file; `none`, with its reason, means that there are no outputs to compare with. `weights` is
     `random`, `own` or the name of a trained set, whose `accuracy` may be known. `recipe` is the key without the
     exporters' versions. `files` are those of external data, beside the model file; with any, `sha256` names all of them
