@@ -85,6 +85,7 @@ def _exit_code(found: list[Checked], *, strict: bool) -> int:
 
 _WORDS = {
     "runs": "runs",
+    "wrong": "computes something else",
     "failed": "does not run",
     "unsupported": "unsupported",
     "unreadable": "cannot be read",
@@ -149,7 +150,8 @@ def _trial(tried: Tried) -> str:
     if tried.reason and tried.status != "not installed":
         parts[0] += f": {tried.reason}"
     if tried.status == "runs":
-        parts.append("output as the reference" if tried.verified else "output unchecked")
+        unchecked = f"output unchecked{f' ({tried.unverified})' if tried.unverified else ''}"
+        parts.append("output as the reference" if tried.verified else unchecked)
         parts.append(_counts("computes in", tried.compute))
         parts.append(_counts("left to the runtime's own kernels:", tried.left))
     return _words(parts)

@@ -14,7 +14,7 @@ from models.errors import ModelError, UnreadableModel, UnsupportedModel, WrongIn
 from models.prepare import Prepared
 from results.records import FreeForm, InputSpec, Nanoseconds, OutputSpec, Record
 
-Status = Literal["runs", "partly", "failed", "unsupported", "unreadable", "not installed", "busy"]
+Status = Literal["runs", "partly", "wrong", "failed", "unsupported", "unreadable", "not installed", "busy"]
 
 
 class Tried(Record):

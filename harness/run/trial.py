@@ -127,7 +127,9 @@ def _judged(case: Case, restart: Restart | None, versions: Mapping[str, str | No
     judgment = judge_restart(restart, case, ONCE)
     statuses: dict[str, Status] = {"failed": "failed", "unsupported": "unsupported", "offline": "busy"}
     status: Status = statuses.get(judgment.verdict.value, "runs")
-    if status == "unsupported" and case.backend in versions and version is None:
+    if judgment.cause == "wrong-output":
+        status = "wrong"
+    elif status == "unsupported" and case.backend in versions and version is None:
         status = "not installed"
     compute, left = (_counts(restart.actual.get(key)) for key in ("compute", "left"))
     return Tried(

@@ -196,6 +196,24 @@ def test_a_runtime_that_is_not_there_is_told_and_is_no_failure() -> None:
     assert status_of([runs, tried.model_copy(update={"status": "failed"})]) == "partly"
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("wrong", "wrong", "wrong output"),
+        ("load", "failed", "cannot be loaded"),
+        ("crash", "failed", "killed or crashed"),
+        ("hang", "failed", "no answer for"),
+        ("unsupported", "unsupported", "Imaginary is not supported"),
+    ],
+)
+def test_whatever_a_runtime_does_is_told_of_it_alone(bench: Bench, fault: str, status: str, words: str) -> None:
+    bench.copy_model("onnx")
+    options = ("--backends", "fake,onnxruntime", "--backend-option", f"fake.fault={fault}", "--patience", "5")
+    (file,) = check(bench, "tiny.onnx", *options, expect=1).values()
+    assert (file["status"], statuses(file)) == ("partly", {"fake": status, "onnxruntime": "runs"})
+    assert words in file["reason"]
+
+
 def test_external_data_and_its_size_are_told(bench: Bench) -> None:
     onnx_files.external(bench.folder / "m.onnx")
     (file,) = check(bench, "m.onnx", "--backends", "onnxruntime", expect=0).values()
