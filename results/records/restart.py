@@ -36,9 +36,10 @@ class Restart(Record):
     really ran (execution providers, inference precision, threads; its common keys stand in
     `backends.base.Session.actual`), `agent` who measured (versions, hash). `max_abs_diff` is the largest difference
     of the output that comes closest to what is allowed, and `tolerance` that limit, in the output's own unit: of a
-    quantized one steps of its scale, of ids the number of those that differ. `*_ns` are durations. `snr_db` is the least signal-to-noise ratio of an output against the reference, 10 log10 of the ratio of
-    the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same place.
-    None where there is no such output. `unverified` says why an output was not compared although there is a reference.
+    quantized one steps of its scale, of ids the number of those that differ. `*_ns` are durations. `snr_db` is the
+    least signal-to-noise ratio of an output against the reference, 10 log10 of the ratio of the sums of squares;
+    `top1_agreement` the share of score vectors whose largest element stands in the same place. None where there is no
+    such output. `unverified` says why an output was not compared although there is a reference.
     """
 
     case_id: str
