@@ -111,14 +111,15 @@ class Artifact(Record):
     @property
     def facts(self) -> ArtifactFacts:
         """What a row says of it."""
+        exported = "fp32" if self.reference == "pytorch" and self.precision == "fp32" else ""  # throughout
         return ArtifactFacts(
             sha256=self.sha256,
             io_sha256=self.io_sha256,
             inputs=self.inputs,
             batch=self.batch,
             signature=self.signature,
-            weights=self.weights_precision,
-            activations=self.activations_precision,
+            weights=self.weights_precision or exported,
+            activations=self.activations_precision or exported,
             shapes_fixed=self.shapes_fixed,
             unverified=self.reference_reason,
             nonfinite=self.nonfinite,

@@ -201,6 +201,21 @@ def test_sizes_are_written_into_a_copy_where_the_file_does_not_run(tmp_path, tak
     np.testing.assert_allclose(run(stored, io)[0], io["out0"])
 
 
+def test_external_data_stays_beside_a_copy(tmp_path, take):
+    model = onnx.load(files.two_sizes(tmp_path / "m.onnx"))
+    model.graph.initializer.append(files.weight("w", (1024, 4)))
+    model.graph.node.insert(0, onnx.helper.make_node("ReduceMean", ["w"], ["w_mean"], keepdims=0))
+    model.graph.node.append(onnx.helper.make_node("Add", ["y", "w_mean"], ["z"]))
+    model.graph.output[0].name = "z"
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.onnx.data")
+    artifact, stored, io = take(tmp_path / "m.onnx", {"a": (2, 4), "b": (3, 4)})
+    assert (artifact.shapes_fixed, artifact.parameters) == ("in a copy", 4096)
+    assert [file.path for file in artifact.files] == ["m.onnx.data"]
+    assert artifact.file_sha256 not in (artifact.sha256, sha256_of(tmp_path / "m.onnx"))
+    assert (stored.parent / "m.onnx.data").read_bytes() == (tmp_path / "m.onnx.data").read_bytes()
+    np.testing.assert_allclose(run(stored, io)[0], io["out0"])
+
+
 def test_a_branch_that_the_size_contradicts_needs_no_copy(tmp_path, take):
     np.savez(tmp_path / "feed.npz", x=np.ones((1, 512), np.float32), rate=np.array(16000))
     path = files.branch_by_value(tmp_path / "m.onnx")
