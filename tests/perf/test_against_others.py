@@ -26,6 +26,7 @@ from models.artifacts import Artifact
 from models.prepare import prepare
 from models.sources.selection import resolve
 from models.store import ArtifactStore
+from results.records import Profile
 from tests.perf import bare
 from tests.rigs.bench import ROOT
 
@@ -48,7 +49,9 @@ def artifacts(workspace: Workspace) -> dict[tuple[str, str], Artifact]:
     return {(model.name, form.format): artifact for model in prepared for form, artifact in model.artifacts.items()}
 
 
-def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Callable[[], float]:
+def harness_median(
+    workspace: Workspace, artifact: Artifact, backend: str, profile: Profile = PROFILE
+) -> Callable[[], float]:
     store = ArtifactStore(workspace.artifacts)
     planned = PlannedModel(artifact.model, [Files(*artifact.form, artifact.sha256, artifact.io_sha256)])
     (case,) = plan.build_cases([LOCAL], [planned], [BackendChoice(backend)], [1])
@@ -64,7 +67,7 @@ def harness_median(workspace: Workspace, artifact: Artifact, backend: str) -> Ca
     agent = push_agent(workspace, LOCAL, LOCAL.connect(), (), 60.0)
 
     def measure() -> float:
-        restart = agent.carry_out(Latency(target, PROFILE))
+        restart = agent.carry_out(Latency(target, profile))
         assert restart.outcome == "ok", restart.reason
         return statistics.median(restart.samples_ns)
 

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from harness.run import plan
 from harness.workspace import Workspace
 from models.prepare import prepare
 from models.sources.selection import resolve
 from models.store import ArtifactStore
 from tests.perf import bare
-from tests.perf.test_against_others import PROFILE, compare, harness_median
+from tests.perf.test_against_others import compare, harness_median
 from tests.real import fetch
 
 pytestmark = [pytest.mark.perf, pytest.mark.timeout(3600)]
 
+PROFILE = plan.PROFILES["quick"]
 FILES = [
     ("320n-c15d8273.onnx", "onnxruntime"),
     ("ch_PP-OCRv4_det_infer-d2a7720d.onnx", "openvino"),
@@ -55,5 +57,5 @@ def test_a_real_file_against_a_bare_loop(benchmark: object, tmp_path: Path, name
     def theirs() -> float:
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    ours = harness_median(workspace, artifact, backend)
+    ours = harness_median(workspace, artifact, backend, PROFILE)
     compare(f"{backend}, {file.package}, `{Path(file.path).name}`", ours, theirs, benchmark)
