@@ -55,7 +55,8 @@ def test_the_ratio_is_that_of_the_noise(share: float, count: int) -> None:
     a = np.ones(count)
     found = compare(a, a + share, 20.0)
     assert found.snr_db == pytest.approx(-20 * math.log10(share), abs=1e-6)
-    assert found.parts == (-20 * math.log10(share) < 20.0)
+    if abs(share - 0.1) > 1e-6:  # there the last bit decides
+        assert found.parts == (share > 0.1)
     assert found.relative == pytest.approx(share)
 
 
