@@ -25,7 +25,6 @@ from models.artifacts import Artifact
 from models.diff.compare import Difference, compare
 from models.diff.layout import Layout, Part
 from models.diff.workshop import Workshop
-from models.errors import WrongInput
 from models.store import ArtifactStore
 from results.files import sha256_of
 
@@ -108,9 +107,6 @@ def diff(
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Compare. Raises ModelError, DeviceBusy, and TransportError where a runtime cannot run the model at all."""
-    if artifact.subgraph:
-        words = "the graph of another signature cannot be taken apart yet; leave it out to compare the first one"
-        raise WrongInput(f"--signature {artifact.signature}: {words}")
     store = ArtifactStore(workspace.artifacts)
     with Workshop.opened(store, artifact) as workshop, _opened(artifact, sides, workspace, manners, say) as computers:
         return _Comparison(workshop, sides, threshold_db, computers).report()
