@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import shared
-from harness.link.manners import PATIENCE_S, Manners
+from harness.link.manners import Manners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,24 +18,11 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("expressions", nargs=-1, required=True)
-@click.option(
-    "--backends", "backend_names", default=None, help="Comma-separated (default: onnxruntime,openvino,tflite)."
-)
-@click.option(
-    "--backend-option", "options", multiple=True, metavar="BACKEND.KEY=VALUE", help="An option of one backend."
-)
+@shared.backends_options
 @shared.given_options
 @shared.wait_option
-@click.option(
-    "--patience",
-    "patience_s",
-    type=shared.Seconds(min=1, max=10_800),
-    default=PATIENCE_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long loading, or one inference, may take.",
-)
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Files read side by side.")
+@shared.patience_option
+@shared.workers_option
 @click.option("--strict", is_flag=True, help="Exit with 1 for a warning, too.")
 @shared.json_option
 @click.pass_context

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import shared
-from harness.link.manners import PATIENCE_S, Manners
+from harness.link.manners import Manners
 
 if TYPE_CHECKING:
     from harness.fleet.devices import Device
@@ -48,15 +48,7 @@ if TYPE_CHECKING:
 @shared.weights_option
 @shared.given_options
 @shared.wait_option
-@click.option(
-    "--patience",
-    "patience_s",
-    type=shared.Seconds(min=1, max=10_800),
-    default=PATIENCE_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one step on a device may take.",
-)
+@shared.patience_option
 @shared.json_option
 @click.pass_context
 def diff(

@@ -77,7 +77,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("expressions", nargs=-1, required=True)
 @shared.weights_option
 @shared.given_options
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Exports side by side.")
+@shared.workers_option
 @shared.json_option
 @click.pass_context
 def export(

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from harness.cli import shared
-from harness.link.manners import PATIENCE_S, RECONNECT_S, Manners
+from harness.link.manners import RECONNECT_S, Manners
 
 if TYPE_CHECKING:
     from harness.cli.display import Display
@@ -56,27 +56,14 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     multiple=True,
     help="quick, all, names, globs, NAME@RESOLUTION, timm:NAME, torchvision:NAME or files.",
 )
-@click.option(
-    "--backends", "backend_names", default=None, help="Comma-separated (default: onnxruntime,openvino,tflite)."
-)
-@click.option(
-    "--backend-option", "options", multiple=True, metavar="BACKEND.KEY=VALUE", help="An option of one backend."
-)
+@shared.backends_options
 @click.option("--threads", callback=_numbers, default=None, help="Comma-separated; each is a case of its own.")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
 @shared.given_options
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
 @shared.wait_option
-@click.option(
-    "--patience",
-    "patience_s",
-    type=shared.Seconds(min=1, max=10_800),
-    default=PATIENCE_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one step on a device may take beyond what the profile plans.",
-)
+@shared.patience_option
 @click.option(
     "--reconnect",
     "reconnect_s",
@@ -86,7 +73,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     metavar="SECONDS",
     help="How long a device that went away is tried again before its cases are offline.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Exports side by side.")
+@shared.workers_option
 @click.option("--resume", "resumed", metavar="RUN", default=None, help="Go on with a run (its name, or last).")
 @click.option("--dry-run", is_flag=True, help="Print the plan, its number of cases and the time it will take.")
 @shared.json_option

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from harness.link.manners import WAIT_S
+from harness.link.manners import PATIENCE_S, WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +53,20 @@ wait_option = click.option(
     help="How long to wait for a device that another run holds.",
 )
 
+patience_option = click.option(
+    "--patience",
+    "patience_s",
+    type=Seconds(min=1, max=10_800),
+    default=PATIENCE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one step on a device may take beyond what is planned for it.",
+)
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Models prepared side by side."
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output (docs/cli.md).")
 
 weights_option = click.option(
@@ -62,6 +76,17 @@ weights_option = click.option(
     show_default=True,
     help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision.",
 )
+
+
+def backends_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which backends, and with which options of theirs."""
+    names = click.option(
+        "--backends", "backend_names", default=None, help="Comma-separated (default: onnxruntime,openvino,tflite)."
+    )
+    options = click.option(
+        "--backend-option", "options", multiple=True, metavar="BACKEND.KEY=VALUE", help="An option of one backend."
+    )
+    return names(options(command))
 
 
 def given_options(command: Callable[..., None]) -> Callable[..., None]:
