@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models.artifacts import TensorSpec
 from models.errors import ExportFailed, UnreadableModel
 from models.export import onnx as exporter
 from models.export.own.feeds import made_up
 from models.export.parity import check
+from results.records import TensorSpec
 from tests.models import onnx_files as files
 
 
