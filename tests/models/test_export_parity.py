@@ -6,9 +6,9 @@ import pytest
 
 from models.errors import ExportFailed, UnreadableModel
 from models.export import onnx as exporter
-from models.export.own.feeds import made_up
+from models.export.own.feeds import Source
 from models.export.parity import check
-from results.records import TensorSpec
+from models.given import InputGiven
 from tests.models import onnx_files as files
 
 
@@ -29,32 +29,36 @@ def test_an_output_of_another_shape_fails():
         check(np.zeros((1, 3)), np.zeros((1, 4)))
 
 
+def made_up(dtype, shape):
+    return Source(InputGiven()).feed("x", shape, np.dtype(dtype)).array
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32, 3), (2, 1, 16, 16)])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 def test_pictures_are_made_up_for_pictures(shape, dtype):
-    image = made_up(TensorSpec(name="x", dtype=dtype, shape=shape))
+    image = made_up(dtype, shape)
     assert (image.shape, image.dtype.name) == (shape, dtype)
     assert len(np.unique(image)) > 50
-    np.testing.assert_array_equal(image, made_up(TensorSpec(name="y", dtype=dtype, shape=shape)))
+    np.testing.assert_array_equal(image, made_up(dtype, shape))
 
 
 @pytest.mark.parametrize(("dtype", "shape"), [("int64", (1, 8)), ("bool", (3,)), ("int32", ()), ("uint8", (4,))])
 def test_integers_are_ones(dtype, shape):
-    array = made_up(TensorSpec(name="x", dtype=dtype, shape=shape))
+    array = made_up(dtype, shape)
     assert (array.shape, array.dtype.name) == (shape, dtype)
     assert (array == 1).all()
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (1, 8, 16), (1, 0, 4, 3)])
 def test_other_floats_are_noise(shape):
-    array = made_up(TensorSpec(name="x", dtype="float64", shape=shape))
+    array = made_up("float64", shape)
     assert (array.shape, array.dtype.name) == (shape, "float64")
     assert np.isfinite(array).all()
 
 
 def test_a_shape_beyond_any_memory_is_refused():
     with pytest.raises(UnreadableModel, match="too large"):
-        made_up(TensorSpec(name="x", dtype="int8", shape=(2**31, 2**31)))
+        made_up("int8", (2**31, 2**31))
 
 
 def test_traces_are_stripped_from_every_part(tmp_path):
