@@ -77,8 +77,6 @@ def compute(load: Callable[[], Runner], fed: Sequence[NDArray[Any]], precision: 
     try:
         runner = load()
         first, second = runner(fed), runner(fed)
-        # A model that keeps a state says the same at its first call, by which a device is checked.
-        anew = first if all(map(_same, first, second)) else load()(fed)
     except MemoryError:
         return Reference(missing="this machine has not enough memory to run it")
     except Exception as exc:  # the runtimes raise classes of their own, some of them undocumented
@@ -90,11 +88,9 @@ def compute(load: Callable[[], Runner], fed: Sequence[NDArray[Any]], precision: 
         if not isinstance(one, np.ndarray | np.generic) or one.dtype.kind not in "fiub":
             return Reference(missing=f"output {name} is not a tensor of numbers")
     found = _Comparison(runner, fed, [np.asarray(one) for one in first], precision, given)
-    for index, (spec, one) in enumerate(zip(found.specs, first, strict=True)):
-        if not _same(one, anew[index]):
+    for index, two in enumerate(second):
+        if not _same(found.outputs[index], np.asarray(two)):
             found.unchecked[index] = "differs from run to run on the same input"
-        elif not _same(one, second[index]):
-            found.notes.append(f"output {spec.name}: the model keeps a state; its first inference is compared")
     return found.reference()
 
 
@@ -111,22 +107,21 @@ class _Comparison:
     ) -> None:
         self.outputs = outputs
         self.unchecked: dict[int, str] = {}
-        self.notes: list[str] = []
         self._runner, self._fed, self._precision, self._given = runner, fed, precision, given
         self._facts = facts(runner)
         names = [name[:MAX_TEXT] for name in runner.output_names]
-        self.specs = [self._spec(*one) for one in enumerate(zip(names, outputs, strict=True))]
+        self._specs = [self._spec(*one) for one in enumerate(zip(names, outputs, strict=True))]
         self._free = {index: np.zeros(array.shape, bool) for index, array in enumerate(outputs)}
 
     def reference(self) -> Reference:
         """Everything that is found out."""
         if len(self.unchecked) < len(self.outputs):
             other = self._other()
-            if self._facts.selects or any(spec.kind == "exact" for spec in self.specs):
+            if self._facts.selects or any(spec.kind == "exact" for spec in self._specs):
                 self._find_undecided(other)
             self._set_steps(other)
-        specs = []
-        for index, spec in enumerate(self.specs):
+        specs, notes = [], []
+        for index, spec in enumerate(self._specs):
             count = int(np.count_nonzero(self._free[index]))
             if 2 * count > spec_size(spec) and index not in self.unchecked:
                 self.unchecked[index] = "most of it hangs on the last bits of a float"
@@ -134,12 +129,12 @@ class _Comparison:
                 count = 0
             elif count:
                 words = f"{count} of {spec_size(spec)} elements hang on the last bits of a float, and are not compared"
-                self.notes.append(f"output {spec.name}: {words}")
+                notes.append(f"output {spec.name}: {words}")
             specs.append(spec.model_copy(update={"free": count, "unchecked": self.unchecked.get(index, "")}))
         if self.outputs and all(spec.unchecked for spec in specs):
             return Reference(missing=f"output {specs[0].name} {specs[0].unchecked}")
         free = {index: self._free[index] for index, spec in enumerate(specs) if spec.free}
-        return Reference(self.outputs, specs, free, notes=self.notes)
+        return Reference(self.outputs, specs, free, notes=notes)
 
     def _spec(self, index: int, named: tuple[str, NDArray[Any]]) -> OutputSpec:
         name, array = named
@@ -162,13 +157,13 @@ class _Comparison:
 
     def _other(self) -> list[Any] | None:
         """What other kernels of this host make of the same input, where it matters and they run."""
-        if all(spec.kind == "float" for spec in self.specs):
+        if all(spec.kind == "float" for spec in self._specs):
             return None
         return self._tried(self._runner.other, self._fed)
 
     def _set_steps(self, other: list[Any] | None) -> None:
         """Let quantized outputs be off by as much as right computations are, where the user does not say how far."""
-        for index, spec in enumerate(self.specs):
+        for index, spec in enumerate(self._specs):
             if spec.kind != "quantized" or spec.steps is not None:
                 continue
             most = rms = 0.0
@@ -176,7 +171,7 @@ class _Comparison:
                 off = np.asarray(other[index]).astype(np.float64) - self.outputs[index]
                 most, rms = float(np.max(np.abs(off))), float(np.sqrt(np.mean(off**2)))
             steps, steps_rms = step_limits(spec.dtype, most, rms, self._facts.layers)
-            self.specs[index] = spec.model_copy(update={"steps": steps, "steps_rms": steps_rms})
+            self._specs[index] = spec.model_copy(update={"steps": steps, "steps_rms": steps_rms})
 
     def _find_undecided(self, other: list[Any] | None) -> None:
         """Mark what changes with noise as small as runtimes differ by, or with other kernels."""
@@ -203,7 +198,7 @@ class _Comparison:
             return self._tried(lambda: self._runner, fed)
 
     def _mark(self, tried: list[Any], most: float) -> None:
-        for index, (spec, reference, array) in enumerate(zip(self.specs, self.outputs, tried, strict=True)):
+        for index, (spec, reference, array) in enumerate(zip(self._specs, self.outputs, tried, strict=True)):
             if np.shape(array) != spec.shape:
                 self.unchecked.setdefault(index, "its shape hangs on the last bits of a float")
                 continue
@@ -236,14 +231,10 @@ def spec_size(spec: OutputSpec) -> int:
     return int(np.prod(spec.shape, dtype=object))
 
 
-def _same(one: Any, two: Any) -> bool:
-    """Whether two outputs are the same number for number; what is no tensor is told elsewhere."""
-    if not isinstance(one, np.ndarray | np.generic):
-        return True
-    one, two = np.asarray(one), np.asarray(two)
+def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
     if one.shape != two.shape:
         return False
-    if one.dtype.kind != "f":  # text and the like, too
+    if one.dtype.kind != "f":
         return bool(np.array_equal(one, two))
     return bool(np.allclose(one, two, rtol=1e-5, atol=1e-6, equal_nan=True))
 
