@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from harness.executors.base import Executor, Stop
 from harness.executors.local import LocalExecutor
 from tests.harness.executors.fake import FakeExecutor
 from tests.harness.executors.processes import ProcessExecutor
+from tests.rigs.bench import ROOT
 
 Emit = Callable[[object], None]
 
@@ -118,7 +121,8 @@ def test_no_more_than_the_bound_work_and_any_number_wait() -> None:
     assert most <= 7
 
 
-def test_an_interrupt_stops_what_works_and_drops_what_waits() -> None:
+def interrupted() -> None:
+    """Be interrupted while a task works: the test's process is another, which no interrupt shall reach late."""
     stop, said = Stop(), []
 
     def sink(task: str, message: object) -> None:
@@ -131,3 +135,9 @@ def test_an_interrupt_stops_what_works_and_drops_what_waits() -> None:
     assert stop.is_set()
     assert said[0] == ("works", "waiting")
     assert all(task == "works" for task, _ in said)
+
+
+def test_an_interrupt_stops_what_works_and_drops_what_waits() -> None:
+    call = f"from {__name__} import interrupted; interrupted()"
+    done = subprocess.run([sys.executable, "-c", call], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
