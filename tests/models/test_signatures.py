@@ -88,5 +88,3 @@ def test_a_run_says_which_one_ran(bench: Bench) -> None:
     assert rows["tflite"]["model"] == "t_two_signatures@small"
     assert rows["openvino"]["verdict"] == "unsupported"
     assert "reads only the first graph" in rows["openvino"]["reason"]
-    sides = ("--backend", "tflite", "--backend", "tflite:xnnpack=off", "--signature", "small")
-    assert "--signature small: " in bench("models", "diff", "t_two_signatures.tflite", *sides, expect=2).stderr
