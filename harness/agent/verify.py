@@ -20,8 +20,8 @@ def compare(
     """Return for each output how far it is off, None for one that is not compared. Raises WrongOutput.
 
     A rule has a `kind`: `float` and `quantized` numbers may be off by `allowed` in their own unit (a quantized one's is
-    its step) and by `allowed_rms` in the root mean square, None for any; of an `exact` output as many elements may
-    differ; one of any other kind is not compared. NaN and infinities must stand in the same places where the rule says
+    its step) and by `allowed_rms` in the root mean square, None for any; an `exact` output must be equal; one of any
+    other kind is not compared. NaN and infinities must stand in the same places where the rule says
     `nonfinite`; else an element is not compared where the reference is not finite, and must be finite elsewhere.
     """
     if len(outputs) != len(rules):

@@ -31,6 +31,7 @@ from harness.link.device_lock import DeviceLock
 from harness.link.manners import PATIENCE_S, Claim, Hooks, Manners
 from harness.transports import Transport
 from harness.workspace import Workspace
+from models.artifacts import Artifact
 from models.store import ArtifactStore
 from results.records import DeviceSeen
 
@@ -53,6 +54,15 @@ class File:
     path: PurePosixPath
     source: Path
     sha256: str
+
+
+def files_of(artifact: Artifact, store: ArtifactStore, folder: PurePosixPath) -> list[File]:
+    """The model file, its external data and its reference pair, as they lie in the artifact's folder on a device."""
+    return [
+        File(folder / f"model.{artifact.format}", store.model_path(artifact), artifact.file_sha256),
+        *(File(folder / file.path, store.data_path(artifact, file.path), file.sha256) for file in artifact.files),
+        File(folder / f"io-{artifact.io_sha256}.npz", store.io_path(artifact), artifact.io_sha256),
+    ]
 
 
 @dataclass

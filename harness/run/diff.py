@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from harness.fleet import locks
 from harness.fleet.devices import Device
 from harness.jobs.compute import Compute, Computed, read
 from harness.link.manners import Claim, Hooks, Manners
-from harness.link.ready import File, ReadyDevice
+from harness.link.ready import ReadyDevice, files_of
 from harness.run.plan import BackendChoice
 from harness.workspace import Workspace
 from models.artifacts import Artifact
@@ -310,7 +310,7 @@ def _opened(
         scratch = stack.enter_context(store.scratch())
         for name, device in sorted({side.device.name: side.device for side in sides}.items()):
             folder = workspace.device_root(device) / "artifacts" / artifact.sha256
-            files = _files(store, artifact, folder)
+            files = files_of(artifact, store, folder)
             backends = tuple(sorted({side.choice.backend for side in sides if side.device.name == name}))
             claim = Claim(reason, secrets.token_hex(8))
             stack.enter_context(locks.hold(name, reason, wait_s=manners.wait_s, on_wait=say))
@@ -327,12 +327,3 @@ def _opened(
 def _specs(artifact: Artifact, names: Sequence[str]) -> list[dict[str, Any]]:
     """The inputs as a backend takes them, by the names that they have in a file."""
     return [{**spec.declared, "name": name} for name, spec in zip(names, artifact.inputs, strict=True)]
-
-
-def _files(store: ArtifactStore, artifact: Artifact, folder: PurePosixPath) -> list[File]:
-    """The files of an artifact, as they lie in its folder on a device."""
-    return [
-        File(folder / f"model.{artifact.format}", store.model_path(artifact), artifact.file_sha256),
-        File(folder / f"io-{artifact.io_sha256}.npz", store.io_path(artifact), artifact.io_sha256),
-        *(File(folder / file.path, store.data_path(artifact, file.path), file.sha256) for file in artifact.files),
-    ]

@@ -14,7 +14,7 @@ from harness.fleet.devices import Device
 from harness.jobs import outputs
 from harness.jobs.latency import Latency, Target
 from harness.link.manners import Claim, Hooks, Manners
-from harness.link.ready import File, ReadyDevice
+from harness.link.ready import File, ReadyDevice, files_of
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
 from harness.run.tally import Tally, is_last
@@ -172,15 +172,7 @@ class _Work:
     def _files(self, target: Target) -> list[File]:
         store = ArtifactStore(self._task.workspace.artifacts)
         artifact = self._task.artifacts[target.case.case_id]
-        return [
-            File(target.model, store.model_path(artifact), target.model_sha256),
-            *(
-                File(path, store.data_path(artifact, str(path.relative_to(target.model.parent))), sha256)
-                for path, sha256 in target.data.items()
-            ),
-            File(target.io, store.io_path(artifact), target.io_sha256),
-            *self._tools(target.case).values(),
-        ]
+        return [*files_of(artifact, store, target.model.parent), *self._tools(target.case).values()]
 
     def _measure(self, session: ReadyDevice, target: Target, round_: int) -> None:
         """One restart, repeated when it failed; what was damaged on the device is pushed again first.
