@@ -34,7 +34,7 @@ class AdbConnection:
         self.checks_by = "sha256"  # what the last push was compared by
         self.serial = server.choose(serial)
         self.reach()
-        if "shell_v2" not in server.features(self.serial):
+        if "shell_v2" not in self._features():
             raise ConnectError(f"{self.serial} has Android 6 or older: its shell does not tell exit codes")
 
     def close(self) -> None:
@@ -59,6 +59,13 @@ class AdbConnection:
             elif state not in _PASSING or time.monotonic() >= deadline:
                 raise ConnectError(reason)
             time.sleep(0.1)
+
+    def _features(self) -> frozenset[str]:
+        try:
+            return self._server.features(self.serial)
+        except ConnectError:
+            self.reach()  # it went away between the two questions: say why it did, or connect to it anew
+            return self._server.features(self.serial)
 
     def start(self, line: str) -> Shell:
         """Start a line of the device's shell and wait until it runs. Raises ConnectError."""

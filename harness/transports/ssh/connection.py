@@ -38,7 +38,8 @@ class Connection:
         """Connect and log in. Raises ConnectError, AuthenticationFailed, HostKeyUnknown, HostKeyChanged."""
         self.login = login
         self.lost = ""  # why the connection ended, when it did not end by `close`
-        self._heard = time.monotonic()
+        self._heard = self._answered = time.monotonic()  # the latter: when the last answered question was asked
+        self._asks_now = threading.Event()
         self._closed = threading.Event()
         self._others: list[Connection] = []
         with ExitStack() as opened:
@@ -89,6 +90,17 @@ class Connection:
         """Note that the device has just been heard of, which puts off the end of the watch's patience."""
         self._heard = time.monotonic()
 
+    def answers(self) -> bool:
+        """Ask for a sign of life now; False when there was none within the time-out, and the connection is lost.
+
+        The watch alone may take half as long again to notice a dead connection.
+        """
+        asked = time.monotonic()
+        self._asks_now.set()
+        while self.is_alive and max(self._heard, self._answered) < asked:
+            time.sleep(0.02)
+        return self.is_alive
+
     def error(self, exc: BaseException | None = None) -> ConnectError:
         """Return what to raise when something failed here."""
         if self._closed.is_set() and not self.lost:
@@ -99,17 +111,24 @@ class Connection:
     def close(self) -> None:
         """Let the server go. Idempotent, from any thread; whoever reads sees the end."""
         self._closed.set()
+        self._asks_now.set()  # ends the watch
         for other in self._others:
             other.close()
         self._stack.close()
 
     def _watch(self) -> None:
         limit = self.login.timeout_s
-        while not self._closed.wait(limit / 2) and self.transport.is_active():
+        while True:
+            self._asks_now.wait(limit / 2)
+            self._asks_now.clear()
+            if not self.is_alive:
+                return
+            asked = time.monotonic()
             self._judge_later()
             with suppress(*FOREIGN):
                 self.transport.global_request("keepalive@openssh.com", wait=True)
             self._timer.cancel()
+            self._answered = asked
 
     def _judge_later(self) -> None:
         self._timer = threading.Timer(self.login.timeout_s, self._judge, (time.monotonic(),))

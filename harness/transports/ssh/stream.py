@@ -165,6 +165,9 @@ class SshStream(Stream):
                 raise self._connection.error(exc) from exc
             left = deadline - time.monotonic()
             if left <= 0:
+                # Is it the command that is silent, or the device? A mere look (0 s) asks nothing.
+                if timeout_s and not self._connection.answers():
+                    raise self._connection.error()
                 raise CommandTimeout(f"no answer within {timeout_s:g} s")
             self._selector.select(min(left, 1.0))
 

@@ -693,6 +693,17 @@ def test_silence_of_a_living_device_is_no_loss(server: Sshd) -> None:
         assert connected.run(["sh", "-c", "sleep 5; echo done"], timeout_s=60).stdout == b"done\n"
 
 
+def test_a_silent_device_is_not_taken_for_a_silent_command(server: Sshd, proxy: FaultProxy) -> None:
+    with server.transport(port=proxy.port, timeout_s=SILENCE_S) as connected:
+        stream = connected.stream(["sh", "-c", "echo first; sleep 1234"], stdin=b"")
+        assert stream.read_line(60) == b"first"
+        with pytest.raises(CommandTimeout):
+            stream.read_line(0.5)
+        proxy.stall()
+        with pytest.raises(ConnectError, match="no sign of life"):
+            stream.read_line(0.5)  # long before the watch would have noticed by itself
+
+
 def test_a_slow_link(server: Sshd, proxy: FaultProxy) -> None:
     proxy.faults.delay_s = 0.05
     with server.transport(port=proxy.port) as connected:
