@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-import backends
 from harness.agent.jobs import compute as device_side
 from harness.errors import AgentError
 from harness.jobs.base import Ended, Event, Grammar, Hello, Job, Step, Terms, Tree, answer
-from harness.jobs.latency import Imported
+from harness.jobs.model import Imported, ModelOnDevice
 from results.files import sha256_of
 from results.records import Sha256
 
@@ -48,22 +47,14 @@ class Computed:
 
 @dataclass(frozen=True)
 class Compute(Job[Computed]):
-    """Run the model once on the inputs in `io` and write what it computes to `target`.
-
-    `data` are the files of external data, with their hashes.
-    """
+    """Run the model once on its inputs and write what it computes to `target`."""
 
     name = "compute"
 
     backend: str
-    model: PurePosixPath
-    model_sha256: str
-    io: PurePosixPath
-    io_sha256: str
-    inputs: Sequence[dict[str, Any]]
+    model: ModelOnDevice
     options: Mapping[str, Any]
     target: PurePosixPath
-    data: Mapping[PurePosixPath, str] = field(default_factory=dict)
 
     @property
     def grammar(self) -> Grammar:
@@ -74,20 +65,9 @@ class Compute(Job[Computed]):
 
     def request(self, terms: Terms) -> device_side.Request:
         return device_side.Request(
-            backend=self.backend,
-            backend_class=backends.reference(self.backend),
-            model=str(self.model),
-            model_sha256=self.model_sha256,
-            io=str(self.io),
-            io_sha256=self.io_sha256,
-            inputs=list(self.inputs),
-            options=dict(self.options),
+            **self.model.request(self.backend, self.options, terms, self.total_s(terms.patience_s)),
             target=str(self.target),
-            data={str(path): sha256 for path, sha256 in self.data.items()},
             max_bytes=MAX_BYTES,
-            give_up_after_s=self.total_s(terms.patience_s),
-            cores=list(terms.cores) if terms.cores else None,
-            lock=terms.lock,
         )
 
     def record(self, events: Sequence[Event], ended: Ended) -> Computed:

@@ -10,18 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-import backends
 from harness.agent.jobs import latency as device_side
 from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
+from harness.jobs.model import Imported, ModelOnDevice
 from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
-from results.records import Case, Nanoseconds, Profile, Restart, Samples, Text, shortened
-
-
-class Imported(Event):
-    event: Literal["imported"]
-    backend_version: Text
-    import_ns: Nanoseconds
+from results.records import Case, Nanoseconds, Profile, Restart, Samples, shortened
 
 
 class Loaded(Event):
@@ -72,23 +66,16 @@ _OVERHEAD_S = 0.35  # of a restart besides its inferences, for estimates
 
 @dataclass(frozen=True)
 class Target:
-    """A case with what the agent needs to run it: files on the device, inputs, what is right.
+    """A case with what the agent needs to run it: its model on the device, and what is right.
 
     `outputs` are the rules by which outputs are compared, none where there is no reference. `tools` are the options of
-    the case that name a pushed file, with its path there, `data` the files of external data, with their hashes.
-    `signature` is that of the graph to be run, where it is another than the first of a TFLite file.
+    the case that name a pushed file, with its path there.
     """
 
     case: Case
-    model: PurePosixPath
-    model_sha256: str
-    io: PurePosixPath
-    io_sha256: str
-    inputs: Sequence[dict[str, Any]]
+    model: ModelOnDevice
     outputs: Sequence[Rule] = ()
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
-    data: Mapping[PurePosixPath, str] = field(default_factory=dict)
-    signature: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,28 +103,17 @@ class Latency(Job[Restart]):
         }
 
     def request(self, terms: Terms) -> device_side.Request:
-        target = self.target
+        case = self.target.case
+        options = {
+            **case.options,
+            **{option: str(path) for option, path in self.target.tools.items()},
+            "threads": case.threads,
+            "precision": case.precision,
+        }
         return device_side.Request(
-            backend=target.case.backend,
-            backend_class=backends.reference(target.case.backend),
-            model=str(target.model),
-            model_sha256=target.model_sha256,
-            data={str(path): sha256 for path, sha256 in target.data.items()},
-            io=str(target.io),
-            io_sha256=target.io_sha256,
-            inputs=list(target.inputs),
-            options={
-                **target.case.options,
-                **{option: str(path) for option, path in target.tools.items()},
-                "threads": target.case.threads,
-                "precision": target.case.precision,
-                **({} if target.signature is None else {"signature": target.signature}),
-            },
-            outputs=[asdict(rule) for rule in target.outputs],
+            **self.target.model.request(case.backend, options, terms, self.total_s(terms.patience_s)),
+            outputs=[asdict(rule) for rule in self.target.outputs],
             profile=self.profile.model_dump(),
-            give_up_after_s=self.total_s(terms.patience_s),
-            cores=list(terms.cores) if terms.cores else None,
-            lock=terms.lock,
         )
 
     def record(self, events: Sequence[Event], ended: Ended) -> Restart:

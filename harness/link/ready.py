@@ -23,6 +23,7 @@ from harness.errors import (
 from harness.fleet.devices import Device
 from harness.jobs.base import Job
 from harness.jobs.conversation import is_greeted
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.probe import CacheState, Probe
 from harness.link import bundle, folder, setup_record
 from harness.link.advice import power_problem
@@ -56,12 +57,16 @@ class File:
     sha256: str
 
 
-def files_of(artifact: Artifact, store: ArtifactStore, folder: PurePosixPath) -> list[File]:
-    """The model file, its external data and its reference pair, as they lie in the artifact's folder on a device."""
+def files_of(artifact: Artifact, store: ArtifactStore, root: PurePosixPath) -> list[File]:
+    """The model file, its external data and its reference pair, where they lie on a device whose folder is `root`."""
+    there = ModelOnDevice.of(artifact, root)
     return [
-        File(folder / f"model.{artifact.format}", store.model_path(artifact), artifact.file_sha256),
-        *(File(folder / file.path, store.data_path(artifact, file.path), file.sha256) for file in artifact.files),
-        File(folder / f"io-{artifact.io_sha256}.npz", store.io_path(artifact), artifact.io_sha256),
+        File(there.model, store.model_path(artifact), there.model_sha256),
+        *(
+            File(path, store.data_path(artifact, file.path), sha256)
+            for file, (path, sha256) in zip(artifact.files, there.data.items(), strict=True)
+        ),
+        File(there.io, store.io_path(artifact), there.io_sha256),
     ]
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.errors import AgentError, TransportError
 from harness.fleet import locks
 from harness.fleet.devices import Device
 from harness.jobs.compute import Compute, Computed, read
+from harness.jobs.model import ModelOnDevice
 from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import ReadyDevice, files_of
 from harness.run.plan import BackendChoice
@@ -121,15 +122,13 @@ class _Comparison:
         self._halved = 0
         artifact = workshop.artifact
         self._layout = workshop.write(())
-        model, io = workshop.store.model_path(artifact), workshop.store.io_path(artifact)
-        names = [spec.name for spec in artifact.inputs]
-        plain = [computer.compute(model, io, _specs(artifact, names), own=True) for computer in computers]
+        plain = [computer.plain() for computer in computers]
         self.found = Report(artifact, sides, threshold_db, self._layout, (self._a.ran, self._b.ran))
         for position in range(len(self._layout.outputs)):
             pair = [arrays.get(position) for arrays in plain]
             self.found.plain.append(self._compared(*pair))
         self._plain_a = plain[0]
-        with np.load(io, allow_pickle=False) as arrays:
+        with np.load(workshop.store.io_path(artifact), allow_pickle=False) as arrays:
             workshop.keep({number: arrays[f"in{place}"] for place, number in enumerate(self._layout.inputs)})
 
     def report(self) -> Report:
@@ -206,8 +205,9 @@ class _Comparison:
                 for place, one in enumerate(copy.inputs)
             ]
         if part.kind == "whole":
-            specs = _specs(self._workshop.artifact, [one.name for one in copy.inputs])
-        arrays = computer.compute(self._workshop.path(part), io, specs)
+            inputs = zip(copy.inputs, self._workshop.artifact.inputs, strict=True)
+            specs = [{**spec.declared, "name": one.name} for one, spec in inputs]
+        arrays = computer.copy(self._workshop.path(part), io, specs)
         if arrays.keys() - set(range(len(copy.outputs))):
             raise AgentError(f"{computer.side.words}: it made more outputs than there are")
         return {copy.outputs[place]: array for place, array in arrays.items()}
@@ -245,53 +245,52 @@ class _Computer:
     ) -> None:
         self.side = side
         self._session = session
-        self._artifact = artifact
-        self._folder = workspace.device_root(side.device) / "artifacts" / artifact.sha256
+        self._precision = artifact.precision
+        self._own = ModelOnDevice.of(artifact, workspace.device_root(side.device))
         self._scratch = scratch
         self.ran = Computed("", {}, 0, "0" * 64)
 
-    def compute(self, model: Path, io: Path, inputs: Sequence[dict[str, Any]], *, own: bool = False) -> Arrays:
-        """Return position -> output. What is not the run's `own` is removed from the device. Raises TransportError."""
+    def plain(self) -> Arrays:
+        """Return position -> output of the very file that a run measures. Raises TransportError."""
+        arrays, self.ran = self._computed(self._own)
+        return arrays
+
+    def copy(self, model: Path, io: Path, inputs: Sequence[dict[str, Any]]) -> Arrays:
+        """Return position -> output of a copy, which is on the device only meanwhile. Raises TransportError."""
         self._session.check()
-        transport = self._session.agent.transport
         hashes = [sha256_of(path) for path in (model, io)]
-        target = self._folder / f"outputs-{secrets.token_hex(8)}.npz"
-        if own:
-            there = [self._folder / f"model{model.suffix}", self._folder / f"io-{self._artifact.io_sha256}.npz"]
-        else:
-            there = [self._folder / f"diff-{sha}{path.suffix}" for sha, path in zip(hashes, (model, io), strict=True)]
-        for path, source, sha in zip(there, (model, io), hashes, strict=True):
-            transport.push(source, path, sha)
-        job = Compute(
-            backend=self.side.choice.backend,
-            model=there[0],
-            model_sha256=hashes[0],
-            io=there[1],
-            io_sha256=hashes[1],
-            data={self._folder / file.path: file.sha256 for file in self._artifact.files},
-            inputs=inputs,
-            options={
-                **self.side.choice.options,
-                "threads": self.side.device.threads[0],
-                "precision": self._artifact.precision,
-                # In a copy it is the first graph.
-                **({"signature": self._artifact.signature} if own and self._artifact.subgraph else {}),
-            },
-            target=target,
-        )
-        pulled = self._scratch / f"{target.name}"
+        folder = self._own.model.parent
+        there = [folder / f"diff-{sha256}{path.suffix}" for sha256, path in zip(hashes, (model, io), strict=True)]
+        for source, path, sha256 in zip((model, io), there, hashes, strict=True):
+            self._session.agent.transport.push(source, path, sha256)
         try:
-            done = self._session.carry_out(job)
-            self.ran = done if own else self.ran
-            transport.pull(target, pulled)
-            return read(pulled, done)
+            return self._computed(ModelOnDevice(there[0], hashes[0], there[1], hashes[1], inputs, self._own.data))[0]
+        finally:
+            self._remove(there)
+
+    def _computed(self, model: ModelOnDevice) -> tuple[Arrays, Computed]:
+        self._session.check()
+        target = model.model.with_name(f"outputs-{secrets.token_hex(8)}.npz")
+        options = {
+            **self.side.choice.options,
+            "threads": self.side.device.threads[0],
+            "precision": self._precision,
+        }
+        pulled = self._scratch / target.name
+        try:
+            done = self._session.carry_out(Compute(self.side.choice.backend, model, options, target))
+            self._session.agent.transport.pull(target, pulled)
+            return read(pulled, done), done
         except AgentError as exc:
             raise AgentError(f"{self.side.words}: {exc}") from exc
         finally:
             pulled.unlink(missing_ok=True)
-            gone = [target, target.with_name(f"{target.name}.part"), *([] if own else there)]
-            if transport.has_shell:
-                transport.run(["rm", "-f", *map(str, gone)], timeout_s=_QUICK_S)
+            self._remove([target, target.with_name(f"{target.name}.part")])
+
+    def _remove(self, paths: Sequence[PurePosixPath]) -> None:
+        transport = self._session.agent.transport
+        if transport.has_shell:
+            transport.run(["rm", "-f", *map(str, paths)], timeout_s=_QUICK_S)
 
 
 @contextmanager
@@ -309,8 +308,7 @@ def _opened(
     with ExitStack() as stack:
         scratch = stack.enter_context(store.scratch())
         for name, device in sorted({side.device.name: side.device for side in sides}.items()):
-            folder = workspace.device_root(device) / "artifacts" / artifact.sha256
-            files = files_of(artifact, store, folder)
+            files = files_of(artifact, store, workspace.device_root(device))
             backends = tuple(sorted({side.choice.backend for side in sides if side.device.name == name}))
             claim = Claim(reason, secrets.token_hex(8))
             stack.enter_context(locks.hold(name, reason, wait_s=manners.wait_s, on_wait=say))
@@ -322,8 +320,3 @@ def _opened(
                 raise type(exc)(f"{name}: {exc}") from exc
         first, second = (_Computer(side, sessions[side.device.name], artifact, workspace, scratch) for side in sides)
         yield first, second
-
-
-def _specs(artifact: Artifact, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The inputs as a backend takes them, by the names that they have in a file."""
-    return [{**spec.declared, "name": name} for name, spec in zip(names, artifact.inputs, strict=True)]

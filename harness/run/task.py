@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from harness.errors import DeviceBusy, LockUnusable, TransportError
 from harness.executors.base import Stop
@@ -13,6 +14,7 @@ from harness.fleet import locks
 from harness.fleet.devices import Device
 from harness.jobs import outputs
 from harness.jobs.latency import Latency, Target
+from harness.jobs.model import ModelOnDevice
 from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice, files_of
 from harness.link.thermal import cool_down
@@ -152,19 +154,16 @@ class _Work:
 
     def _target(self, case: Case) -> Target:
         artifact = self._task.artifacts[case.case_id]
-        folder = self._task.workspace.device_root(self._task.device) / "artifacts" / artifact.sha256
         return Target(
             case=case,
-            model=folder / f"model.{artifact.format}",
-            model_sha256=artifact.file_sha256,
-            data={folder / file.path: file.sha256 for file in artifact.files},
-            io=folder / f"io-{artifact.io_sha256}.npz",
-            io_sha256=artifact.io_sha256,
-            inputs=[spec.declared for spec in artifact.inputs],
-            signature=artifact.signature if artifact.subgraph else None,
+            model=ModelOnDevice.of(artifact, self._root),
             outputs=outputs.rules(artifact, ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )
+
+    @property
+    def _root(self) -> PurePosixPath:
+        return self._task.workspace.device_root(self._task.device)
 
     def _tools(self, case: Case) -> dict[str, File]:
         return tools.pushed(self._task.workspace, self._task.device, case)
@@ -172,7 +171,7 @@ class _Work:
     def _files(self, target: Target) -> list[File]:
         store = ArtifactStore(self._task.workspace.artifacts)
         artifact = self._task.artifacts[target.case.case_id]
-        return [*files_of(artifact, store, target.model.parent), *self._tools(target.case).values()]
+        return [*files_of(artifact, store, self._root), *self._tools(target.case).values()]
 
     def _measure(self, session: ReadyDevice, target: Target, round_: int) -> None:
         """One restart, repeated when it failed; what was damaged on the device is pushed again first.

@@ -17,6 +17,7 @@ import pytest
 
 from harness.fleet.devices import LOCAL
 from harness.jobs.latency import Latency, Target
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.link.ready import push_agent
 from harness.run import plan
@@ -57,11 +58,13 @@ def harness_median(
     (case,) = plan.build_cases([LOCAL], [planned], [BackendChoice(backend)], [1])
     target = Target(
         case=case,
-        model=store.model_path(artifact),
-        model_sha256=artifact.sha256,
-        io=store.io_path(artifact),
-        io_sha256=artifact.io_sha256,
-        inputs=[spec.model_dump(mode="json") for spec in artifact.inputs],
+        model=ModelOnDevice(
+            model=store.model_path(artifact),
+            model_sha256=artifact.sha256,
+            io=store.io_path(artifact),
+            io_sha256=artifact.io_sha256,
+            inputs=[spec.model_dump(mode="json") for spec in artifact.inputs],
+        ),
         outputs=rules(artifact, store.io_path(artifact)),
     )
     agent = push_agent(workspace, LOCAL, LOCAL.connect(), (), 60.0)

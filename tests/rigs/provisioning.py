@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import backends
 from harness.jobs.latency import Latency, Target
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.jobs.probe import Probe
 from harness.link import bundle
@@ -90,7 +91,7 @@ def restart_tiny(
     )
     inputs = [spec.model_dump(mode="json") for spec in artifact.inputs]
     right = rules(artifact, store.io_path(artifact))
-    what = Target(case, model, artifact.sha256, io, artifact.io_sha256, inputs, right)
+    what = Target(case, ModelOnDevice(model, artifact.sha256, io, artifact.io_sha256, inputs), right)
     on_device = AgentOnDevice(transport, record.launch(agent), packed.sha256, patience_s)
     probe = on_device.carry_out(Probe([backend]))
     assert probe.backends[backend], probe

@@ -8,57 +8,32 @@ Events, in this order:
 """
 
 import os
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Dict
 
-from harness.agent import guard
+from harness.agent import model
 from harness.agent.files import sha256_of
-from harness.agent.jobs.hold import mark_running
-from harness.agent.jobs.latency import check_file, imported, inputs_of, pin
 
 
 @dataclass(frozen=True)
-class Request:
-    """A model of a backend ("module:Class") with its inputs ({name, dtype, shape}), their file, and options.
+class Request(model.ModelRequest):
+    """A model, and `target`, the file to write, of `max_bytes` at most."""
 
-    `data` are files of external data, with their hashes; `target` is the file to write, of `max_bytes` at most. `cores`
-    is what the process is kept on, `lock` the file by which hosts keep each other away.
-    """
-
-    backend: str
-    backend_class: str
-    model: str
-    model_sha256: str
-    io: str
-    io_sha256: str
-    inputs: List[Dict[str, Any]]
-    options: Dict[str, Any]
     target: str
     max_bytes: int
-    give_up_after_s: float
-    data: Dict[str, str] = field(default_factory=dict)
-    cores: Optional[List[int]] = None
-    lock: Optional[str] = None
 
 
 def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
     """Run it once. Raises whatever goes wrong."""
-    # A lock is held while the descriptor is open: as long as the process lives.
-    _running = mark_running(request.lock) if request.lock else None
-    if request.cores:
-        pin(request.cores)
-    guard.use(os.path.dirname(request.model))
-    check_file(request.model, request.model_sha256)
-    for path, sha256 in request.data.items():
-        check_file(path, sha256)
-    check_file(request.io, request.io_sha256)
-    backend = imported(request.backend, request.backend_class, emit)
+    model.settle(request)
+    model.check_files(request)
+    backend = model.imported(request, emit)
 
     import numpy
 
     session = backend.load(request.model, request.inputs, request.options)
     with numpy.load(request.io, allow_pickle=False) as arrays:
-        session.bind(inputs_of(arrays, request.inputs))
+        session.bind(model.inputs_of(request, arrays))
     session.run()
     made = {"out{}".format(index): numpy.asarray(array) for index, array in enumerate(session.outputs())}
     numbers = {name: array for name, array in made.items() if array.dtype.kind in "fiub"}

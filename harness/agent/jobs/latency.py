@@ -13,45 +13,27 @@ Events, in this order:
 """
 
 import os
-import sys
 import time
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-from backends import load_class
-from backends.base import Aggregate, Backend, Session, Unsupported
+from backends.base import Aggregate, Backend, Session
 from backends.messages import plain
-from harness.agent import failures, guard, measure, telemetry, verify
-from harness.agent.files import sha256_of
-from harness.agent.jobs.hold import mark_running
+from harness.agent import failures, measure, model, telemetry, verify
 from harness.agent.memory import peak_rss_bytes
 
 Emit = Callable[[Dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Request:
-    """A model of a backend ("module:Class") with its inputs (as `Backend.load` has them), options, reference, profile.
+class Request(model.ModelRequest):
+    """A model, how it is measured, and the rules by which its outputs are compared (`harness.agent.verify`).
 
-    `outputs` are the rules by which outputs are compared (`harness.agent.verify`), none where there is no reference.
-    `data` are the files of external data that the model refers to, with their hashes. `cores` is what the process is
-    kept on, `lock` the file by which hosts keep each other away.
+    There are no rules where there is no reference.
     """
 
-    backend: str
-    backend_class: str
-    model: str
-    model_sha256: str
-    io: str
-    io_sha256: str
-    inputs: List[Dict[str, Any]]
-    options: Dict[str, Any]
     outputs: List[Dict[str, Any]]
     profile: Dict[str, Any]
-    give_up_after_s: float
-    cores: Optional[List[int]] = None
-    lock: Optional[str] = None
-    data: Dict[str, str] = field(default_factory=dict)
 
 
 def run(request: Request, emit: Emit) -> int:
@@ -68,18 +50,11 @@ def run(request: Request, emit: Emit) -> int:
 
 def _phases(request: Request, emit: Emit) -> Iterator[str]:
     """Measure, and yield the name of each phase as it begins. Raises whatever goes wrong."""
-    # A lock is held while the descriptor is open: as long as the process lives.
-    _running = mark_running(request.lock) if request.lock else None
-    if request.cores:
-        pin(request.cores)
+    model.settle(request)
     before = telemetry.snapshot()
-    guard.use(os.path.dirname(request.model))
-    check_file(request.model, request.model_sha256)
-    for path, sha256 in request.data.items():
-        check_file(path, sha256)
-    check_file(request.io, request.io_sha256)
+    model.check_files(request)
     yield "import"
-    backend = imported(request.backend, request.backend_class, emit)
+    backend = model.imported(request, emit)
     yield "load"
     session = _loaded(backend, request, emit)
     yield "inputs"
@@ -102,20 +77,6 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     emit({**done, "actual": _examined(session)})
 
 
-def imported(name: str, backend_class: str, emit: Emit) -> Backend:
-    """Import a backend with its runtime and say so. Raises Unsupported where it is not there."""
-    try:
-        backend = load_class(backend_class)()
-        start = time.perf_counter_ns()
-        version = backend.version()
-    except ImportError as exc:
-        words = "{} cannot be imported by {} ({})".format(name, sys.executable, exc)
-        raise Unsupported(words) from exc
-    import_ns = time.perf_counter_ns() - start
-    emit({"event": "imported", "backend_version": version, "import_ns": import_ns})
-    return backend
-
-
 def _loaded(backend: Backend, request: Request, emit: Emit) -> Session:
     start = time.perf_counter_ns()
     session = backend.load(request.model, request.inputs, request.options)
@@ -128,7 +89,7 @@ def _actual(session: Session, request: Request) -> Dict[str, Any]:
     """Return what really runs, and on how many cores it may: more threads than those take turns."""
     allowed = sorted(os.sched_getaffinity(0))
     actual = dict(session.actual(), cores_allowed=len(allowed))
-    return dict(actual, cores=spans(allowed)) if request.cores else actual
+    return dict(actual, cores=model.spans(allowed)) if request.cores else actual
 
 
 def _time(session: Session, references: List[verify.Reference], request: Request, emit: Emit) -> Iterator[str]:
@@ -163,16 +124,6 @@ def _examined(session: Session) -> Dict[str, Any]:
         return {"fallback": "not known, looking for it failed ({})".format(message)}
 
 
-def check_file(path: str, sha256: str) -> None:
-    """Raise Damaged when the file is not there or not what its name says. Reading it also warms the page cache."""
-    try:
-        found = sha256_of(path).hexdigest()
-    except OSError as exc:
-        raise failures.Damaged("{}: {}".format(path, exc.strerror)) from exc
-    if found != sha256:
-        raise failures.Damaged("{} does not have the hash it was pushed with".format(path))
-
-
 def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[verify.Reference]]:
     """Return the inputs as (name, array) and the references of the outputs, from the artifact's io.npz."""
     import numpy
@@ -182,31 +133,4 @@ def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[verify.Re
         for index in range(len(request.outputs)):
             free = "free{}".format(index)
             references.append((arrays["out{}".format(index)], arrays[free] if free in arrays.files else None))
-        return inputs_of(arrays, request.inputs), references
-
-
-def inputs_of(arrays: Any, inputs: List[Dict[str, Any]]) -> List[Tuple[str, Any]]:
-    """Return the inputs as (name, array) from an open io.npz."""
-    import numpy
-
-    # asarray, since ascontiguousarray makes a vector of a scalar
-    return [(spec["name"], numpy.asarray(arrays["in{}".format(index)], order="C")) for index, spec in enumerate(inputs)]
-
-
-def pin(cores: List[int]) -> None:
-    """Keep this process and the threads it will start on these cores. Raises Unsupported."""
-    there = sorted(os.sched_getaffinity(0))
-    if not set(cores) <= set(there):
-        raise Unsupported("cores {} are asked for; this device lets us use {}".format(spans(cores), spans(there)))
-    os.sched_setaffinity(0, cores)
-
-
-def spans(cores: List[int]) -> str:
-    """Return a sorted list of cores like "0,4-7"."""
-    found = []  # type: List[List[int]]
-    for core in cores:
-        if found and core == found[-1][1] + 1:
-            found[-1][1] = core
-        else:
-            found.append([core, core])
-    return ",".join(str(first) if first == last else "{}-{}".format(first, last) for first, last in found)
+        return model.inputs_of(request, arrays), references

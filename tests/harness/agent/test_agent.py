@@ -11,15 +11,16 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-import backends
 from backends.messages import plain
 from harness.agent import jobs
 from harness.agent.identity import cpu_model
+from harness.jobs.base import Terms
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.link import bundle
 from models.artifacts import Artifact
@@ -49,20 +50,20 @@ def agent(tmp_path: Path) -> Path:
 def request_for(store: ArtifactStore) -> Callable[..., dict[str, Any]]:
     def make(backend: str, kind: str = "onnx", **changes: Any) -> dict[str, Any]:
         artifact: Artifact = add_tiny(store, kind)
+        model = ModelOnDevice(
+            model=PurePosixPath(store.model_path(artifact)),
+            model_sha256=artifact.sha256,
+            io=PurePosixPath(store.io_path(artifact)),
+            io_sha256=artifact.io_sha256,
+            inputs=[spec.declared for spec in artifact.inputs],
+        )
+        options = {"threads": 1, "precision": "fp32", **changes.pop("options", {})}
         return {
             "protocol": 2,
             "job": "latency",
-            "backend": backend,
-            "backend_class": backends.reference(backend),
-            "model": str(store.model_path(artifact)),
-            "model_sha256": artifact.sha256,
-            "io": str(store.io_path(artifact)),
-            "io_sha256": artifact.io_sha256,
-            "inputs": [spec.model_dump(mode="json") for spec in artifact.inputs],
-            "options": {"threads": 1, "precision": "fp32", **changes.pop("options", {})},
+            **model.request(backend, options, Terms(LIMIT_S), LIMIT_S),
             "outputs": [asdict(rule) for rule in rules(artifact, store.io_path(artifact))],
             "profile": PROFILE,
-            "give_up_after_s": LIMIT_S,
             **changes,
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import backends
+from harness.jobs.base import Terms
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.link import bundle
 from models.artifacts import Artifact
@@ -54,22 +55,17 @@ def measured(agent: Path, path: Path, backend: str, model: Path | None = None, *
     """Prepare a file, run `model` in its place, and return the event that tells how its outputs are, or the last."""
     store, artifact = prepared(path)
     io, model = store.io_path(artifact), model or store.model_path(artifact)
+    options = {"threads": 1, "precision": artifact.precision, **options}
+    inputs = [spec.declared for spec in artifact.inputs]
+    there = ModelOnDevice(PurePosixPath(model), sha256_of(model), PurePosixPath(io), artifact.io_sha256, inputs)
     events = talk(
         agent,
         {
             "protocol": 2,
             "job": "latency",
-            "backend": backend,
-            "backend_class": backends.reference(backend),
-            "model": str(model),
-            "model_sha256": sha256_of(model),
-            "io": str(io),
-            "io_sha256": artifact.io_sha256,
-            "inputs": [spec.model_dump(mode="json") for spec in artifact.inputs],
-            "options": {"threads": 1, "precision": artifact.precision, **options},
+            **there.request(backend, options, Terms(LIMIT_S), LIMIT_S),
             "outputs": [asdict(rule) for rule in rules(artifact, io)],
             "profile": PROFILE,
-            "give_up_after_s": LIMIT_S,
         },
     )
     return next((event for event in events if event["event"] == "verified"), events[-1])

@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import TransportError
 from harness.jobs.latency import Latency, Target, Warmup
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.jobs.probe import Probe
 from harness.link import bundle
@@ -73,11 +74,13 @@ def target(adb_transport: AdbTransport, store: ArtifactStore, tmp_path: Path) ->
         inputs: list[dict[str, Any]] = [spec.model_dump(mode="json") for spec in artifact.inputs]
         return Target(
             case=case,
-            model=folder / "model.onnx",
-            model_sha256=artifact.sha256,
-            io=folder / "io.npz",
-            io_sha256=artifact.io_sha256,
-            inputs=inputs,
+            model=ModelOnDevice(
+                model=folder / "model.onnx",
+                model_sha256=artifact.sha256,
+                io=folder / "io.npz",
+                io_sha256=artifact.io_sha256,
+                inputs=inputs,
+            ),
             outputs=rules(artifact, store.io_path(artifact)),
         )
 
@@ -132,8 +135,8 @@ def test_a_whole_restart(agent: AgentOnDevice, target: Callable[..., Target], ba
 
 def test_probe_tells_which_files_are_missing(agent: AgentOnDevice, target: Callable[..., Target]) -> None:
     made = target("fake")
-    size = Path(made.model).stat().st_size
-    files = [{"path": str(made.model), "size_bytes": size}, {"path": "/nothing", "size_bytes": 1}]
+    size = Path(made.model.model).stat().st_size
+    files = [{"path": str(made.model.model), "size_bytes": size}, {"path": "/nothing", "size_bytes": 1}]
     said = agent.carry_out(Probe(["onnxruntime"], files))
     assert said.missing == ["/nothing"]
     assert str(said.backends["onnxruntime"]).startswith("onnxruntime ")

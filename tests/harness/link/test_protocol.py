@@ -16,6 +16,7 @@ from harness.errors import AgentError
 from harness.jobs import conversation
 from harness.jobs.base import Failure
 from harness.jobs.latency import Done, Latency, Target
+from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import Rule
 from harness.transports.simulated import SimulatedTransport
 from results.records import Case, Profile
@@ -62,7 +63,8 @@ PROFILE = Profile(
     warmup_max_seconds=1e-9,
 )
 RULES = (Rule("y", "float", 2e-3),)
-JOB = Latency(Target(CASE, PurePosixPath("model"), "0" * 64, PurePosixPath("io"), "0" * 64, (), RULES), PROFILE)
+MODEL = ModelOnDevice(PurePosixPath("model"), "0" * 64, PurePosixPath("io"), "0" * 64, ())
+JOB = Latency(Target(CASE, MODEL, RULES), PROFILE)
 
 
 def read(lines: Sequence[bytes | None]) -> list[Any]:
