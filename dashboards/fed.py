@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from results.records import InputSpec, Row
+from results.records import InputSpec, Row, input_keys
 
 _NAMELESS = "(nameless)"
 _MOST_SHAPES, _MOST_INPUTS = 3, 6
@@ -56,13 +56,11 @@ def made_up(inputs: Sequence[InputSpec]) -> str:
         )
     if not words:
         return ""
-    names = [spec.name for spec in inputs]
-    # An input without a name of its own is given by its position.
-    keys = [name if name and names.count(name) == 1 else str(place) for place, name in enumerate(names)]
+    keys = list(zip(input_keys(inputs), inputs, strict=True))
     options = [
         f"{option} {shlex.quote(key)}=…"
         for option, kind in (("--input", "values"), ("--input-shape", "sizes"))
-        for key in [key for key, spec in zip(keys, inputs, strict=True) if kind in spec.made_up][:_MOST_INPUTS]
+        for key in [key for key, spec in keys if kind in spec.made_up][:_MOST_INPUTS]
     ]
     return f"{'; '.join(words)}. To give them: {' '.join(options)}"
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from models.artifacts import Artifact, Form
 from models.errors import ModelError, UnreadableModel, UnsupportedModel, WrongInput
 from models.prepare import Prepared
-from results.records import FreeForm, InputSpec, Nanoseconds, OutputSpec, Record
+from results.records import FreeForm, InputSpec, Nanoseconds, OutputSpec, Record, input_keys
 
 Status = Literal["runs", "partly", "wrong", "failed", "unsupported", "unreadable", "not installed", "busy"]
 
@@ -133,7 +133,7 @@ def good(model: Prepared, made: Artifact, runtimes: tuple[Tried, ...]) -> Checke
         weights=made.weights_precision,
         activations=made.activations_precision,
         shapes_fixed=made.shapes_fixed,
-        inputs=tuple(_fed(position, spec) for position, spec in enumerate(made.inputs)),
+        inputs=tuple(map(_fed, input_keys(made.inputs), made.inputs)),
         outputs=tuple(Answered(**spec.model_dump(), rule=spec.kind) for spec in made.outputs),
         runtimes=runtimes,
         warnings=_warnings(made, runtimes),
@@ -161,18 +161,17 @@ def _size(path: Path | None) -> int | None:
         return None
 
 
-def _fed(position: int, spec: InputSpec) -> Fed:
-    """With the options that give what was made up; an input without a name is called by its position."""
-    name = spec.name or str(position)
+def _fed(key: str, spec: InputSpec) -> Fed:
+    """With the options that give what was made up."""
     options = []
     if "sizes" in spec.made_up:
-        options.append(f"--input-shape {shlex.quote(name + '=' + ','.join(map(str, spec.shape)))}")
+        options.append(f"--input-shape {shlex.quote(key + '=' + ','.join(map(str, spec.shape)))}")
     if "values" in spec.made_up:
         examples = {"int32": "0..9", "int64": "0..9", "bool": "true"}  # of small integers they are quantized numbers
         value = examples.get(spec.dtype, "FILE.npy")
         is_image = len(spec.shape) == 4 and {spec.shape[1], spec.shape[3]} & {1, 3}
         value = "FILE.png" if is_image and spec.dtype in ("float32", "float16", "uint8", "int8") else value
-        options.append(f"--input {shlex.quote(f'{name}={value}')}")
+        options.append(f"--input {shlex.quote(f'{key}={value}')}")
     return Fed(**spec.model_dump(), options=tuple(options))
 
 
@@ -184,7 +183,9 @@ def _warnings(made: Artifact, runtimes: Sequence[Tried]) -> tuple[str, ...]:
     found = [f"its output cannot be checked: {why}"] if why else []
     found += [f"its output holds no finite numbers everywhere: {made.nonfinite}"] if made.nonfinite else []
     found += [
-        f"{one.name or place}: sizes were made up" for place, one in enumerate(made.inputs) if "sizes" in one.made_up
+        f"{key}: sizes were made up"
+        for key, one in zip(input_keys(made.inputs), made.inputs, strict=True)
+        if "sizes" in one.made_up
     ]
     found += made.notes
     for tried in runtimes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from results.records.accuracy import Accuracy, ModelFacts
-from results.records.artifact import ArtifactFacts, InputSpec, OutputSpec, ShapesFixed, TensorSpec
+from results.records.artifact import ArtifactFacts, InputSpec, OutputSpec, ShapesFixed, TensorSpec, input_keys
 from results.records.base import (
     DEVICE_NAME,
     MAX_NESTING,
@@ -47,6 +47,7 @@ __all__ = [
     "ModelFacts",
     "TensorSpec",
     "InputSpec",
+    "input_keys",
     "OutputSpec",
     "ShapesFixed",
     "ArtifactFacts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -45,6 +46,12 @@ class InputSpec(TensorSpec):
         """What a backend is told of it."""
         dims = {} if self.dims is None else {"dims": list(self.dims)}
         return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape), **dims}
+
+
+def input_keys(inputs: Sequence[InputSpec]) -> list[str]:
+    """By what each input is called in options: its name, or its position where it has none of its own."""
+    names = [spec.name for spec in inputs]
+    return [name if name and names.count(name) == 1 else str(position) for position, name in enumerate(names)]
 
 
 class OutputSpec(TensorSpec):

@@ -15,6 +15,7 @@ from tests.models import onnx_files, unsupported_files
 from tests.results.factory import make_case, make_restart
 from tests.rigs import own_onnx
 from tests.rigs.bench import Bench
+from tests.rigs.own_tflite import Builder, options
 
 Files = dict[str, dict[str, Any]]
 
@@ -129,6 +130,19 @@ def test_inputs_that_would_be_made_up_come_with_the_options_that_give_them(bench
     typed = ("--input", "input_ids=0..9", "--input", "attention_mask=1")
     (file,) = check(bench, "text.onnx", "--backends", "onnxruntime", *shapes, *typed, expect=0).values()
     assert [(one["made_up"], one["options"]) for one in file["inputs"]] == [([], [])] * 2
+
+
+def test_inputs_that_share_a_name_are_given_by_position(bench: Bench) -> None:
+    graph = Builder(np.random.default_rng(0))
+    first, second, total = (graph.tensor(name, "float32", [1, 8]) for name in "xxy")
+    graph.op("ADD", [first, second], [total], options("AddOptions"))
+    graph.ends([first, second], [total])
+    (bench.folder / "m.tflite").write_bytes(graph.bytes())
+    (file,) = check(bench, "m.tflite", "--backends", "tflite", expect=0).values()
+    assert [one["name"] for one in file["inputs"]] == ["x", "x"]
+    assert [one["options"][0].partition("=")[0] for one in file["inputs"]] == ["--input 0", "--input 1"]
+    (file,) = check(bench, "m.tflite", "--backends", "tflite", "--input", "0=1", "--input", "1=2", expect=0).values()
+    assert [one["made_up"] for one in file["inputs"]] == [[], []]
 
 
 def test_sizes_that_were_made_up_and_a_symbol_of_two_sizes_are_warned_of(bench: Bench) -> None:
