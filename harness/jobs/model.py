@@ -49,6 +49,11 @@ class ModelOnDevice:
             signature=artifact.signature if artifact.subgraph else None,
         )
 
+    @property
+    def paths(self) -> list[PurePosixPath]:
+        """Every file, in the order of `ArtifactStore.contents`."""
+        return [self.model, *self.data, self.io]
+
     def request(self, backend: str, options: Mapping[str, Any], terms: Terms, give_up_after_s: float) -> dict[str, Any]:
         """Return the fields of the agent's `ModelRequest`."""
         return {

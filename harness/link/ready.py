@@ -59,15 +59,8 @@ class File:
 
 def files_of(artifact: Artifact, store: ArtifactStore, root: PurePosixPath) -> list[File]:
     """The model file, its external data and its reference pair, where they lie on a device whose folder is `root`."""
-    there = ModelOnDevice.of(artifact, root)
-    return [
-        File(there.model, store.model_path(artifact), there.model_sha256),
-        *(
-            File(path, store.data_path(artifact, file.path), sha256)
-            for file, (path, sha256) in zip(artifact.files, there.data.items(), strict=True)
-        ),
-        File(there.io, store.io_path(artifact), there.io_sha256),
-    ]
+    there = ModelOnDevice.of(artifact, root).paths
+    return [File(path, *source) for path, source in zip(there, store.contents(artifact), strict=True)]
 
 
 @dataclass

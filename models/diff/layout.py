@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from results.records import Record
 
@@ -11,6 +14,8 @@ from results.records import Record
 BATCH_BYTES = 128 << 20
 # Taken for a tensor whose size nobody knows before it runs.
 UNKNOWN_BYTES = 4 << 20
+# More numbers are no sizes and axes.
+_MOST_SETTINGS = 256
 
 
 class Tensor(Record):
@@ -104,3 +109,11 @@ def handed_out(layout: Layout, part: Part) -> list[int]:
 def copy_inputs(names: Sequence[str], tensors: Sequence[int]) -> tuple[CopyInput, ...]:
     """Inputs in order."""
     return tuple(CopyInput(name=name, tensor=tensor) for name, tensor in zip(names, tensors, strict=True))
+
+
+def is_setting(array: NDArray[Any]) -> bool:
+    """Whether a tensor holds sizes or axes, as far as its type and size tell.
+
+    It becomes a constant of a cut copy: runtimes want to know such numbers beforehand.
+    """
+    return array.size <= _MOST_SETTINGS and (array.dtype.kind == "b" or array.dtype in (np.int32, np.int64))

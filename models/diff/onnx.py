@@ -12,7 +12,7 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from models.diff.layout import UNKNOWN_BYTES, Copy, Layout, Operator, Part, Tensor, copy_inputs, handed_out
+from models.diff.layout import UNKNOWN_BYTES, Copy, Layout, Operator, Part, Tensor, copy_inputs, handed_out, is_setting
 from models.errors import UnreadableModel
 from results.records import InputSpec
 
@@ -24,8 +24,6 @@ _DTYPES = {
     "bool": "bool",
     **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
-# Integers up to this number become constants of a cut copy: sizes and axes, which runtimes want to know beforehand.
-_EMBEDDED = 256
 
 
 class OnnxCopies:
@@ -198,7 +196,7 @@ class _Cut:
             array = self._value(name)
             if array is None:  # made inside
                 continue
-            if array.size <= _EMBEDDED and (array.dtype.kind == "b" or array.dtype in (np.int32, np.int64)):
+            if is_setting(array):
                 graph.initializer.append(numpy_helper.from_array(array, name))
                 continue
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)

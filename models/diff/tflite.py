@@ -12,7 +12,7 @@ import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diff.layout import UNKNOWN_BYTES, Copy, Layout, Operator, Part, Tensor, copy_inputs, handed_out
+from models.diff.layout import UNKNOWN_BYTES, Copy, Layout, Operator, Part, Tensor, copy_inputs, handed_out, is_setting
 from models.errors import UnreadableModel
 from results.records import InputSpec
 
@@ -22,7 +22,6 @@ _DTYPES = {
     "BOOL": "bool",
 }
 _RANDOM = {"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"}
-_EMBEDDED = 256  # as in `models.diff.onnx`
 
 
 class TfliteCopies:
@@ -112,7 +111,7 @@ class TfliteCopies:
             array = values.get(numbers[index])
             if array is None:
                 continue
-            if array.size <= _EMBEDDED and (array.dtype.kind == "b" or array.dtype in (np.int32, np.int64)):
+            if is_setting(array):
                 self._embed(model, graph.tensors[index], array)
                 continue
             graph.tensors[index].shape = list(array.shape)

@@ -17,7 +17,8 @@ from models.export.orders import FileOrder, FileTarget
 from models.export.own import feeds, unknown
 from models.export.own.feeds import Fed
 from models.export.own.numbers import Numbers
-from models.export.own.reference import DoesNotRun, Reference, Runner, compute
+from models.export.own.outputs import Runner
+from models.export.own.reference import DoesNotRun, Reference, compute
 from models.export.own.shapes import Declared, Resolved, Shape, resolve
 from models.export.parity import OnnxRunner
 from models.given import is_position

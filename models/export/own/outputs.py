@@ -9,6 +9,8 @@ from typing import Any
 from models.export.own.tflite import OwnTfliteRunner
 from models.export.parity import OnnxRunner
 
+Runner = OnnxRunner | OwnTfliteRunner
+
 Scale = tuple[float, int]
 """Scale and zero point."""
 
@@ -20,7 +22,7 @@ _PASSING = {
 }
 # Where scale and zero point of the output stand among the inputs, by the operator.
 _SCALE_AT = {
-    **dict.fromkeys(("QuantizeLinear", "QLinearConcat"), (1, 2)),
+    "QuantizeLinear": (1, 2),
     "QLinearConcat": (0, 1),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QLinearMul"), (6, 7)),
     "QGemm": (7, 8),
@@ -46,7 +48,7 @@ class Facts:
     layers: int = 1
 
 
-def facts(runner: OnnxRunner | OwnTfliteRunner) -> Facts:
+def facts(runner: Runner) -> Facts:
     """What can be known of the outputs of a file that runs; of a graph that cannot be read, nothing."""
     if isinstance(runner, OwnTfliteRunner):
         found = {index: scale for index, scale in enumerate(runner.scales) if scale is not None}

@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from backends.messages import is_lacking, plain
 from models.artifacts import TOLERANCES, Precision
 from models.comparison import float_limit, relative_steps, step_limits
-from models.export.own.outputs import facts
+from models.export.own.outputs import Runner, facts
 from models.export.own.shaken import nudged, shaken
-from models.export.own.tflite import OwnTfliteRunner
-from models.export.parity import OnnxRunner
 from models.export.recipe import INPUT_SEED
 from models.given import Given
 from results import records
 from results.records import MAX_TEXT, OutputSpec
-
-Runner = OnnxRunner | OwnTfliteRunner
 
 # Relative noise at the input that does to a decision what right runtimes of that precision may, and somewhat more.
 _NOISE: dict[Precision, float] = {

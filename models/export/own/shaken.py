@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.export.own.tflite import OwnTfliteRunner
+from models.export.own.outputs import Runner
 from models.export.parity import OnnxRunner
-
-Runner = OnnxRunner | OwnTfliteRunner
 
 # Larger files are not written anew for it; noise on the inputs has to do.
 _MAX_BYTES = 256 * 2**20
