@@ -21,7 +21,8 @@
     │       ├── CommandTimeout               a command did not answer in time
     │       └── AgentError                   the agent answered what it may not
     ├── models.errors.ModelError         2   UnknownModel, NoSuchWeights, UnreadableModel, UnusableModel,
-    │                                        UnsupportedModel, MissingShape, WrongInput, ExportFailed, DamagedArtifact
+    │                                        UnsupportedModel, MissingShape, WrongInput, ExportFailed, DamagedArtifact,
+    │                                        UnknownDataset, UnreadableDataset
     ├── results.errors.ResultsError      2   stored results cannot be read or written
     └── backends.UnknownBackend          2   no backend of that name
 

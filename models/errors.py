@@ -41,3 +41,11 @@ class ExportFailed(ModelError):
 
 class DamagedArtifact(ModelError):
     """A stored artifact no longer has the hash it is named by."""
+
+
+class UnknownDataset(ModelError):
+    """No data set of that name or at that place; the message says how to get it."""
+
+
+class UnreadableDataset(ModelError):
+    """A data set is damaged, contradicts itself, or is none; the message names the file."""
