@@ -1,0 +1,95 @@
+"""The transformations by name, several in a row, and how they stand in the name of a model.
+
+"mobilenet_v2_0.35+prune0.5+cluster16@48" is the network of "mobilenet_v2_0.35" for 48 x 48 images, pruned, then
+clustered. Reading names needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from models.errors import ModelError
+from models.optimize.base import Applied, Shape, Transformation
+from models.optimize.cluster import Cluster
+from models.optimize.lowrank import LowRank
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# In the order in which they can follow one another: first what changes the structure, then what holds the values.
+_KINDS: tuple[type[Transformation], ...] = (LowRank, Cluster)
+_BY_KEYWORD = {kind.keyword: kind for kind in _KINDS}
+_ONE = re.compile(r"([a-z]+)=?([0-9.]*)")
+
+
+def parse(text: str) -> tuple[Transformation, ...]:
+    """Read an option like "prune=0.5,cluster=16" ("none" and "" are none). Raises ModelError."""
+    if text in ("", "none"):
+        return ()
+    return in_order([_one(part.strip()) for part in text.split(",")])
+
+
+def split(name: str) -> tuple[str, tuple[Transformation, ...]]:
+    """Take the transformations out of a model's name: what is left names the untransformed one. Raises ModelError."""
+    base, at, resolution = name.partition("@")
+    variant, *parts = base.split("+")
+    return f"{variant}{at}{resolution}", in_order([_one(part) for part in parts])
+
+
+def join(name: str, transformations: Sequence[Transformation]) -> str:
+    """The name of a transformed model, from that of the untransformed one; the other way of `split`."""
+    base, at, resolution = name.partition("@")
+    return "+".join([base, *map(str, transformations)]) + at + resolution
+
+
+def in_order(transformations: Sequence[Transformation]) -> tuple[Transformation, ...]:
+    """The same, when they can follow one another. Raises ModelError."""
+    places = [_KINDS.index(type(transformation)) for transformation in transformations]
+    if places != sorted(set(places)):
+        order = ", ".join(kind.keyword for kind in _KINDS)
+        asked = ", ".join(map(str, transformations))
+        raise ModelError(f"{asked}: each transformation at most once, and in this order: {order}")
+    return tuple(transformations)
+
+
+def apply(network: nn.Module, transformations: Sequence[Transformation], shape: Shape) -> tuple[Applied, ...]:
+    """Transform a trained network in place; return the record for its checkpoint. Raises ModelError."""
+    applied = []
+    for transformation in transformations:
+        layers = transformation.apply(network, shape)
+        applied.append(Applied(transformation=str(transformation), layers=layers))
+    return tuple(applied)
+
+
+def rebuild(network: nn.Module, applied: Sequence[Applied]) -> tuple[Transformation, ...]:
+    """Give an untransformed network the structure of a record, ready for its weights. Raises ModelError.
+
+    Returns the transformations, which the network's name carries and whose training goes on with `training`.
+    """
+    transformations = in_order([_one(one.transformation) for one in applied])
+    for transformation, one in zip(transformations, applied, strict=True):
+        transformation.rebuild(network, one.layers)
+    return transformations
+
+
+@contextmanager
+def training(network: nn.Module, transformations: Sequence[Transformation], shape: Shape) -> Iterator[nn.Module]:
+    """Yield what is trained in the place of a transformed network; at the end the network has its weights."""
+    with ExitStack() as stack:
+        trained = network
+        for transformation in transformations:
+            trained = stack.enter_context(transformation.training(trained, shape))
+        yield trained
+
+
+def _one(text: str) -> Transformation:
+    """Read "prune=0.5" or "prune0.5"."""
+    match = _ONE.fullmatch(text)
+    kind = _BY_KEYWORD.get(match[1]) if match else None
+    if match is None or kind is None:
+        known = ", ".join(kind.usage for kind in _KINDS)
+        raise ModelError(f"{text!r} is no transformation of a network; there are {known}")
+    return kind.parse(match[2])
