@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Packages of the system that the tests drive for real
-TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables iproute2
+TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables iproute2 dataset-fashion-mnist
 TEST_TOOLS := sshd ssh busybox tcsh iptables ip
+FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
 .DEFAULT_GOAL := help
 .PHONY: help run measure-only test test-zoo test-real-models test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
@@ -96,6 +97,7 @@ system-packages:
 	for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 		missing="$$missing chromium"; \
+	[ -d $(FASHION_MNIST) ] || missing="$$missing dataset-fashion-mnist"; \
 	case "$$missing" in *sshd*) ! command -v systemctl >/dev/null || $(SUDO) systemctl mask -q ssh.service ssh.socket || true;; esac; \
 	[ -z "$$missing" ] || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES); }

@@ -9,7 +9,19 @@ from pydantic import Field
 
 from models.batch import batch_of
 from results.files import sha256_of
-from results.records import Accuracy, ArtifactFacts, InputSpec, OutputSpec, Record, Sha256, ShapesFixed, Text, Word
+from results.records import (
+    Accuracy,
+    ArtifactFacts,
+    Calibration,
+    InputSpec,
+    OutputSpec,
+    Quality,
+    Record,
+    Sha256,
+    ShapesFixed,
+    Text,
+    Word,
+)
 
 Format = Literal["onnx", "tflite"]
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int16x8", "int4"]
@@ -17,10 +29,14 @@ FORMATS: tuple[Format, ...] = ("onnx", "tflite")
 
 
 class Form(NamedTuple):
-    """What tells the files of one model apart; of a file that nobody has read yet the precision may be unknown."""
+    """What tells the files of one model apart; of a file that nobody has read yet the precision may be unknown.
+
+    `method` is how the precision was made, "" for a file as it was exported or given.
+    """
 
     format: Format
     precision: Precision | Literal["unknown"]
+    method: str = ""
 
 
 # Accepted max |difference| on a device over max |reference output|, computing in the artifact's own precision.
@@ -73,6 +89,7 @@ class Artifact(Record):
     size_bytes: Count
     model: Text
     precision: Precision
+    method: Word = ""
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     signature: Text | None = None
@@ -81,6 +98,8 @@ class Artifact(Record):
     activations_precision: Word = ""
     shapes_fixed: ShapesFixed = "in the file"
     nonfinite: Text = ""
+    calibration: Calibration | None = None
+    quality: Quality | None = None
     files: tuple[SourceFile, ...] = ()
     model_sha256: Sha256 | None = None
     weights: Text
@@ -123,6 +142,9 @@ class Artifact(Record):
             shapes_fixed=self.shapes_fixed,
             unverified=self.reference_reason,
             nonfinite=self.nonfinite,
+            size_bytes=self.size_bytes,
+            calibration=self.calibration,
+            quality=self.quality,
             notes=self.notes,
         )
 
@@ -134,7 +156,7 @@ class Artifact(Record):
     @property
     def form(self) -> Form:
         """Its key among the artifacts of its model."""
-        return Form(self.format, self.precision)
+        return Form(self.format, self.precision, self.method)
 
     def is_made_of(self, folder: Path) -> bool:
         """Whether every file that went into it (external data, too) is still what it was."""

@@ -51,6 +51,7 @@ PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms
 _ACCURACY = dict.fromkeys([f"accuracy_{name}" for name in Accuracy.model_fields], "string") | {
     "accuracy_value": "Float64",
     "accuracy_recalled": "boolean",
+    "accuracy_samples": "Int64",
     "accuracies": "string",
 }
 
@@ -64,6 +65,8 @@ COLUMNS = (
     Column("backend", "text", "the runtime", "Backend", "Backend"),
     Column("backend_version", "text or null", "its version; null when nothing ran"),
     Column("precision", "text", "of the file that ran", "Precision", "Prec."),
+    Column("method", "text", "how the precision was made: `qdq`, `nncf`, `static`, `mixed`; empty as it was exported",
+           "Method", "Method", seldom=True),
     Column("threads", "whole number", "threads asked for", "Threads", "Thr."),
     Column("inputs", "list of objects", "what it was fed: `name`, `dtype`, `shape`, `dims` (as the file declares "
            "them), `values` (where they come from), `made_up` (`values`, `sizes`)", "Inputs", "Input", seldom=True),
@@ -77,7 +80,8 @@ COLUMNS = (
     Column("throughput_per_s", "number or null", "examples per second, `batch` over the median; null where unknown",
            "Per second", "per s", seldom=True),
     Column("accuracies", "list of objects", "published and measured side by side: `value`, `metric`, `dataset`, `kind` "
-           "(`published`, `measured`), `source`, `recalled`", "Accuracy", "Acc.", frame=_ACCURACY),
+           "(`published`, `measured`), `source`, `recalled`, `ci95` and `samples` (of what was measured)",
+           "Accuracy", "Acc.", frame=_ACCURACY),
     Column("standing", "", "among all valid rows of the same device and kind of accuracy", "Standing", " "),
     Column("reason", "text", "why the verdict is not `valid`; empty when it is", "Reason"),
     Column("notes", "list of texts", "decisions taken for the user, and what else to know, as `4 threads on 1 core`",
@@ -86,6 +90,11 @@ COLUMNS = (
     Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
     Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
     Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
+    Column("size_bytes", "whole number or null", "of the model's files", "Size MB"),
+    Column("evaluation", "object or null",
+           "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `metric`, "
+           "`value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, `threshold`, "
+           "`drop`, `check`, `agreement`, `mcnemar_p`, `logit_snr_db`, `images_per_s`, `notes`"),
     Column("signature", "text or null",
            "the signature of a TFLite file that ran; null where it has one and none was asked for", "Signature",
            seldom=True),

@@ -54,7 +54,9 @@ def flat(row: Row) -> dict[str, JsonValue]:
     line |= {key: json.dumps(value, sort_keys=True) for key, value in line.items() if isinstance(value, (dict, list))}
     line["ci95_low_ms"], line["ci95_high_ms"] = row.ci95_ms or (None, None)
     line |= {name: row.percentiles_ms.get(key) for key, name in PERCENTILES.items()}
-    return line | {f"accuracy_{name}": value for name, value in next(iter(held["accuracies"]), {}).items()}
+    first: dict[str, JsonValue] = next(iter(held["accuracies"]), {})
+    interval = {"ci95": json.dumps(first["ci95"]) if first["ci95"] else None} if first else {}
+    return line | {f"accuracy_{name}": value for name, value in (first | interval).items()}
 
 
 def inert(text: str) -> str:

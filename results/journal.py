@@ -1,7 +1,7 @@
 """A run on disk: journals while it runs, a document that is the truth, all in one folder named by the run's id.
 
     <run>/journal.jsonl           the header, twice, then what belongs to no device: exports that failed, the end
-    <run>/devices/<device>.jsonl  what a device was at each connection, and its restarts
+    <run>/devices/<device>.jsonl  what a device was at each connection, its restarts and evaluations
     <run>/run.json                the whole `RunDocument`, written atomically when the run ends, complete or not
 
 Each record is one line with a checksum (`results.lines`), synced before it counts as written, and an empty line lies
@@ -23,6 +23,7 @@ from results.files import write_file
 from results.records import (
     DEVICE_NAME,
     DeviceSeen,
+    Evaluation,
     Finished,
     Record,
     Restart,
@@ -80,7 +81,7 @@ class Journal:
         except OSError as exc:
             raise ResultsError(f"the journal in {folder} cannot be opened: {exc.strerror}") from exc
 
-    def add(self, record: DeviceSeen | Restart | Finished, device: str | None = None) -> None:
+    def add(self, record: DeviceSeen | Restart | Evaluation | Finished, device: str | None = None) -> None:
         """Append a record, of a device to that device's journal, and wait until the disk has it.
 
         Several threads may do so at once, each for another device. Raises ResultsError, adding nothing: for a full
@@ -198,6 +199,7 @@ def _read_journals(folder: Path) -> RunDocument:
         header=header,
         devices=tuple(record for record in found if isinstance(record, DeviceSeen)),
         restarts=restarts,
+        evaluations=tuple(record for record in found if isinstance(record, Evaluation)),
         finished_at=finished.at if finished else None,
         notes=tuple(notes),
     )

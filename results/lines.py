@@ -10,12 +10,23 @@ from typing import Any
 import pydantic_core
 from pydantic import ValidationError
 
-from results.records import SCHEMA_VERSION, DeviceSeen, Finished, Record, Restart, RunDocument, RunHeader, upgrade
+from results.records import (
+    SCHEMA_VERSION,
+    DeviceSeen,
+    Evaluation,
+    Finished,
+    Record,
+    Restart,
+    RunDocument,
+    RunHeader,
+    upgrade,
+)
 
 KINDS: dict[str, type[Record]] = {
     "header": RunHeader,
     "device": DeviceSeen,
     "restart": Restart,
+    "evaluation": Evaluation,
     "finished": Finished,
     "run": RunDocument,
 }

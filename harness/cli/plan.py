@@ -34,16 +34,26 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(request.profile, latency)
     to_export = [model.name for model in models if model.targets]
     seconds = max(by_device.values(), default=0.0) + runs.EXPORT_SECONDS * len(to_export)
-    made: dict[tuple[str, str, str], Artifact] = {
+    made: dict[tuple[str, ...], Artifact] = {
         (model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()
     }
     inputs = {
         case.case_id: artifact.inputs
         for case in cases
-        if (artifact := made.get((case.model, case.artifact_format or "", case.precision))) is not None
+        if (artifact := made.get((case.model, case.artifact_format or "", case.precision, case.method))) is not None
     }
     if as_json:
-        fields = {"device", "model", "backend", "precision", "threads", "options", "artifact_format", "unsupported"}
+        fields = {
+            "device",
+            "model",
+            "backend",
+            "precision",
+            "method",
+            "threads",
+            "options",
+            "artifact_format",
+            "unsupported",
+        }
         shared.print_json(
             cases=[
                 {

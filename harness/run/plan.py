@@ -61,11 +61,12 @@ class Files:
     io_sha256: str | None = None
     failure: str = ""
     is_unsupported: bool = False
+    method: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """A model as the plan sees it: its artifacts, at least one, no two of one format and precision."""
+    """A model as the plan sees it: its artifacts, at least one, no two of one format, precision and method."""
 
     name: str
     artifacts: Sequence[Files]
@@ -128,6 +129,7 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Fil
         "options": options,
         "precision": precision,
         "threads": threads,
+        **({"method": files.method} if files is not None and files.method else {}),
         **({"cores": device.cores} if device.cores else {}),
         **({"power_mode": device.power_mode} if device.power_mode else {}),
     }
@@ -138,6 +140,7 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Fil
         model=model.name,
         backend=choice.backend,
         precision=precision,
+        method=files.method if files is not None else "",
         threads=threads,
         options=options,
         artifact_sha256=runnable.sha256 if runnable else None,
@@ -153,7 +156,11 @@ def export_failure(case: Case, model: PlannedModel) -> str | None:
     """Return why the artifact that the case needs could not be made, None if it was."""
     if case.artifact_format is not None or case.unsupported is not None:
         return None
-    asked = [files for files in _readable(model, case.backend) if files.precision == case.precision]
+    asked = [
+        files
+        for files in _readable(model, case.backend)
+        if (files.precision, files.method) == (case.precision, case.method)
+    ]
     return next((files.failure for files in asked if files.failure), None)
 
 

@@ -59,11 +59,12 @@ def look_up(request: RunRequest, workspace: Workspace) -> list[Prepared]:
 def planned(model: Prepared) -> PlannedModel:
     """Return a model as the plan sees it, whether or not everything of it is made already."""
     made = [
-        Files(*form, sha256=artifact.sha256, io_sha256=artifact.io_sha256) for form, artifact in model.artifacts.items()
+        Files(**form._asdict(), sha256=artifact.sha256, io_sha256=artifact.io_sha256)
+        for form, artifact in model.artifacts.items()
     ]
-    made += [Files(*target.form) for target in model.targets]
+    made += [Files(**target.form._asdict()) for target in model.targets]
     made += [
-        Files(*form, failure=str(error), is_unsupported=isinstance(error, UnsupportedModel))
+        Files(**form._asdict(), failure=str(error), is_unsupported=isinstance(error, UnsupportedModel))
         for form, error in model.errors.items()
     ]
     return PlannedModel(model.name, made)
@@ -118,11 +119,11 @@ def begin(
         failure = plan.export_failure(case, models[case.model])
         if failure is not None:
             run.record(_export_failed(case, failure))
-    artifacts: dict[tuple[str, str, str], Artifact] = {
+    artifacts: dict[tuple[str, ...], Artifact] = {
         (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
     }
     return run, {
-        case.case_id: artifacts[case.model, case.artifact_format, case.precision]
+        case.case_id: artifacts[case.model, case.artifact_format, case.precision, case.method]
         for case in cases
         if case.artifact_format is not None
     }

@@ -58,7 +58,7 @@ def check(
     store = ArtifactStore(workspace.artifacts)
     prepared = prepare(request.models, store, workers=workers, on_event=on_event, alone_is_fatal=False)
     models = [start.planned(model) for model in prepared]
-    artifacts: dict[tuple[str, str, str], Artifact] = {
+    artifacts: dict[tuple[str, ...], Artifact] = {
         (model.name, *form): made for model in prepared for form, made in model.artifacts.items()
     }
     cases = [
@@ -67,9 +67,9 @@ def check(
         if case.unsupported is None and case.artifact_format is not None
     ]
     restarts, versions = _tried(request, workspace, cases, artifacts, watch)
-    found: dict[tuple[str, str, str], list[Tried]] = {}
+    found: dict[tuple[str, ...], list[Tried]] = {}
     for case in cases:
-        key = (case.model, str(case.artifact_format), case.precision)
+        key = (case.model, str(case.artifact_format), case.precision, case.method)
         found.setdefault(key, []).append(_judged(case, restarts.get(case.case_id), versions))
     return [
         checked
@@ -85,7 +85,7 @@ def _tried(
     request: Request,
     workspace: Workspace,
     cases: Sequence[Case],
-    artifacts: Mapping[tuple[str, str, str], Artifact],
+    artifacts: Mapping[tuple[str, ...], Artifact],
     watch: Callable[[Message], None],
 ) -> tuple[dict[str, Restart], dict[str, str | None]]:
     """Run every case once, each in a process of its own; return case_id -> restart, and backend -> version."""
@@ -106,7 +106,7 @@ def _tried(
         device=LOCAL,
         cases=cases,
         artifacts={
-            case.case_id: artifacts[case.model, case.artifact_format, case.precision]
+            case.case_id: artifacts[case.model, case.artifact_format, case.precision, case.method]
             for case in cases
             if case.artifact_format is not None
         },

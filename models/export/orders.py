@@ -19,6 +19,7 @@ class NetworkTarget(Record):
 
     format: Format
     precision: Precision
+    method: str = ""
     key: str
     recipe: str
     versions: dict[str, str]
@@ -26,7 +27,7 @@ class NetworkTarget(Record):
     @property
     def form(self) -> Form:
         """What the file will be."""
-        return Form(self.format, self.precision)
+        return Form(self.format, self.precision, self.method)
 
 
 class ZooOrder(Record):

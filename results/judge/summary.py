@@ -195,6 +195,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         backend=case.backend,
         backend_version=version,
         precision=case.precision,
+        method=case.method,
         threads=case.threads,
         options=case.options,
         verdict=verdict,

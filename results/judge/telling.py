@@ -24,6 +24,7 @@ def file(file: ArtifactFacts | None) -> dict[str, Any]:
         "weights_precision": file.weights,
         "activations_precision": file.activations,
         "nonfinite": file.nonfinite,
+        "size_bytes": file.size_bytes,
     }
 
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from results.records.accuracy import Accuracy, ModelFacts
-from results.records.artifact import ArtifactFacts, InputSpec, OutputSpec, ShapesFixed, TensorSpec, input_keys
+from results.records.artifact import (
+    ArtifactFacts,
+    Calibration,
+    InputSpec,
+    OutputSpec,
+    Quality,
+    ShapesFixed,
+    TensorSpec,
+    input_keys,
+)
 from results.records.base import (
     DEVICE_NAME,
     MAX_NESTING,
@@ -22,6 +31,8 @@ from results.records.base import (
     shortened,
 )
 from results.records.device import DeviceIdentity, DeviceSeen
+from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
+from results.records.packed import MAX_PACKED, Packed, packed, unpacked
 from results.records.restart import MOST_DB, Cause, Restart
 from results.records.row import Row, Verdict
 from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
@@ -50,6 +61,8 @@ __all__ = [
     "input_keys",
     "OutputSpec",
     "ShapesFixed",
+    "Calibration",
+    "Quality",
     "ArtifactFacts",
     "Telemetry",
     "DeviceIdentity",
@@ -57,6 +70,15 @@ __all__ = [
     "MOST_DB",
     "Cause",
     "Restart",
+    "TOP",
+    "MAX_PACKED",
+    "Packed",
+    "packed",
+    "unpacked",
+    "Metric",
+    "DatasetFacts",
+    "Evaluation",
+    "Evaluated",
     "RUN_ID",
     "Profile",
     "Case",

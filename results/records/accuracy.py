@@ -12,7 +12,8 @@ class Accuracy(Record):
 
     `published` was printed by somebody (a paper, a model card) for trained weights; `measured` was measured on the very
     artifact. The two never share a frontier, nor do different metrics or data sets. `recalled` marks a published figure
-    that was quoted from memory rather than re-read in its source.
+    that was quoted from memory rather than re-read in its source. `ci95` is the interval of what was measured on
+    `samples`.
     """
 
     value: float
@@ -21,6 +22,8 @@ class Accuracy(Record):
     kind: Literal["published", "measured"]
     source: Text
     recalled: bool = False
+    ci95: tuple[float, float] | None = None
+    samples: int | None = None
 
 
 class ModelFacts(Record):

@@ -58,16 +58,18 @@ class OutputSpec(TensorSpec):
     """An output, and what is needed to compare it.
 
     `scale` and `zero_point` are those of a quantized output; integers without a scale are ids, which must be equal.
-    `tolerance` is the user's own for this output, relative to its largest magnitude. `steps` and `steps_rms` are how
-    many steps of its scale one element, and their root mean square, may be off; integers without a scale are compared
-    by them, too, where the user gives `steps`. `nonfinite` says that the user expects NaN and infinities. `free` counts
-    the elements that the last bits of a float decide, which are not compared (a mask beside the output). `unchecked`
-    says why nothing of it is compared, "" when it is.
+    `tolerance` is the user's own for this output, relative to its largest magnitude. `least_snr_db` is what its
+    signal-to-noise ratio against a reference in fp32 must be at least, for a file of lower precision; nothing else is
+    compared then. `steps` and `steps_rms` are how many steps of its scale one element, and their root mean square, may
+    be off; integers without a scale are compared by them, too, where the user gives `steps`. `nonfinite` says that the
+    user expects NaN and infinities. `free` counts the elements that the last bits of a float decide, which are not
+    compared (a mask beside the output). `unchecked` says why nothing of it is compared, "" when it is.
     """
 
     scale: Annotated[float, Field(gt=0)] | None = None
     zero_point: Annotated[int, Field(ge=-(2**31), le=2**31)] = 0
     tolerance: Annotated[float, Field(gt=0)] | None = None
+    least_snr_db: Annotated[float, Field(ge=-200, le=200)] | None = None
     steps: Annotated[float, Field(ge=0)] | None = None
     steps_rms: Annotated[float, Field(ge=0)] | None = None
     nonfinite: bool = False
@@ -82,6 +84,26 @@ class OutputSpec(TensorSpec):
         return "exact" if self.scale is None and self.steps is None else "quantized"
 
 
+class Calibration(Record):
+    """What the ranges of a quantized file were found from: `sha256` is that of the arrays as they were fed."""
+
+    name: Text
+    sha256: Sha256
+    samples: Count
+
+
+class Quality(Record):
+    """What making a precision cost: its outputs under `runtime` on `samples` inputs against those of fp32.
+
+    `snr_db` and `top1_agreement` are as in `Restart`, over all these inputs together.
+    """
+
+    runtime: Text
+    samples: Count
+    snr_db: Annotated[float, Field(ge=-200, le=200)]
+    top1_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class ArtifactFacts(Record):
     """What a row says of the very file that ran; a case finds it by `sha256` and `io_sha256`.
 
@@ -89,7 +111,8 @@ class ArtifactFacts(Record):
     a TFLite file with several. `weights` and `activations` say in which types the graph holds and passes numbers
     (`fp32`, `int4`; several joined by ` + `, the one with most elements first), "" where nobody looked. `unverified`
     says why there is no reference to compare with, `nonfinite` which outputs of the reference hold NaN or infinities
-    that nobody asked for; each "" when there is nothing to say.
+    that nobody asked for; each "" when there is nothing to say. `calibration` and `quality` are those of a file that
+    bench has made of one in fp32.
     """
 
     sha256: Sha256
@@ -102,4 +125,7 @@ class ArtifactFacts(Record):
     shapes_fixed: ShapesFixed = "in the file"
     unverified: Text = ""
     nonfinite: Text = ""
+    size_bytes: Count | None = None
+    calibration: Calibration | None = None
+    quality: Quality | None = None
     notes: Annotated[tuple[Text, ...], Field(max_length=4096)] = ()

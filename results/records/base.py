@@ -10,9 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the run document: 1 was the first; 2 has typed telemetry, causes, devices and several accuracies; 3 has the facts
-of artifacts and what the check of an output found (`upgrade`)."""
+of artifacts and what the check of an output found; 4 has how a precision was made, data sets and evaluations
+(`upgrade`)."""
 
 MAX_SAMPLES = 1_000_000
 MAX_NESTING = 32

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, ShapesFixed
-from results.records.base import Record, Text
+from results.records.base import Record, Text, Word
+from results.records.evaluation import Evaluated
 
 
 class Verdict(StrEnum):
@@ -35,6 +36,8 @@ class Row(Record):
     `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for;
     `snr_db` and `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over
     the median.
+    `method` says how the precision was made ("" as it was exported), `size_bytes` is that of all files of the model.
+    `evaluation` is what was measured of its accuracy, which is among `accuracies`, too.
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
@@ -51,6 +54,7 @@ class Row(Record):
     backend: Text
     backend_version: Text | None
     precision: Text
+    method: Word = ""
     threads: int
     options: dict[str, str]
     verdict: Verdict
@@ -85,6 +89,8 @@ class Row(Record):
     parameters: int | None
     multiply_adds: int | None
     accuracies: tuple[Accuracy, ...] = ()
+    evaluation: Evaluated | None = None
+    size_bytes: int | None = None
     actual: dict[str, JsonValue]
     environment: dict[str, tuple[Text, ...]]
     fallback: Text = ""

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from results.records.accuracy import ModelFacts
 from results.records.artifact import ArtifactFacts
-from results.records.base import SCHEMA_VERSION, Record, Sha256, Text
+from results.records.base import SCHEMA_VERSION, Record, Sha256, Text, Word
 from results.records.device import DeviceSeen
+from results.records.evaluation import DatasetFacts, Evaluation
 from results.records.restart import Restart
 
 RUN_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
@@ -17,10 +18,13 @@ RUN_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 
 
 class Profile(Record):
-    """How much is measured: restarts per case, and bounds on one restart's warm-up and timed inferences."""
+    """How much is measured: restarts per case, and bounds on one restart's warm-up and timed inferences.
+
+    Without restarts, accuracy alone is measured.
+    """
 
     name: Text
-    restarts: Annotated[int, Field(ge=1, le=1000)]
+    restarts: Annotated[int, Field(ge=0, le=1000)]
     min_iterations: Annotated[int, Field(ge=1)]
     min_seconds: Annotated[float, Field(ge=0)]
     max_seconds: Annotated[float, Field(gt=0)]
@@ -32,10 +36,11 @@ class Profile(Record):
 class Case(Record):
     """One artifact under one backend with its options on one device.
 
-    `case_id` is a hash of what was asked for, of all fields but `unsupported`: equal in two runs exactly when the two
-    ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is the
-    reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on, `power_mode`
-    the mode that the device must be in, if any.
+    `case_id` is a hash of what was asked for, of all fields but `unsupported` and `dataset`: equal in two runs exactly
+    when the two ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give. `unsupported` is
+    the reason known before anything runs (a format the backend cannot read). `cores` is the set it is kept on,
+    `power_mode` the mode that the device must be in, if any. `method` says how the file's precision was made, "" for
+    one that is as it was exported. `dataset` names the data set (`DatasetFacts`) on which its accuracy is measured.
     """
 
     case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -43,18 +48,24 @@ class Case(Record):
     model: Text
     backend: Text
     precision: Text
+    method: Word = ""
     threads: Annotated[int, Field(ge=1, le=1024)]
     options: dict[str, str] = Field(default_factory=dict)
     artifact_sha256: Sha256 | None
     artifact_format: Text | None
     io_sha256: Sha256 | None = None
+    dataset: Sha256 | None = None
     unsupported: Text | None = None
     cores: Text | None = None
     power_mode: Text | None = None
 
 
 class RunHeader(Record):
-    """What a run set out to do, fixed before the first restart."""
+    """What a run set out to do, fixed before the first restart.
+
+    `max_loss` is how much accuracy a precision may cost (percentage points) to be chosen by `--precision auto`, None
+    where that was not asked for.
+    """
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     run_id: Annotated[str, Field(pattern=RUN_ID)]
@@ -66,6 +77,8 @@ class RunHeader(Record):
     host: dict[str, str] = Field(default_factory=dict)
     models: tuple[ModelFacts, ...]
     artifacts: tuple[ArtifactFacts, ...] = ()
+    datasets: tuple[DatasetFacts, ...] = ()
+    max_loss: Annotated[float, Field(ge=0, le=100)] | None = None
     cases: tuple[Case, ...]
 
 
@@ -77,7 +90,7 @@ class Finished(Record):
 
 
 class RunDocument(Record):
-    """A run: its header, its devices at each connection, and every restart that finished.
+    """A run: its header, its devices at each connection, every restart and every evaluation that finished.
 
     `finished_at` is None while restarts are still missing. `notes` say what of its files was damaged and passed over.
     """
@@ -85,5 +98,6 @@ class RunDocument(Record):
     header: RunHeader
     devices: tuple[DeviceSeen, ...] = ()
     restarts: tuple[Restart, ...]
+    evaluations: tuple[Evaluation, ...] = ()
     finished_at: Text | None = None
     notes: tuple[Text, ...] = ()

@@ -54,7 +54,9 @@ def harness_median(
     workspace: Workspace, artifact: Artifact, backend: str, profile: Profile = PROFILE
 ) -> Callable[[], float]:
     store = ArtifactStore(workspace.artifacts)
-    planned = PlannedModel(artifact.model, [Files(*artifact.form, artifact.sha256, artifact.io_sha256)])
+    planned = PlannedModel(
+        artifact.model, [Files(artifact.format, artifact.precision, artifact.sha256, artifact.io_sha256)]
+    )
     (case,) = plan.build_cases([LOCAL], [planned], [BackendChoice(backend)], [1])
     target = Target(
         case=case,
