@@ -1,16 +1,19 @@
-"""The seam to a data set of images with labels, whatever files it lies in."""
+"""The seam to a data set: images with labels, or with masks, whatever files it lies in."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import UnreadableDataset
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int32]
@@ -21,8 +24,18 @@ MAX_CLASS_NAME = 200
 _MOST_NAMED = 5  # classes without images, in a note
 
 
-class Dataset(ABC):
-    """Images in a fixed order, each with the index of its class among `classes`.
+class Sample(NamedTuple):
+    """A picture of the mode RGB or L and, of a data set for segmentation, its mask of classes (mode L)."""
+
+    picture: Image.Image
+    mask: Image.Image | None = None
+
+
+Load = Callable[[], Sample]
+
+
+class Images(ABC):
+    """Images in a fixed order, and what they show.
 
     `name` and `split` say which data these are; `classes` are the names of the classes in the order of their indices,
     which is that of the outputs of a network that was trained on them.
@@ -31,15 +44,17 @@ class Dataset(ABC):
     name: str
     split: str
     classes: tuple[str, ...]
+    reads_in_order = False
+    """Whether an image in the middle costs as much as all before it, so that many are best read at once."""
 
     @property
     @abstractmethod
     def labels(self) -> Labels:
-        """The class of every image, (images,), each from 0 to below the number of classes."""
+        """The class of every image, (images,); zeros where an image has no class as a whole."""
 
     @abstractmethod
-    def image(self, index: int) -> Pixels:
-        """One image as it is shown, (height, width, 3) in RGB. Raises UnreadableDataset that names its file."""
+    def sample(self, index: int) -> Sample:
+        """One image as it is shown; from any thread. Raises UnreadableDataset that names its file."""
 
     @property
     @abstractmethod
@@ -48,6 +63,24 @@ class Dataset(ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def samples(self, indices: Iterable[int]) -> Iterator[tuple[int, Load]]:
+        """These images in the order that is cheapest to read, each with what loads it, in any thread."""
+        for index in indices:
+            yield index, partial(self.sample, index)
+
+    def image(self, index: int) -> Pixels:
+        """One image as it is shown, (height, width, 3) in RGB. Raises UnreadableDataset that names its file."""
+        return np.asarray(self.sample(index).picture.convert("RGB"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about it, in words."""
+        return ()
+
+
+class Dataset(Images):
+    """Images, each with the index of its class."""
 
     def label(self, index: int) -> int:
         """The class of one image."""
@@ -59,7 +92,7 @@ class Dataset(ABC):
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What is unusual about it, in words: classes without an image."""
+        """Classes without an image."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         empty = [self.classes[index] for index in np.flatnonzero(counts == 0)]
         if not empty:
@@ -67,6 +100,18 @@ class Dataset(ABC):
         more = f" and {len(empty) - _MOST_NAMED} more" if len(empty) > _MOST_NAMED else ""
         which = ", ".join(empty[:_MOST_NAMED]) + more
         return (f"{len(empty)} of {len(self.classes)} classes have no image: {which}",)
+
+
+class SegmentationDataset(Images):
+    """Images, each with a mask that has the class of every pixel, and 255 where a pixel does not count."""
+
+    @property
+    def labels(self) -> Labels:
+        """An image as a whole has none."""
+        return np.zeros(len(self), np.int32)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
 
 
 def checked_labels(values: Any, classes: int, place: str) -> Labels:
@@ -102,8 +147,9 @@ def checked_classes(names: Sequence[str], place: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def in_rgb(pixels: Pixels) -> Pixels:
-    """An image as (height, width, 3); a grey one, (height, width) or (…, 1), is repeated."""
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
+def numbered_classes(labels: NDArray[Any], place: str) -> tuple[str, ...]:
+    """Classes that nobody named are called by their numbers, up to the highest label. Raises UnreadableDataset."""
+    highest = int(labels.max(initial=0))
+    if highest >= MAX_CLASSES:
+        raise UnreadableDataset(f"{place}: has the label {highest}; a label is below {MAX_CLASSES}")
+    return tuple(str(number) for number in range(highest + 1))

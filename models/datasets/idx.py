@@ -22,9 +22,10 @@ from models.datasets.base import (
     Dataset,
     Labels,
     Pixels,
+    Sample,
     checked_classes,
     checked_labels,
-    in_rgb,
+    numbered_classes,
 )
 from models.errors import UnknownDataset, UnreadableDataset
 
@@ -54,7 +55,6 @@ class IdxDataset(Dataset):
 
         Letters of EMNIST, which are labeled 1 to 26, have an offset of 1.
         """
-        self._files = (images, labels)
         self._pixels = read_idx(images, (3, 4))
         values = read_idx(labels, (1,)).astype(np.int64) - offset
         if len(values) != len(self._pixels):
@@ -63,8 +63,7 @@ class IdxDataset(Dataset):
                 "together"
             )
         self.name, self.split = name, split
-        named = classes or [str(number) for number in range(int(values.max(initial=0)) + 1)]
-        self.classes = checked_classes(named, str(labels))
+        self.classes = checked_classes(classes or numbered_classes(values, str(labels)), str(labels))
         self._labels = checked_labels(values, len(self.classes), str(labels))
 
     @cached_property
@@ -81,9 +80,11 @@ class IdxDataset(Dataset):
             content.update(np.ascontiguousarray(part).data)
         return content.hexdigest()
 
-    def image(self, index: int) -> Pixels:
-        """Grey ones are repeated."""
-        return in_rgb(self._pixels[index])
+    def sample(self, index: int) -> Sample:
+        """Of the mode L where the file has no colors."""
+        from PIL import Image
+
+        return Sample(Image.fromarray(np.ascontiguousarray(self._pixels[index])))
 
     def arrays(self) -> Pixels:
         """As they are in the file."""
