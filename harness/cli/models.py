@@ -33,13 +33,17 @@ def list_(pattern: str, as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(
-        "model", "family", "resolution", "top-1 % (published)", "in quick", "in all", "reconstructed", box=None
+        "model", "family", "resolution", "accuracy (published)", "in quick", "in all", "reconstructed", box=None
     )
     quick = {variant.name for variant in catalog.select("quick")}
     for variant in variants:
         described = _described(variant)
         accuracy = described["accuracy"]
-        shown = f"{accuracy['value']:.1f}{' (recalled)' if accuracy['recalled'] else ''}" if accuracy else "-"
+        shown = (
+            f"{accuracy['value']:.1f} {accuracy['metric']}{' (recalled)' if accuracy['recalled'] else ''}"
+            if accuracy
+            else "-"
+        )
         marks = ("*" if mark else "" for mark in (variant.name in quick, variant.default, variant.reconstruction))
         table.add_row(variant.name, variant.family, str(variant.resolution), shown, *marks)
     shared.console().print(table)

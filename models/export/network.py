@@ -83,14 +83,16 @@ class NetworkExport:
             return self._image
         from models.export import tflite
 
-        tflite.export(module, shape, path)
-        return np.ascontiguousarray(self._image.transpose(0, 2, 3, 1))
+        tflite.export(module, shape, path, answers_maps=self._reference.ndim == 4)
+        return tflite.channels_last(self._image)
 
     def _add(self, target: NetworkTarget, path: Path, fed: NDArray[np.float32]) -> None:
         network, reference = self._network, self._reference
         input_name, runner = "input", OnnxRunner(path) if target.format == "onnx" else TfliteRunner(path)
         if isinstance(runner, TfliteRunner):
-            input_name = runner.input_specs()[0].name
+            from models.export.tflite import channels_last
+
+            input_name, reference = runner.input_specs()[0].name, channels_last(reference)
         difference = check(runner([fed])[0], reference)
         self._store.add(
             path,

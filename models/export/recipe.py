@@ -16,7 +16,6 @@ from models.artifacts import Form, Format
 from models.zoo import catalog
 from results.files import sha256_of
 
-NUM_CLASSES = 1000
 WEIGHTS_SEED = 0
 INPUT_SEED = 0
 
@@ -60,7 +59,7 @@ def zoo_recipe(form: Form, variant: catalog.Variant, trained: str | None = None)
             "arguments": dict(variant.arguments),
             "preprocessing": asdict(variant.preprocessing),
             "zoo": catalog.zoo_digest(variant),
-            "num_classes": NUM_CLASSES,
+            "num_classes": variant.classes,
             "weights": trained,
             "weights_seed": WEIGHTS_SEED,
             "input_seed": INPUT_SEED,

@@ -25,7 +25,7 @@ def load(order: ZooOrder) -> Network:
         return Network(module, shape, preprocessing, label, origin)
     from models import weights
 
-    module = models.create(variant.name, num_classes=recipe.NUM_CLASSES)
+    module = models.create(variant.name)
     with one_thread():
         weights.initialize(module, variant.resolution, seed=recipe.WEIGHTS_SEED)
     return Network(module, shape, preprocessing)

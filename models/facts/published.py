@@ -1,8 +1,9 @@
-"""Published figures of the zoo's variants: accuracy on ImageNet-1k and cost. Needs no PyTorch.
+"""Published figures of the zoo's variants: accuracy and cost. Needs no PyTorch.
 
-`published.csv` has one row per figure and resolution, only for networks with the parameters counted here. Of the rows
-of one variant at one resolution exactly one is preferred: the paper's or, failing that, its authors' release, then
-torchvision, timm, others. A figure marked `recalled` was not re-read at its source and is preferred only alone.
+`published.csv` (ImageNet-1k) and `published_segmentation.csv` (PASCAL VOC 2012 val, images at one scale) have one row
+per figure and resolution, only for networks with the parameters counted here. Of the rows of one variant at one
+resolution exactly one is preferred: the paper's or, failing that, its authors' release, then torchvision, timm, others.
+A figure marked `recalled` was not re-read at its source and is preferred only alone.
 
 `published_costs.csv` has parameters and multiply-adds, in millions with as many digits as were printed, from the
 paper or its authors' release. `differences.csv` says why counts made here differ from them, for the variants that
@@ -18,10 +19,12 @@ from pathlib import Path
 from models.zoo import catalog
 from results.records import Accuracy
 
+MEAN_IOU = ("mean IoU %", "PASCAL VOC 2012 val")  # metric and data set
+
 
 @dataclass(frozen=True)
 class Fact:
-    """One published figure; top-1 and top-5 accuracy in percent."""
+    """One published figure; top-1 and top-5 accuracy, or the mean intersection over union, in percent."""
 
     variant: str
     resolution: int
@@ -31,6 +34,7 @@ class Fact:
     recalled: bool
     preferred: bool
     note: str
+    mean_iou: float | None = None
 
 
 def facts(name: str) -> list[Fact]:
@@ -48,16 +52,23 @@ def preferred(name: str) -> Fact | None:
 def accuracy(name: str) -> Accuracy | None:
     """The preferred top-1 accuracy as it stands in results; that of a reconstruction is said not to be its own."""
     fact = preferred(name)
-    if fact is None or fact.top1 is None:
+    if fact is None:
         return None
     source = f"{fact.source} ({fact.note})" if catalog.get(name).reconstruction else fact.source
+    if fact.mean_iou is not None:
+        metric, dataset = MEAN_IOU
+        return Accuracy(
+            value=fact.mean_iou, metric=metric, dataset=dataset, kind="published", source=source, recalled=fact.recalled
+        )
+    if fact.top1 is None:
+        return None
     return Accuracy(value=fact.top1, kind="published", source=source, recalled=fact.recalled)
 
 
 @cache
 def table() -> tuple[Fact, ...]:
-    """Every published figure, in the order of `published.csv`."""
-    return tuple(_fact(row) for row in _rows("published.csv"))
+    """Every published figure, in the order of the files."""
+    return tuple(_fact(row) for name in ("published.csv", "published_segmentation.csv") for row in _rows(name))
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,13 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def _fact(row: dict[str, str]) -> Fact:
+    top1, top5, mean_iou = (float(row[name]) if row.get(name) else None for name in ("top1", "top5", "mean_iou"))
     return Fact(
         variant=row["variant"],
         resolution=int(row["resolution"]),
-        top1=float(row["top1"]) if row["top1"] else None,
-        top5=float(row["top5"]) if row["top5"] else None,
+        top1=top1,
+        top5=top5,
+        mean_iou=mean_iou,
         source=row["source"],
         recalled=row["recalled"] == "1",
         preferred=row["preferred"] == "1",

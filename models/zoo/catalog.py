@@ -28,6 +28,7 @@ from models.zoo.variants import (
     mnasnet,
     mobilenet,
     residual,
+    segmentation,
     shufflenet,
     squeezenet,
     tinynet,
@@ -48,7 +49,7 @@ _SCALABLE = (
 QUICK = ("mobilenet_v2_1.0", "mobilenet_v3_small_1.0", "shufflenet_v2_1.0", "squeezenet_1.1", "efficientnet_lite0")
 _TABLES = (
     *(mobilenet, shufflenet, igc, squeezenet, residual, mnasnet, efficientnet, tinynet, mixnet),
-    *(fbnet, cells, ghostnet, edgenets, micronet, transformers, baselines),
+    *(fbnet, cells, ghostnet, edgenets, micronet, transformers, baselines, segmentation),
 )
 VARIANTS: tuple[Variant, ...] = tuple(variant for table in _TABLES for variant in table.VARIANTS)
 _MODELS = Path(__file__).parent.parent

@@ -15,14 +15,16 @@ from models.zoo.variant import Variant
 
 COUNTS = Path(__file__).with_name("counts.csv")
 TARGET = Path(__file__).parents[2] / "docs" / "zoo.md"
+METRICS = {"classification": "top-1", "segmentation": "mean IoU"}
 HEAD = """\
 <!-- Made by `python -m models.zoo.document`; changes made here are lost. -->
 
 # The zoo
 
 {families} families, {variants} variants. Parameters are trainable ones; multiply-adds are those of convolutions and
-matrix products for one image at the stated resolution. Top-1 accuracy is on ImageNet-1k and was published for trained
-weights; the zoo's own weights are random. `bench models show NAME` tells more about one variant.
+matrix products for one image at the stated resolution. Top-1 accuracy is on ImageNet-1k, mean intersection over union
+on PASCAL VOC 2012 val at one scale; both were published for trained weights, the zoo's own weights are random.
+`bench models show NAME` tells more about one variant.
 
 Bold variants are in `all`. **R** marks a reconstruction: its paper does not fix every layer, or no code is public.
 **?** marks a figure that was not read again at its source.
@@ -35,7 +37,7 @@ FAMILY = """
 
 {source}
 
-| variant | resolution | parameters, M | multiply-adds, M | top-1, % | source of top-1 |
+| variant | resolution | parameters, M | multiply-adds, M | {metric}, % | source of {metric} |
 |---|---|---|---|---|---|
 """
 
@@ -49,7 +51,8 @@ def text() -> str:
         first = variants[0]
         parts.append(f"| [{name}](#{name}) | {first.year} | {len(variants)} | {first.idea} |\n")
     for name, variants in families:
-        parts.append(FAMILY.format(name=name, source=variants[0].source))
+        first = variants[0]
+        parts.append(FAMILY.format(name=name, source=first.source, metric=METRICS[first.task]))
         parts += [_row(variant, counts) for variant in variants]
         parts += _notes(variants)
     return "".join(parts)
@@ -92,13 +95,13 @@ def _row(variant: Variant, counts: Mapping[str, tuple[int, int]]) -> str:
     parameters, multiply_adds = counts[variant.name]
     fact = published.preferred(variant.name)
     name = f"**{variant.name}**" if variant.default else variant.name
-    top1 = f"{fact.top1:.1f}{' **?**' if fact.recalled else ''}" if fact is not None and fact.top1 is not None else "-"
+    accuracy = published.accuracy(variant.name)
     cells = (
         f"{name} **R**" if variant.reconstruction else name,
         str(variant.resolution),
         f"{parameters / 1e6:.2f}",
         f"{multiply_adds / 1e6:.1f}",
-        top1,
+        f"{accuracy.value:.1f}{' **?**' if accuracy.recalled else ''}" if accuracy is not None else "-",
         fact.source if fact is not None else "-",
     )
     return f"| {' | '.join(cells)} |\n"

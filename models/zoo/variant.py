@@ -5,10 +5,12 @@ Nothing here needs PyTorch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+
+Task = Literal["classification", "segmentation"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Family:
 class Variant:
     """One network at one resolution. `factory` is "module:callable", called with `arguments`.
 
+    It answers one logit per class, for the image (`classification`) or for each of its pixels (`segmentation`).
     A reconstruction fills gaps of its paper, which does not fix every layer, or follows no published code.
     """
 
@@ -61,6 +64,8 @@ class Variant:
     source: str
     preprocessing: Preprocessing
     reconstruction: bool = False
+    task: Task = "classification"
+    classes: int = 1000
 
 
 def build(
@@ -73,6 +78,8 @@ def build(
     resolution: int = 224,
     crop_fraction: float = 0.875,
     reconstruction: bool = False,
+    task: Task = "classification",
+    classes: int = 1000,
 ) -> Variant:
     """A variant made by the callable `factory` of the file named like the family."""
     resize = int(resolution / crop_fraction)
@@ -91,6 +98,8 @@ def build(
         family.source,
         preprocessing,
         reconstruction,
+        task,
+        classes,
     )
 
 

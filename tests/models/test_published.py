@@ -11,7 +11,7 @@ from models.zoo import catalog
 
 ALL = published.table()
 # Networks that no source read here reports a figure for.
-UNPUBLISHED = {"cham_v2", "cham_v1a"}
+UNPUBLISHED = {"cham_v2", "cham_v1a", "deeplab_v3_mobilenet_v2_1.0_os8", "deeplab_v3_mobilenet_v2_0.5_os8"}
 
 
 def test_every_figure_belongs_to_a_variant_of_the_zoo():
@@ -33,8 +33,10 @@ def test_no_figure_appears_twice():
 
 @pytest.mark.parametrize("fact", ALL, ids=lambda fact: f"{fact.variant}@{fact.resolution} {fact.source}")
 def test_a_figure_is_plausible(fact):
-    assert fact.top1 is not None
-    assert 40 < fact.top1 < 90
+    value = fact.top1 if fact.mean_iou is None else fact.mean_iou
+    assert value is not None
+    assert 40 < value < 90
+    assert (fact.mean_iou is not None) == (catalog.get(fact.variant).task == "segmentation")
     if fact.top5 is not None:
         assert fact.top1 + 8 < fact.top5 < 99
     assert fact.resolution in catalog.RESOLUTIONS
@@ -103,6 +105,13 @@ def test_the_accuracy_of_a_reconstruction_is_said_to_be_the_originals():
     assert accuracy.value == 70.7
     assert accuracy.source.endswith("(the authors' network, of which this one is a reconstruction)")
     assert published.accuracy("mobilenet_v1_1.0").source == "Howard et al. 2017, arXiv:1704.04861"
+
+
+def test_the_accuracy_of_a_segmentation_network_is_of_another_metric_and_data_set():
+    accuracy = published.accuracy("deeplab_v3_mobilenet_v2_1.0")
+    assert (accuracy.value, accuracy.metric, accuracy.dataset) == (75.32, "mean IoU %", "PASCAL VOC 2012 val")
+    assert not accuracy.recalled
+    assert published.accuracy("deeplab_v3_mobilenet_v2_1.0_os8") is None
 
 
 def test_nothing_is_published_of_a_width_in_between():

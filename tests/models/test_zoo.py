@@ -1,7 +1,8 @@
 """The networks against independent records: counts and, layer by layer, traces of public implementations.
 
 `data/zoo_counts.csv` has parameters and multiply-adds counted in other implementations of the same networks: those of
-convolutions and linear layers in `madds`, those of the products of queries, keys and values in `attention`.
+convolutions and linear layers in `madds`, those of the products of queries, keys and values in `attention`. Those of
+DeepLab on MobileNetV2 are of transformers' network; on Xception, of timm's backbone and a head counted by hand.
 `data/zoo_traces.txt` has the layers executed by public implementations: a convolution as
 "conv in>out kernel stride groups bias output-size" (a linear layer is a 1x1 one), normalizations and activations.
 The output size is that of the last axis of an image and 1 for features; a kernel or stride that is not square is
