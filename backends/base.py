@@ -1,7 +1,7 @@
 """The seam every runtime is behind. Runs on the device: Python 3.8, the standard library, NumPy and the runtime."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 
 class Unsupported(Exception):
@@ -20,6 +20,24 @@ class Aggregate(NamedTuple):
     stable: bool
     sample_ns: int
     details: Dict[str, Any]
+
+
+class Way(NamedTuple):
+    """One way to compute in a precision: the file that is run for it, and the backend's own options beside it.
+
+    `precision` and `method` are those of the file; a file that is there in the precision as it was given needs no
+    method. `formats` are those that it is made in, () for any that the backend reads. `hint` are options by which the
+    runtime itself computes an fp32 file in another precision; the case's method is then `hint`.
+    """
+
+    precision: str
+    method: str = ""
+    formats: Tuple[str, ...] = ()
+    hint: Tuple[Tuple[str, str], ...] = ()
+
+
+Precisions = Mapping[str, Union[str, Tuple[Way, ...]]]
+"""The ways to compute in each precision, or in words why there is none."""
 
 
 class Session(ABC):
@@ -65,13 +83,16 @@ class Backend(ABC):
 
     `formats` are the artifact formats it reads, the best first; `packages` the distributions that provide it, the one
     to install first. `pushed` are the options that name a file of the host: it travels to the device, and `load` gets
-    its path there. Importing the module must not import the runtime: the host reads these attributes without it.
+    its path there. `precisions` are the ways to compute in each precision, or why there is none, in words; a precision
+    that is not named has none. Importing the module must not import the runtime: the host reads these attributes
+    without it.
     """
 
     name = ""  # type: str
     formats = ()  # type: Tuple[str, ...]
     packages = ()  # type: Tuple[str, ...]
     pushed = ()  # type: Tuple[str, ...]
+    precisions: ClassVar[Precisions] = {"fp32": (Way("fp32"),)}
 
     @abstractmethod
     def version(self) -> str:

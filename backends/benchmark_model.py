@@ -10,9 +10,9 @@ import os
 import platform
 import re
 import subprocess
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
-from backends.base import Aggregate, Backend, Session, Unsupported, check_options
+from backends.base import Aggregate, Backend, Precisions, Session, Unsupported, Way, check_options
 from backends.messages import shortened
 
 # delegate -> the flags that ask for it and for no other, the one that must be known first. XNNPACK is on by default in
@@ -81,6 +81,12 @@ class BenchmarkModel(Backend):
     formats = ("tflite",)
     packages = ()
     pushed = ("binary",)
+    precisions: ClassVar[Precisions] = {
+        "fp32": (Way("fp32"),),
+        "fp16": (Way("fp16", "cast"),),
+        "bf16": "TFLite has no bf16",
+        "int8": (Way("int8", "static"),),
+    }
 
     def version(self) -> str:
         return "benchmark_model unknown"  # the tool does not say; the result has its hash

@@ -7,9 +7,9 @@ import glob
 import os
 import signal
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, ClassVar, Dict, List, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options
+from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options
 
 
 class Fake(Backend):
@@ -22,6 +22,12 @@ class Fake(Backend):
     name = "fake"
     formats = ("onnx", "tflite")
     packages = ("numpy",)
+    precisions: ClassVar[Precisions] = {
+        "fp32": (Way("fp32"),),
+        "fp16": (Way("fp16", "cast"),),
+        "bf16": "this backend has no bf16",
+        "int8": (Way("int8", "qdq", ("onnx",)), Way("int8", "static", ("tflite",))),
+    }
 
     def version(self) -> str:
         return "fake 1"

@@ -5,9 +5,9 @@ import os
 import tempfile
 import time
 from collections import Counter
-from typing import Any, Dict, List, Tuple
+from typing import Any, ClassVar, Dict, List, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options, fell_back
+from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back
 from backends.messages import is_lacking
 
 # A profile's names of types, without those that index and count.
@@ -49,6 +49,12 @@ class OnnxRuntime(Backend):
     name = "onnxruntime"
     formats = ("onnx",)
     packages = ("onnxruntime", "onnxruntime-gpu")
+    precisions: ClassVar[Precisions] = {
+        "fp32": (Way("fp32"),),
+        "fp16": (Way("fp16", "cast"),),
+        "bf16": "ONNX Runtime's CPU provider has no kernels for bf16",
+        "int8": (Way("int8", "qdq"),),
+    }
 
     def version(self) -> str:
         import onnxruntime

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from contextlib import suppress
-from typing import Any, Dict, List, Tuple
+from typing import Any, ClassVar, Dict, List, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options, fell_back
+from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back
 from backends.messages import is_lacking
 
 # The runtime's names of types, without those that index and count; I8 stands for u8, too.
@@ -35,6 +35,13 @@ class OpenVino(Backend):
     name = "openvino"
     formats = ("onnx", "tflite")
     packages = ("openvino",)
+    precisions: ClassVar[Precisions] = {
+        "fp32": (Way("fp32"),),
+        "fp16": (Way("fp32", hint=(("inference_precision", "f16"),)),),
+        "bf16": (Way("fp32", hint=(("inference_precision", "bf16"),)),),
+        # OpenVINO reads no quantized TFLite file, and which of these two is faster depends on the network.
+        "int8": (Way("int8", "qdq", ("onnx",)), Way("int8", "nncf", ("onnx",))),
+    }
 
     def version(self) -> str:
         import openvino
@@ -51,11 +58,10 @@ class OpenVino(Backend):
         core = ov.Core()
         device = str(options.get("device", "CPU"))
         named = _named(device, core.available_devices)
-        config = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
-            "INFERENCE_PRECISION_HINT": str(options.get("inference_precision", "f32")),
-        }
+        precision = str(options.get("inference_precision", "f32"))
+        if device == "CPU":
+            _check_computes(core, device, precision)
+        config = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": precision}
         on_cpu = {"INFERENCE_NUM_THREADS": str(int(options["threads"]))}
         if device == "CPU":
             config.update(on_cpu)
@@ -74,6 +80,15 @@ class OpenVino(Backend):
                 raise Unsupported(str(exc)) from exc
             raise
         return OpenVinoSession(compiled, core, model, device, named, left_open)
+
+
+def _check_computes(core: Any, device: str, precision: str) -> None:
+    """Raise Unsupported for a precision in which the device would only emulate to compute, or not compute at all."""
+    wanted = {"f16": "FP16", "bf16": "BF16"}.get(precision)
+    able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if wanted is not None and wanted not in able:
+        has = ", ".join(name for name in able if name in ("FP32", "FP16", "BF16", "INT8"))
+        raise Unsupported("this CPU does not compute in {}: OpenVINO has {} here".format(wanted.lower(), has))
 
 
 def _compiled(

@@ -3,9 +3,9 @@
 import ctypes
 import os
 from collections import Counter
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, ClassVar, Dict, List, Optional, Set, Tuple
 
-from backends.base import Backend, Session, Unsupported, check_options, fell_back
+from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back
 from backends.messages import is_lacking, plain
 from backends.tflite_graph import Graph, SignatureGraph, graph_of
 
@@ -42,6 +42,12 @@ class TFLite(Backend):
     name = "tflite"
     formats = ("tflite",)
     packages = ("ai-edge-litert", "tflite-runtime")
+    precisions: ClassVar[Precisions] = {
+        "fp32": (Way("fp32"),),
+        "fp16": (Way("fp16", "cast"),),
+        "bf16": "TFLite's CPU kernels do not compute in bf16",
+        "int8": (Way("int8", "static"),),
+    }
 
     def version(self) -> str:
         _interpreter()  # the same choice as `load` makes, so that the version is that of what runs

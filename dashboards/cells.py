@@ -10,7 +10,7 @@ from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict, shortened
 
-_IN_WORDS = ("standing", "reason", "notes", "source", "made_up", "unverified", "nonfinite")
+_IN_WORDS = ("standing", "reason", "notes", "source", "made_up", "unverified", "nonfinite", "destroyed")
 _LONG, _VERY_LONG = 40, 400
 
 

@@ -168,6 +168,12 @@ def notices(rows: Sequence[Row]) -> list[str]:
             f"The output of {len(strange)} of {len(rows)} rows holds numbers that are none: "
             f"{_by_words(strange, lambda row: row.nonfinite)}."
         )
+    destroyed = [row for row in rows if row.destroyed]
+    if destroyed:
+        result.append(
+            f"The precision of {len(destroyed)} of {len(rows)} rows has destroyed what the model computes: "
+            f"{_by_words(destroyed, lambda row: row.destroyed)}."
+        )
     random = sum(row.weights == "random" for row in rows)
     if random:
         result.append(

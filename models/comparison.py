@@ -16,6 +16,10 @@ STEPS, STEPS_RMS = 4.0, 2.0
 """How many steps of its scale an element of a quantized output, and all in the root mean square, may be off."""
 _MOST_STEPS, _MOST_RMS = 64.0, 10.0  # of 256, however far the kernels of this host are from one another
 
+SNR_MARGIN_DB = 6.0
+LEAST_SNR_DB = {"fp16": 30.0, "bf16": 10.0}
+"""Of fp32 files that a runtime computes in a lower precision: 10 dB below the least that docs/precision.md found."""
+
 
 def float_limit(dtype: str, tolerance: float, largest: float) -> float:
     """The largest difference of an output of floats whose largest magnitude is `largest`."""
@@ -38,3 +42,13 @@ def step_limits(dtype: str, most: float, rms: float, layers: int) -> tuple[float
 def relative_steps(tolerance: float, largest: float) -> float:
     """The steps that a share of the largest magnitude, itself in steps, comes to."""
     return float(math.ceil(tolerance * largest))
+
+
+def least_snr_db(found_db: float, precision: str) -> float:
+    """What the signal-to-noise ratio of a device's output must be at least, for a file that had `found_db` here.
+
+    Kernels round in other places, which moves the ratio by a few dB. Half precision is more than rounding: one runtime
+    adds up in float32 what another adds up in float16, so its ratio is bounded from below as for a computation that
+    was merely asked for (`LEAST_SNR_DB`).
+    """
+    return min(found_db - SNR_MARGIN_DB, LEAST_SNR_DB.get(precision, _MOST))

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from models import errors
-from models.artifacts import Artifact, Format
+from models import derived, errors
+from models.artifacts import Artifact, Form, Format
+from models.derived import NOTHING, Wanted
 from models.errors import ExportFailed, MissingShape, ModelError, UnreadableModel, WrongInput
 from models.export.limits import Limits
-from models.export.orders import Event
+from models.export.orders import DerivedOrder, DerivedTarget, Event, Order, Target
 from models.export.process import Workers
 from models.given import is_position
 from models.sources.base import Prepared, Source
@@ -39,9 +40,12 @@ class Progress:
     peak_rss_bytes: int = 0
 
 
-def look_up(sources: Sequence[Source], store: ArtifactStore) -> list[Prepared]:
+def look_up(sources: Sequence[Source], store: ArtifactStore, wanted: Wanted = NOTHING) -> list[Prepared]:
     """What is there of every model and what would have to be made. Raises ModelError where that cannot be."""
-    return _told_apart([source.look_up(store) for source in sources])
+    models = _told_apart([source.look_up(store) for source in sources])
+    for model in models:
+        derived.add(model, wanted, store)
+    return models
 
 
 def prepare(
@@ -52,6 +56,7 @@ def prepare(
     on_event: Callable[[Progress], None] = lambda progress: None,
     limits: Limits | None = None,
     alone_is_fatal: bool = True,
+    wanted: Wanted = NOTHING,
 ) -> list[Prepared]:
     """Bring every model into the store, `workers` at a time within `limits`, and return them in order.
 
@@ -62,7 +67,7 @@ def prepare(
     are not installed, MissingShape for a shape of an input that nothing has, and ModelError when a library or trained
     weights cannot be had or the store cannot be written.
     """
-    models = look_up(sources, store)
+    models = look_up(sources, store, wanted)
     board = _Board(on_event, sum(len(model.artifacts) + len(model.targets) + len(model.errors) for model in models))
     for model in models:
         for _ in range(len(model.artifacts) + len(model.errors)):
@@ -132,8 +137,23 @@ def _run(models: list[Prepared], store: ArtifactStore, pool: Workers, board: _Bo
 
 
 def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -> None:
-    unsettled = {target.key: target for target in model.targets}
-    broke_down = model.source.costs_one_file[0]
+    """What the source makes first; then, in a process of its own, what is made of that."""
+    made: list[Target] = [target for target in model.targets if not isinstance(target, DerivedTarget)]
+    if made:
+        _carry_out(model, model.source.order(store, made), store, pool, board)
+    for target in list(model.targets):
+        if (error := derived.failure_of_base(model, target.form)) is not None:
+            model.settle(target, error)
+            board.report(model.name, f"{_words(target.form)} failed", settled=1)
+    others = tuple(target for target in model.targets if isinstance(target, DerivedTarget))
+    if others:
+        order = DerivedOrder(store=str(store.root), model=model.name, targets=others)
+        _carry_out(model, order, store, pool, board)
+
+
+def _carry_out(model: Prepared, order: Order, store: ArtifactStore, pool: Workers, board: _Board) -> None:
+    unsettled = {target.key: target for target in model.targets if target in order.targets}
+    broke_down = ExportFailed if order.kind == "derived" else model.source.costs_one_file[0]
 
     def on_event(event: Event) -> None:
         if event.key not in unsettled:
@@ -150,13 +170,18 @@ def _work(model: Prepared, store: ArtifactStore, pool: Workers, board: _Board) -
             outcome = getattr(errors, event.error, ModelError if event.error else broke_down)(event.message)
         model.settle(target, outcome)
         became = "failed" if target.form in model.errors else "ready"
-        board.report(model.name, f"{event.format} {became}", event, settled=1)
+        board.report(model.name, f"{_words(target.form)} {became}", event, settled=1)
 
-    reason = pool.run(model.source.order(store, list(model.targets)), on_event)
+    reason = pool.run(order, on_event)
     for target in unsettled.values():
-        words = f"{model.name} ({target.format}): {reason or 'its worker process told nothing about it'}"
+        words = f"{model.name} ({_words(target.form)}): {reason or 'its worker process told nothing about it'}"
         model.settle(target, broke_down(words))
-        board.report(model.name, f"{target.format} failed", settled=1)
+        board.report(model.name, f"{_words(target.form)} failed", settled=1)
+
+
+def _words(form: Form) -> str:
+    """Like `onnx`, or `onnx int8 qdq` for what is made of it."""
+    return " ".join([form.format, *([form.precision, form.method] if form.method else [])])
 
 
 def _check_names(chosen: Sequence[Prepared]) -> None:

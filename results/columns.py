@@ -65,8 +65,8 @@ COLUMNS = (
     Column("backend", "text", "the runtime", "Backend", "Backend"),
     Column("backend_version", "text or null", "its version; null when nothing ran"),
     Column("precision", "text", "of the file that ran", "Precision", "Prec."),
-    Column("method", "text", "how the precision was made: `qdq`, `nncf`, `static`, `mixed`; empty as it was exported",
-           "Method", "Method", seldom=True),
+    Column("method", "text", "how the precision was made: `cast`, `qdq`, `nncf`, `static`, `hint`; empty as it was "
+           "exported", "Method", "Method", seldom=True),
     Column("threads", "whole number", "threads asked for", "Threads", "Thr."),
     Column("inputs", "list of objects", "what it was fed: `name`, `dtype`, `shape`, `dims` (as the file declares "
            "them), `values` (where they come from), `made_up` (`values`, `sizes`)", "Inputs", "Input", seldom=True),
@@ -110,6 +110,8 @@ COLUMNS = (
     Column("unverified", "text", "why it was not; empty when it was, and without numbers", "Unverified", seldom=True),
     Column("nonfinite", "text", "NaN or infinities in the output that nobody asked for; empty without any",
            "Not finite", seldom=True),
+    Column("destroyed", "text", "that the precision has left nothing of what fp32 computes; empty when it has",
+           "Destroyed", seldom=True),
     Column("snr_db", "number or null",
            "least signal-to-noise ratio of an output against the reference, 200 when equal", "SNR dB", seldom=True),
     Column("top1_agreement", "number or null", "share of score vectors with their largest element in the same place",

@@ -20,8 +20,9 @@ def compare(
     """Return for each output how far it is off, None for one that is not compared. Raises WrongOutput.
 
     A rule has a `kind`: `float` and `quantized` numbers may be off by `allowed` in their own unit (a quantized one's is
-    its step) and by `allowed_rms` in the root mean square, None for any; an `exact` output must be equal; one of any
-    other kind is not compared. NaN and infinities must stand in the same places where the rule says
+    its step) and by `allowed_rms` in the root mean square, None for any; of a `noisy` output, computed in a lower
+    precision than its reference, the signal-to-noise ratio must be at least `least_snr_db`; an `exact` output must be
+    equal; one of any other kind is not compared. NaN and infinities must stand in the same places where the rule says
     `nonfinite`; else an element is not compared where the reference is not finite, and must be finite elsewhere.
     """
     if len(outputs) != len(rules):
@@ -64,7 +65,7 @@ def _numbers(name: str, output: Any, reference: Any, free: Optional[Any], rule: 
     worst = float(np.max(np.abs(off), initial=0.0))
     is_quantized, allowed, allowed_rms = rule["kind"] == "quantized", rule["allowed"], rule.get("allowed_rms")
     unit = " steps" if is_quantized else ""
-    if not worst <= allowed:  # also for infinity
+    if not worst <= allowed:  # also for infinity; any finite one will do of a noisy output
         raise WrongOutput("{} is off by {:.3g}{}, allowed {:.3g}".format(name, worst, unit, allowed))
     # Divided by the largest first, so that no square overflows.
     rms = worst * math.sqrt(float(np.sum((off / worst) ** 2)) / count) if worst else 0.0
@@ -72,10 +73,15 @@ def _numbers(name: str, output: Any, reference: Any, free: Optional[Any], rule: 
         words = "{} is off by {:.3g}{} in the root mean square, allowed {:.3g}"
         raise WrongOutput(words.format(name, rms, unit, allowed_rms))
     zero = float(rule.get("zero_point", 0)) if is_quantized else 0.0
+    ratio = snr_db(np.where(compared, expected - zero, 0.0), off) if count else None
+    least = rule.get("least_snr_db")
+    if least is not None and ratio is not None and ratio < least:
+        words = "{} has a signal-to-noise ratio of {:.1f} dB, at least {:.1f} dB expected"
+        raise WrongOutput(words.format(name, ratio, least))
     return {
         "off": worst,
         "rms": rms,
-        "snr_db": snr_db(np.where(compared, expected - zero, 0.0), off) if count else None,
+        "snr_db": ratio,
         "top1_agreement": top1_agreement(expected, found),
     }
 
@@ -98,7 +104,7 @@ def _check_finite(name: str, found: Any, expected: Any, free: Optional[Any], is_
         raise WrongOutput("{} {}".format(name, where))
 
 
-_KINDS = {"exact": _exact, "float": _numbers, "quantized": _numbers}
+_KINDS = {"exact": _exact, "float": _numbers, "noisy": _numbers, "quantized": _numbers}
 
 
 def snr_db(signal: Any, noise: Any) -> float:

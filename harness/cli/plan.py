@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.artifacts import Artifact
+    from results.records import Case, Row
 
 
 def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
@@ -24,23 +25,23 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
 
     models = runs.look_up(request, workspace)
     planned = {model.name: runs.planned(model) for model in models}
-    cases = plan.build_cases(request.devices, list(planned.values()), request.backends, request.threads)
+    cases = plan.build_cases(
+        request.devices, list(planned.values()), request.backends, request.threads, request.precisions
+    )
     steps = plan.schedule(cases, request.profile, seed=0)
     with closing(shared.open_store(workspace)) as store:
-        known = {(row.device, row.model, row.backend, row.threads): row.median_ms for row in store.latest()}
+        known = {_alike(row): row.median_ms for row in store.latest()}
     by_device: dict[str, float] = {}
     for _, case in steps:
-        latency = known.get((case.device, case.model, case.backend, case.threads))
-        by_device[case.device] = by_device.get(case.device, 0.0) + expected_seconds(request.profile, latency)
+        seconds = expected_seconds(request.profile, known.get(_alike(case)))
+        by_device[case.device] = by_device.get(case.device, 0.0) + seconds
     to_export = [model.name for model in models if model.targets]
-    seconds = max(by_device.values(), default=0.0) + runs.EXPORT_SECONDS * len(to_export)
+    seconds = max(by_device.values(), default=0.0) + sum(map(runs.preparing_seconds, models))
     made: dict[tuple[str, ...], Artifact] = {
         (model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()
     }
     inputs = {
-        case.case_id: artifact.inputs
-        for case in cases
-        if (artifact := made.get((case.model, case.artifact_format or "", case.precision, case.method))) is not None
+        case.case_id: artifact.inputs for case in cases if (artifact := made.get(plan.file_key(case))) is not None
     }
     if as_json:
         fields = {
@@ -72,7 +73,9 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         note = f"failed: {failure}" if failure else case.artifact_format
         note = f"unsupported: {case.unsupported}" if case.unsupported else note
         shapes = f"  {fed.shapes(inputs[case.case_id])}" if case.case_id in inputs else ""
-        shared.say(f"{case.device}  {case.model}  {case.backend}  {case.threads} thread(s)  {note}{shapes}")
+        shared.say(
+            f"{case.device}  {case.model}  {case.backend}  {_precision(case)}{case.threads} thread(s)  {note}{shapes}"
+        )
     guesses = {(case.model, fed.made_up(inputs.get(case.case_id, ()))): None for case in cases}
     for model, words in guesses:
         if words:
@@ -83,6 +86,17 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}), about {_duration(seconds)}. "
         "Nothing was run."
     )
+
+
+def _alike(case: Case | Row) -> tuple[str | int, ...]:
+    """What takes about as long."""
+    return (case.device, case.model, case.backend, case.threads, case.precision, case.method)
+
+
+def _precision(case: Case) -> str:
+    """What is not plain fp32."""
+    words = f"{case.precision} {case.method}".strip()
+    return "" if words == "fp32" else f"{words}  "
 
 
 def _duration(seconds: float) -> str:

@@ -36,6 +36,22 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
     return counts
 
 
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+MAX_LOSS = 1.0
+"""Percentage points of accuracy that a precision may cost to be chosen, where nothing else is said."""
+
+
+def _precisions(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Those that were asked for, each once; `auto` alone or beside others stays the first."""
+    asked = tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
+    if value is not None and not asked:
+        raise click.BadParameter(f"{value!r} names no precision")
+    for one in asked:
+        if one not in (*PRECISIONS, "auto"):
+            raise click.BadParameter(f"{one!r} is no precision; there are {', '.join(PRECISIONS)} and auto")
+    return asked
+
+
 # What may be said anew of a run that goes on; the rest was written down when it began.
 _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 
@@ -58,6 +74,21 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 )
 @shared.backends_options
 @click.option("--threads", callback=_numbers, default=None, help="Comma-separated; each is a case of its own.")
+@click.option(
+    "--precision",
+    "precisions",
+    callback=_precisions,
+    default=None,
+    help="Comma-separated fp32, fp16, bf16, int8, or auto: all of them (default: as exported or given).",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 100),
+    default=MAX_LOSS,
+    show_default=True,
+    metavar="POINTS",
+    help="With --precision auto: how much accuracy the chosen precision may cost.",
+)
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
 @shared.given_options
@@ -85,6 +116,8 @@ def run(
     backend_names: str | None,
     options: tuple[str, ...],
     threads: list[int] | None,
+    precisions: tuple[str, ...],
+    max_loss: float,
     profile: str,
     weights: Weights,
     given: Given,
@@ -126,6 +159,8 @@ def run(
                 backends=choices(backend_names, options),
                 profile=PROFILES[profile],
                 threads=threads,
+                precisions=PRECISIONS if "auto" in precisions else precisions,
+                max_loss=max_loss if "auto" in precisions else None,
                 seed=seed,
                 command=tuple(_kept(argument) for argument in sys.argv[1:]),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,10 +33,11 @@ class Rule:
     """
 
     name: str
-    kind: Literal["float", "quantized", "exact", "unchecked"]
+    kind: Literal["float", "noisy", "quantized", "exact", "unchecked"]
     allowed: float = 0.0
     allowed_rms: float | None = None
     zero_point: int = 0
+    least_snr_db: float | None = None
     nonfinite: bool = False
     unchecked: str = ""
     nonfinite_words: str = ""
@@ -50,19 +52,19 @@ class Compared(Said):
     top1_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-def rules(artifact: Artifact, io: Path) -> tuple[Rule, ...]:
+def rules(artifact: Artifact, io: Path, hinted: str = "") -> tuple[Rule, ...]:
     """The rules of an artifact's outputs; none where there is no reference, or `io` cannot be read.
 
-    That it cannot is told when it is pushed.
+    That it cannot is told when it is pushed. `hinted` is a precision that the runtime itself is to compute in.
     """
     known = dict(enumerate(artifact.outputs))
     return tuple(
-        _rule(known.get(index) or OutputSpec(name="", dtype=seen.dtype, shape=()), artifact.tolerance, seen)
+        _rule(known.get(index) or OutputSpec(name="", dtype=seen.dtype, shape=()), artifact.tolerance, hinted, seen)
         for index, seen in enumerate(_references(io))
     )
 
 
-def _rule(spec: OutputSpec, tolerance: float, seen: _Reference) -> Rule:
+def _rule(spec: OutputSpec, tolerance: float, hinted: str, seen: _Reference) -> Rule:
     name = spec.name[:200]
     if spec.unchecked:
         return Rule(name, "unchecked", unchecked=spec.unchecked)
@@ -71,6 +73,9 @@ def _rule(spec: OutputSpec, tolerance: float, seen: _Reference) -> Rule:
     more: dict[str, Any] = {"nonfinite": spec.nonfinite, "nonfinite_words": words}
     if spec.kind == "exact":
         return Rule(name, "exact", **more)
+    least = comparison.LEAST_SNR_DB.get(hinted, spec.least_snr_db)
+    if spec.kind == "float" and least is not None:
+        return Rule(name, "noisy", sys.float_info.max, least_snr_db=least, **more)
     if spec.kind == "float":
         allowed = comparison.float_limit(spec.dtype, spec.tolerance or tolerance, seen.largest)
         return Rule(name, "float", allowed, **more)
@@ -119,6 +124,10 @@ def judge(rules: Sequence[Rule], told: Sequence[Compared | None]) -> dict[str, A
         return {"outcome": "failed", "cause": "implausible", "reason": words}
     pairs = [(rule, one) for rule, one in zip(rules, told, strict=True) if rule.kind != "unchecked" and one is not None]
     unverified = [words for rule, one in zip(rules, told, strict=True) if (words := _why_not(rule, one))]
+    for rule, one in pairs:
+        if rule.least_snr_db is not None and one.snr_db is not None and one.snr_db < rule.least_snr_db:
+            words = f"output {rule.name}: {one.snr_db:.1f} dB, at least {rule.least_snr_db:.1f} dB expected"
+            return {"outcome": "failed", "cause": "wrong-output", "reason": f"wrong output: {words}"}
     worst = max((limit for pair in pairs for limit in _limits(*pair)), key=_share, default=(None, None))
     return {
         "verified": not unverified,
@@ -132,13 +141,15 @@ def judge(rules: Sequence[Rule], told: Sequence[Compared | None]) -> dict[str, A
 
 def _why_not(rule: Rule, one: Compared | None) -> str:
     words = rule.unchecked or rule.nonfinite_words
-    if not words and one is None:
+    if not words and (one is None or (rule.kind == "noisy" and one.snr_db is None)):
         words = "the device did not compare it"
     return f"output {rule.name}: {words}" if words else ""
 
 
 def _limits(rule: Rule, one: Compared) -> list[tuple[float, float]]:
-    """The differences with what is allowed; the root mean square only where it is beyond."""
+    """The differences with what is allowed; the root mean square only where it is beyond, none of a noisy output."""
+    if rule.kind == "noisy":
+        return []
     found = [(one.off, rule.allowed)]
     if rule.allowed_rms is not None and one.rms > rule.allowed_rms:
         found.append((one.rms, rule.allowed_rms))

@@ -8,8 +8,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import backends
 from harness.fleet.devices import Device
+from harness.run.chosen import Chosen, PlannedModel, choose, failure, file_of
 from harness.run.tally import Tally
 from results.records import Case, Profile
 
@@ -48,31 +48,6 @@ PROFILES = {
 
 
 @dataclass(frozen=True)
-class Files:
-    """An artifact as the plan sees it: what it is, and the hashes of its model file and of its reference pair.
-
-    The hashes are None while it is not made yet; `failure` says why it could not be made, `is_unsupported` that nothing
-    is wrong with it.
-    """
-
-    format: str
-    precision: str
-    sha256: str | None = None
-    io_sha256: str | None = None
-    failure: str = ""
-    is_unsupported: bool = False
-    method: str = ""
-
-
-@dataclass(frozen=True)
-class PlannedModel:
-    """A model as the plan sees it: its artifacts, at least one, no two of one format, precision and method."""
-
-    name: str
-    artifacts: Sequence[Files]
-
-
-@dataclass(frozen=True)
 class BackendChoice:
     """What one backend is asked to run: its name and its own options."""
 
@@ -85,41 +60,29 @@ def build_cases(
     models: Sequence[PlannedModel],
     choices: Sequence[BackendChoice],
     threads: Sequence[int] | None,
+    precisions: Sequence[str] = (),
 ) -> list[Case]:
     """Return the cases of every device, model, backend, precision and number of threads, in that order.
 
-    `threads` and each option of a choice override what the devices say. Raises UnknownBackend.
+    `threads` and each option of a choice override what the devices say. Without `precisions` every file runs as it was
+    exported or given. Raises UnknownBackend.
     """
     return [
-        _case(device, model, choice, files, count)
+        _case(device, model, choice, chosen, count)
         for device in devices
         for model in models
         for choice in choices
-        for files in _readable(model, choice.backend) or (None,)
+        for chosen in choose(model, choice.backend, precisions)
         for count in dict.fromkeys(threads or device.threads)
     ]
 
 
-def _readable(model: PlannedModel, backend: str) -> list[Files]:
-    """Every precision of the best format that the backend reads, of what could be made if anything could."""
-    by_format = [
-        [files for files in model.artifacts if files.format == name] for name in backends.find(backend).formats
-    ]
-    made = (found for found in by_format if not all(files.failure for files in found))
-    return next(made, next(filter(None, by_format), []))
-
-
-def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Files | None, threads: int) -> Case:
-    unsupported = None
-    if files is None:
-        readable = backends.find(choice.backend).formats
-        has = dict.fromkeys(there.format for there in model.artifacts)
-        unsupported = f"{choice.backend} reads {' and '.join(readable)}; the model is there as {' and '.join(has)}"
-    elif files.is_unsupported:
+def _case(device: Device, model: PlannedModel, choice: BackendChoice, chosen: Chosen, threads: int) -> Case:
+    files, unsupported = chosen.files, chosen.unsupported or None
+    if files is not None and files.is_unsupported:
         unsupported = files.failure[:4000]
     runnable = None if files is None or files.failure else files
-    precision = (files or model.artifacts[0]).precision
-    options = {**device.backend_options.get(choice.backend, {}), **choice.options}
+    options = {**device.backend_options.get(choice.backend, {}), **choice.options, **chosen.options}
     asked = {
         "device": device.name,
         "model": model.name,
@@ -127,9 +90,9 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Fil
         "io": runnable and runnable.io_sha256,
         "backend": choice.backend,
         "options": options,
-        "precision": precision,
+        "precision": chosen.precision,
         "threads": threads,
-        **({"method": files.method} if files is not None and files.method else {}),
+        **({"method": chosen.method} if chosen.method else {}),
         **({"cores": device.cores} if device.cores else {}),
         **({"power_mode": device.power_mode} if device.power_mode else {}),
     }
@@ -139,8 +102,8 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, files: Fil
         device=device.name,
         model=model.name,
         backend=choice.backend,
-        precision=precision,
-        method=files.method if files is not None else "",
+        precision=chosen.precision,
+        method=chosen.method,
         threads=threads,
         options=options,
         artifact_sha256=runnable.sha256 if runnable else None,
@@ -156,12 +119,12 @@ def export_failure(case: Case, model: PlannedModel) -> str | None:
     """Return why the artifact that the case needs could not be made, None if it was."""
     if case.artifact_format is not None or case.unsupported is not None:
         return None
-    asked = [
-        files
-        for files in _readable(model, case.backend)
-        if (files.precision, files.method) == (case.precision, case.method)
-    ]
-    return next((files.failure for files in asked if files.failure), None)
+    return failure(model, case.backend, case.precision, case.method)
+
+
+def file_key(case: Case) -> tuple[str, ...]:
+    """Model, format, precision and method of the file that the case runs."""
+    return (case.model, case.artifact_format or "", *file_of(case.precision, case.method))
 
 
 def schedule(cases: Iterable[Case], profile: Profile, seed: int) -> list[tuple[int, Case]]:

@@ -9,18 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 
+import backends
 from harness.errors import NothingToRun
 from harness.fleet.devices import Device
 from harness.link.manners import Manners
-from harness.run import plan, tools
-from harness.run.plan import BackendChoice, Files, PlannedModel
+from harness.run import chosen, plan, tools
+from harness.run.chosen import Files, PlannedModel
+from harness.run.plan import BackendChoice
 from harness.run.runner import Run
 from harness.run.tally import ATTEMPTS
 from harness.run.task import Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
 from models.artifacts import Artifact
+from models.derived import Wanted
 from models.errors import UnsupportedModel
+from models.export.orders import DerivedTarget
+from models.export.precision.calibration import CalibrationSource
+from models.export.precision.methods import METHODS
 from models.prepare import Prepared, Progress
 from models.sources.base import Source
 from models.store import ArtifactStore
@@ -39,10 +45,31 @@ class RunRequest:
     threads: Sequence[int] | None = None
     seed: int | None = None
     command: Sequence[str] = ()
+    precisions: Sequence[str] = ()
+    max_loss: float | None = None
+    calibration: CalibrationSource | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is to be made of fp32 files for the precisions and backends that were asked for."""
+        wanted = {
+            (kind, way.precision, way.method)
+            for choice in self.backends
+            for asked in self.precisions
+            for way in chosen.ways(choice.backend, asked)
+            for kind in way.formats or backends.find(choice.backend).formats
+        }
+        return Wanted(tuple(form for form in METHODS if form in wanted), self.calibration)
 
 
-# About what one model's export to both formats takes; only for estimates.
-EXPORT_SECONDS = 10.0
+# About what one model's export to both formats takes, and another precision of one file; only for estimates.
+_EXPORT_SECONDS, _DERIVED_SECONDS = 10.0, 10.0
+
+
+def preparing_seconds(model: Prepared) -> float:
+    """About how long it takes to make what is still missing of a model."""
+    derived = sum(isinstance(target, DerivedTarget) for target in model.targets)
+    return derived * _DERIVED_SECONDS + (_EXPORT_SECONDS if len(model.targets) > derived else 0.0)
 
 
 def check(request: RunRequest) -> None:
@@ -53,7 +80,7 @@ def check(request: RunRequest) -> None:
 
 def look_up(request: RunRequest, workspace: Workspace) -> list[Prepared]:
     """Return the models with what is there of them and what would have to be made first. Raises ModelError."""
-    return prepare.look_up(request.models, ArtifactStore(workspace.artifacts))
+    return prepare.look_up(request.models, ArtifactStore(workspace.artifacts), request.wanted)
 
 
 def planned(model: Prepared) -> PlannedModel:
@@ -83,7 +110,8 @@ def start(
     Raises ModelError, ResultsError, ConfigError for an option that names a file that is not there.
     """
     kept = _with_kept_files(request, workspace)
-    prepared = prepare.prepare(request.models, ArtifactStore(workspace.artifacts), workers=workers, on_event=on_event)
+    store = ArtifactStore(workspace.artifacts)
+    prepared = prepare.prepare(request.models, store, workers=workers, on_event=on_event, wanted=request.wanted)
     return begin(kept, prepared, workspace, manners, watch)
 
 
@@ -99,7 +127,9 @@ def begin(
     Raises ResultsError.
     """
     models = {model.name: planned(model) for model in prepared}
-    cases = plan.build_cases(request.devices, list(models.values()), request.backends, request.threads)
+    cases = plan.build_cases(
+        request.devices, list(models.values()), request.backends, request.threads, request.precisions
+    )
     header = RunHeader(
         run_id=new_run_id(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,6 +141,7 @@ def begin(
         models=tuple(model.facts for model in prepared),
         artifacts=tuple(artifact.facts for model in prepared for artifact in model.artifacts.values()),
         cases=tuple(cases),
+        max_loss=request.max_loss,
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
     workspace.run_ids()  # keeps the order of recording: the next run may have an earlier name, by a clock that is off
@@ -122,11 +153,7 @@ def begin(
     artifacts: dict[tuple[str, ...], Artifact] = {
         (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
     }
-    return run, {
-        case.case_id: artifacts[case.model, case.artifact_format, case.precision, case.method]
-        for case in cases
-        if case.artifact_format is not None
-    }
+    return run, {case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None}
 
 
 def _with_kept_files(request: RunRequest, workspace: Workspace) -> RunRequest:

@@ -19,6 +19,7 @@ from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice, files_of
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
+from harness.run.chosen import HINT
 from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
@@ -154,10 +155,11 @@ class _Work:
 
     def _target(self, case: Case) -> Target:
         artifact = self._task.artifacts[case.case_id]
+        io = ArtifactStore(self._task.workspace.artifacts).io_path(artifact)
         return Target(
             case=case,
             model=ModelOnDevice.of(artifact, self._root),
-            outputs=outputs.rules(artifact, ArtifactStore(self._task.workspace.artifacts).io_path(artifact)),
+            outputs=outputs.rules(artifact, io, case.precision if case.method == HINT else ""),
             tools={option: tool.path for option, tool in self._tools(case).items()},
         )
 

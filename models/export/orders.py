@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from models.artifacts import Form, Format, Precision
 from models.diff.layout import Part
+from models.export.precision.calibration import CalibrationSource
 from models.given import NOTHING, Given
 from models.settings import Settings
 from results.records import InputSpec, Record
@@ -68,7 +69,25 @@ class FileTarget(Record):
         return Form(self.format, self.precision or "unknown")
 
 
-Target = NetworkTarget | FileTarget
+class DerivedTarget(Record):
+    """A file in another precision: `base` is the key of the fp32 file it is made of, `versions` those of quantizers."""
+
+    format: Format
+    precision: Precision
+    method: str
+    key: str
+    recipe: str
+    versions: dict[str, str]
+    base: str
+    calibration: CalibrationSource
+
+    @property
+    def form(self) -> Form:
+        """What the file will be."""
+        return Form(self.format, self.precision, self.method)
+
+
+Target = NetworkTarget | FileTarget | DerivedTarget
 
 
 def networks(targets: Sequence[Target]) -> tuple[NetworkTarget, ...]:
@@ -104,7 +123,16 @@ class CopiesOrder(Record):
     targets: tuple[FileTarget, ...]
 
 
-Order = Annotated[ZooOrder | LibraryOrder | FileOrder | CopiesOrder, Field(discriminator="kind")]
+class DerivedOrder(Record):
+    """Make files in other precisions of fp32 files that are in the store."""
+
+    kind: Literal["derived"] = "derived"
+    store: str
+    model: str
+    targets: tuple[DerivedTarget, ...]
+
+
+Order = Annotated[ZooOrder | LibraryOrder | FileOrder | CopiesOrder | DerivedOrder, Field(discriminator="kind")]
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 

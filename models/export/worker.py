@@ -48,6 +48,10 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
         from models.diff.copies import Copies
 
         return Copies(order).make
+    if order.kind == "derived":
+        from models.export.precision.derivation import Derivation
+
+        return Derivation(order, store).make
     from models.export import library, zoo
     from models.export.network import NetworkExport
 

@@ -11,7 +11,7 @@ from zlib import crc32
 from models.artifacts import FORMATS, Artifact, Form
 from models.errors import ExportFailed, ModelError
 from models.export import recipe
-from models.export.orders import NetworkTarget, Order, Target
+from models.export.orders import DerivedTarget, NetworkTarget, Order, Target
 from models.given import NOTHING, Given
 from models.store import ArtifactStore
 from results.records import ModelFacts
@@ -19,7 +19,7 @@ from results.records import ModelFacts
 Weights = Literal["random", "imagenet", "pretrained"]
 
 _MOST_CHOSEN = 200  # characters of signature and sizes in a name
-_INSTALL = "install the exporters: pip install 'edgebench[export]'"
+INSTALL = "install the exporters: pip install 'edgebench[export]'"
 
 
 @dataclass
@@ -63,6 +63,8 @@ class Prepared:
             self.artifacts = dict(sorted([*self.artifacts.items(), (outcome.form, outcome)]))
             return
         self.errors[target.form] = outcome
+        if isinstance(target, DerivedTarget):
+            return  # the fp32 file is there all the same
         if not isinstance(outcome, self.source.costs_one_file):
             self.fatal = self.fatal or outcome
 
@@ -166,12 +168,12 @@ class NetworkSource(Source):
             elif target is not None:
                 prepared.targets.append(target)
             else:
-                lacking = f"the exporters of {kind} are not installed here; {_INSTALL}"
+                lacking = f"the exporters of {kind} are not installed here; {INSTALL}"
                 prepared.errors[form] = ExportFailed(
                     lacking if exporters is None else "its library is not installed here"
                 )
         if not prepared.artifacts and not prepared.targets:
             prepared.fatal = ExportFailed(
-                f"{self.name}: not in the store and PyTorch's exporters are missing; {_INSTALL}"
+                f"{self.name}: not in the store and PyTorch's exporters are missing; {INSTALL}"
             )
         return prepared

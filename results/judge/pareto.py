@@ -2,7 +2,7 @@
 
 A class is what may share a frontier: the same device and the same kind, metric and data set of accuracy. Within a
 class, over rows with verdict `valid`, an accuracy and a positive median (a row of several accuracies is in several),
-but for those whose output holds NaN or infinities that nobody asked for:
+but for those whose output holds NaN or infinities that nobody asked for, or was destroyed by its precision:
 
     A dominates B  when  A.accuracy >= B.accuracy and A.median <= B.median, and one of the two is strict.
 
@@ -60,7 +60,7 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
     """The standing of each row by its first accuracy, in the order given. O(n log n)."""
     classes: dict[tuple[str, AccuracyClass], list[_Point]] = defaultdict(list)
     for index, row in enumerate(rows):
-        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID and not row.nonfinite:
+        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID and not is_void(row):
             low, high = row.ci95_ms or (row.median_ms, row.median_ms)
             point = _Point(index, row.accuracy.value, row.median_ms, low, high)
             classes[row.device, _class_of(row.accuracy)].append(point)
@@ -93,6 +93,11 @@ def by_class(row: Row) -> list[Row]:
 def accuracy_class(row: Row) -> AccuracyClass | None:
     """The class of the row's first accuracy, None without one."""
     return None if row.accuracy is None else _class_of(row.accuracy)
+
+
+def is_void(row: Row) -> bool:
+    """Whether the outputs mean nothing, however fast they come."""
+    return bool(row.nonfinite or row.destroyed)
 
 
 def has_place(row: Row) -> bool:

@@ -15,6 +15,7 @@ from results.judge import environment, fingerprint, statistics, telling
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
+    Accuracy,
     ArtifactFacts,
     Case,
     DeviceSeen,
@@ -208,7 +209,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         resolution=facts.resolution,
         parameters=facts.parameters,
         multiply_adds=facts.multiply_adds,
-        accuracies=facts.accuracies,
+        accuracies=_accuracies(facts, case),
         actual=ok[-1].actual if ok else {},
         environment=found,
         fallback=fallback,
@@ -221,6 +222,11 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
             case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback
         ),
     )
+
+
+def _accuracies(facts: ModelFacts, case: Case) -> tuple[Accuracy, ...]:
+    """What was published or stated of a model holds for its files as they were exported, and for no other precision."""
+    return () if case.method else facts.accuracies
 
 
 def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, Any]:

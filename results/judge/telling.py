@@ -12,6 +12,10 @@ _TYPES = {"f32": "fp32", "f16": "fp16", "fp32": "fp32", "fp16": "fp16", "bf16": 
 """What runtimes call the one precision that they compute in, where they tell it."""
 
 
+DESTROYED_DB = 3.0
+"""Below this ratio noise is half as strong as the signal or stronger: the outputs of a file mean nothing any more."""
+
+
 def file(file: ArtifactFacts | None) -> dict[str, Any]:
     """What the row says of the file that ran."""
     if file is None:
@@ -25,7 +29,17 @@ def file(file: ArtifactFacts | None) -> dict[str, Any]:
         "activations_precision": file.activations,
         "nonfinite": file.nonfinite,
         "size_bytes": file.size_bytes,
+        "destroyed": _destroyed(file),
     }
+
+
+def _destroyed(file: ArtifactFacts) -> str:
+    """That making the precision has left nothing of what the model computes."""
+    found = file.quality
+    if found is None or found.snr_db >= DESTROYED_DB:
+        return ""
+    agrees = "" if found.top1_agreement is None else f", equal in {found.top1_agreement:.0%} of first places"
+    return f"a signal-to-noise ratio of {found.snr_db:.1f} dB on {found.samples} inputs against fp32{agrees}"
 
 
 def unverified(ok: Sequence[Restart], file: ArtifactFacts | None) -> str:

@@ -33,7 +33,8 @@ class Row(Record):
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
-    `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for;
+    `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for,
+    `destroyed` that the file's precision has left nothing of what fp32 computes;
     `snr_db` and `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over
     the median.
     `method` says how the precision was made ("" as it was exported), `size_bytes` is that of all files of the model.
@@ -66,6 +67,7 @@ class Row(Record):
     verified: bool = False
     unverified: Text = ""
     nonfinite: Text = ""
+    destroyed: Text = ""
     snr_db: float | None = None
     top1_agreement: float | None = None
     throughput_per_s: float | None = None

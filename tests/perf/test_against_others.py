@@ -21,7 +21,8 @@ from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
 from harness.link.ready import push_agent
 from harness.run import plan
-from harness.run.plan import BackendChoice, Files, PlannedModel
+from harness.run.chosen import Files, PlannedModel
+from harness.run.plan import BackendChoice
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.prepare import prepare

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from harness.fleet.devices import Device
 from harness.run import plan
-from harness.run.plan import PROFILES, BackendChoice, Files, PlannedModel
+from harness.run.chosen import Files, PlannedModel
+from harness.run.plan import PROFILES, BackendChoice
 
 LOCAL = Device(name="local", transport="local", threads=(1, 2))
 FILES = Files("onnx", "fp32", "a" * 64, "b" * 64)
