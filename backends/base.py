@@ -50,6 +50,13 @@ class Session(ABC):
         Raises Unsupported when an input does not exist or does not fit.
         """
 
+    def feed(self, inputs: List[Tuple[str, Any]]) -> None:
+        """Take in what was written since into the arrays that were bound, which are given again.
+
+        By default they are bound anew; a runtime that reads them where they lie has nothing to do.
+        """
+        self.bind(inputs)
+
     @abstractmethod
     def run(self) -> None:
         """Run one inference. This call alone is timed: whatever can be prepared belongs into `bind`."""

@@ -122,7 +122,7 @@ class BenchmarkModelSession(Session):
         """The tool makes inputs of its own."""
 
     def run(self) -> None:
-        raise NotImplementedError("the tool times its inferences itself")
+        raise Unsupported("the tool times its inferences itself and shows no outputs")
 
     def outputs(self) -> List[Any]:
         return []

@@ -159,6 +159,9 @@ class OnnxRuntimeSession(Session):
         for node in self._session.get_outputs():
             self._binding.bind_output(node.name)
 
+    def feed(self, inputs: List[Tuple[str, Any]]) -> None:
+        """An OrtValue in the CPU's memory is the array itself."""
+
     def run(self) -> None:
         if self._is_plain:  # nothing but this belongs into what is timed
             self._session.run_with_iobinding(self._binding)

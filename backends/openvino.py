@@ -177,6 +177,9 @@ class OpenVinoSession(Session):
             self._request.set_tensor(port, ov.Tensor(array, shared_memory=True))
             self._arrays.append(array)
 
+    def feed(self, inputs: List[Tuple[str, Any]]) -> None:
+        """The tensors share the memory of the arrays."""
+
     def run(self) -> None:
         self._request.infer(share_outputs=True)
 

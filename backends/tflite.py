@@ -171,10 +171,15 @@ class TFLiteSession(Session):
         self._threads = threads
         self._asked = asked
         self._taken = taken
+        self._bound = []  # type: List[int]
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
-        for detail, (_, array) in zip(self._graph.ordered([name for name, _ in inputs]), inputs):
-            self._graph.set(detail["index"], array)
+        self._bound = [detail["index"] for detail in self._graph.ordered([name for name, _ in inputs])]
+        self.feed(inputs)
+
+    def feed(self, inputs: List[Tuple[str, Any]]) -> None:
+        for index, (_, array) in zip(self._bound, inputs):
+            self._graph.set(index, array)
 
     def run(self) -> None:
         self._graph.run()

@@ -144,6 +144,16 @@ class Job(ABC, Generic[R]):
         """The kinds of events that it may say besides Hello and Failure."""
         return tuple(dict.fromkeys(kind for step in self.grammar.values() for kind in step.follows))
 
+    @property
+    def max_lines(self) -> int:
+        """How many lines the agent may say."""
+        return 64
+
+    @property
+    def max_bytes(self) -> int:
+        """How much all of them may be."""
+        return 64 << 20
+
     @abstractmethod
     def request(self, terms: Terms) -> DataclassInstance:
         """Return the `Request` of the agent's module of that name."""

@@ -13,9 +13,6 @@ from harness.errors import AgentError, CommandTimeout
 from harness.jobs.base import START, Event, Failure, Hello, Job, Step
 from harness.transports import Stream
 
-MAX_LINES = 64
-MAX_BYTES = 64 << 20
-
 
 def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str | None = None) -> Iterator[Event]:
     """Yield events as they come until the job's last one.
@@ -27,7 +24,7 @@ def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str |
     step, size = START, 0
     grammar = job.grammar
     end = time.monotonic() + job.total_s(patience_s)
-    for _ in range(MAX_LINES):
+    for _ in range(job.max_lines):
         silence_s = step.planned_s + patience_s
         left_s = max(0.0, end - time.monotonic())
         try:
@@ -47,14 +44,14 @@ def listen(stream: Stream, job: Job[Any], patience_s: float, agent_sha256: str |
         if type(event) not in grammar:
             return
         step = grammar[type(event)]
-    yield _failure(step, "malformed", f"the agent said more than {MAX_LINES} lines")
+    yield _failure(step, "malformed", f"the agent said more than {job.max_lines} lines")
 
 
 def _understood(line: bytes | None, size: int, step: Step, job: Job[Any], agent_sha256: str | None) -> Event:
     if line is None:
         return _failure(step, "ended", "")
-    if size > MAX_BYTES:
-        return _failure(step, "malformed", f"the agent said more than {MAX_BYTES >> 20} MiB")
+    if size > job.max_bytes:
+        return _failure(step, "malformed", f"the agent said more than {job.max_bytes >> 20} MiB")
     try:
         event = parse(line, job.events)
     except AgentError as exc:

@@ -13,17 +13,9 @@ from pydantic import Field
 from harness.agent.jobs import latency as device_side
 from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
-from harness.jobs.model import Imported, ModelOnDevice
+from harness.jobs.model import Imported, Loaded, ModelOnDevice
 from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
 from results.records import Case, Nanoseconds, Profile, Restart, Samples, shortened
-
-
-class Loaded(Event):
-    """The model is loaded; `actual` is what really runs."""
-
-    event: Literal["loaded"]
-    load_ns: Nanoseconds
-    actual: Tree
 
 
 class First(Event):
@@ -77,6 +69,16 @@ class Target:
     outputs: Sequence[Rule] = ()
     tools: Mapping[str, PurePosixPath] = field(default_factory=dict)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the backend is told."""
+        return {
+            **self.case.options,
+            **{option: str(path) for option, path in self.tools.items()},
+            "threads": self.case.threads,
+            "precision": self.case.precision,
+        }
+
 
 @dataclass(frozen=True)
 class Latency(Job[Restart]):
@@ -104,14 +106,8 @@ class Latency(Job[Restart]):
 
     def request(self, terms: Terms) -> device_side.Request:
         case = self.target.case
-        options = {
-            **case.options,
-            **{option: str(path) for option, path in self.target.tools.items()},
-            "threads": case.threads,
-            "precision": case.precision,
-        }
         return device_side.Request(
-            **self.target.model.request(case.backend, options, terms, self.total_s(terms.patience_s)),
+            **self.target.model.request(case.backend, self.target.options, terms, self.total_s(terms.patience_s)),
             outputs=[asdict(rule) for rule in self.target.outputs],
             profile=self.profile.model_dump(),
         )
@@ -146,11 +142,12 @@ def _fields(event: Event, before: Mapping[str, Any], ended: Ended) -> dict[str, 
         case Done():
             return {**own, "actual": {**before["actual"], **event.actual}}
         case Failure():
-            return _failed(event, ended)
+            return failed(event, ended)
     return own
 
 
-def _failed(event: Failure, ended: Ended) -> dict[str, Any]:
+def failed(event: Failure, ended: Ended) -> dict[str, Any]:
+    """Return what a record says of a job that ended early: `outcome`, `cause`, `reason`."""
     said = why(event, ended)
     if event.kind == "unsupported":
         return {"outcome": "unsupported", "cause": "unsupported", "reason": shortened(said)}

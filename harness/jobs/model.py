@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import backends
-from harness.jobs.base import Event, Terms
+from harness.jobs.base import Event, Terms, Tree
 from models.artifacts import Artifact
 from results.records import Nanoseconds, Text
 
@@ -17,6 +17,14 @@ class Imported(Event):
     event: Literal["imported"]
     backend_version: Text
     import_ns: Nanoseconds
+
+
+class Loaded(Event):
+    """The model is loaded; `actual` is what really runs."""
+
+    event: Literal["loaded"]
+    load_ns: Nanoseconds
+    actual: Tree
 
 
 @dataclass(frozen=True)

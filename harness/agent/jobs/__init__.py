@@ -13,6 +13,7 @@ from types import ModuleType
 
 JOBS = {
     "latency": "harness.agent.jobs.latency",
+    "accuracy": "harness.agent.jobs.accuracy",
     "compute": "harness.agent.jobs.compute",
     "probe": "harness.agent.jobs.probe",
     "hold": "harness.agent.jobs.hold",

@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import AgentError, DeviceBusy
 from harness.jobs import conversation
-from harness.jobs.base import Failure
+from harness.jobs.base import Failure, Job
 from harness.jobs.hold import Hold
 from harness.link.agent import AgentOnDevice
 from harness.link.device_lock import DeviceLock
@@ -121,7 +121,7 @@ def test_an_agent_that_never_started_is_told_from_one_that_failed(lines: list[by
 
 
 def test_more_bytes_than_any_job_needs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "MAX_BYTES", 1000)
+    monkeypatch.setattr(Job, "max_bytes", 1000)
     *_, last = listen([encode(HELLO), encode(GOOD[1]), *[encode({**GOOD[2], "pad": "x" * 400})] * 9], None)
     assert last.kind == "malformed"
     assert "MiB" in last.message
