@@ -104,7 +104,10 @@ class Preprocessing(Record):
     def apply(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture of the mode RGB or L as prepared bytes of `shape`. Raises ValueError for one that is too small."""
         grey = picture.mode == "L" or self.channel_order == "grey"
-        pixels = np.asarray(self._placed(picture.convert("L" if grey else "RGB"), self.interpolation))
+        mode = "L" if grey else "RGB"
+        pixels = np.asarray(
+            self._placed(picture if picture.mode == mode else picture.convert(mode), self.interpolation)
+        )
         if grey:
             padded = self._filled(pixels[:, :, None], self._padding())
             return np.repeat(padded, self.channels, axis=2) if padded.shape[2] != self.channels else padded

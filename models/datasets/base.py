@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import UnreadableDataset
+from models.preprocessing import IGNORED
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,10 +114,25 @@ class SegmentationDataset(Images):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    def checked(self, picture: Image.Image, mask: Image.Image, place: str) -> Sample:
+        """Both together. Raises UnreadableDataset where sizes differ, or a pixel's number is no class and not 255."""
+        if picture.size != mask.size:
+            raise UnreadableDataset(
+                f"{place}: the picture has {picture.size} pixels, its mask {mask.size}; they must agree"
+            )
+        numbers = np.bincount(np.asarray(mask).ravel(), minlength=256)[:IGNORED]
+        highest = int(numbers.nonzero()[0].max(initial=0))
+        if highest >= len(self.classes):
+            raise UnreadableDataset(
+                f"{place}: the mask has the class {highest}, and there are {len(self.classes)}, 0 to "
+                f"{len(self.classes) - 1}; name all classes, or give pixels that do not count the number {IGNORED}"
+            )
+        return Sample(picture, mask)
+
 
 def checked_labels(values: Any, classes: int, place: str) -> Labels:
     """Labels as (images,) of int32. Raises UnreadableDataset for none, too many, or one that is no class."""
-    labels = np.asarray(values)
+    labels = np.asarray(values, None if len(values) else np.int32)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise UnreadableDataset(f"{place}: the labels are {labels.dtype} of shape {labels.shape}, not one integer each")
     if not 1 <= len(labels) <= MAX_IMAGES:

@@ -26,6 +26,7 @@ from pydantic import Field, ValidationError
 
 from models.datasets.base import Images, Labels, Load, Pixels, SegmentationDataset
 from models.datasets.order import SEED, stratified_order
+from models.datasets.pictures import one_large_at_a_time
 from models.errors import ModelError, UnreadableDataset
 from models.export.recipe import digest
 from models.preprocessing import Preprocessing
@@ -204,13 +205,14 @@ class _Packer:
                 self._on_progress(first + done, end)
 
     def _prepared(self, index: int, load: Load) -> tuple[Pixels, Pixels | None]:
-        sample = load()
-        try:
-            pixels = self._preprocessing.apply(sample.picture)
-            masks = None if sample.mask is None else self._preprocessing.apply_to_mask(sample.mask)
-        except ValueError as exc:
-            raise UnreadableDataset(f"{self._dataset.name}: image {index}: {exc}") from exc
-        return pixels, masks
+        with one_large_at_a_time():
+            sample = load()
+            try:
+                pixels = self._preprocessing.apply(sample.picture)
+                masks = None if sample.mask is None else self._preprocessing.apply_to_mask(sample.mask)
+            except ValueError as exc:
+                raise UnreadableDataset(f"{self._dataset.name}: image {index}: {exc}") from exc
+            return pixels, masks
 
 
 class _Draft:
