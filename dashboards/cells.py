@@ -40,6 +40,7 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "shapes_fixed": lambda row: "" if row.shapes_fixed == "in the file" else row.shapes_fixed or "",
     "throughput_per_s": lambda row: wording.milliseconds(row.throughput_per_s),
     "snr_db": lambda row: "" if row.snr_db is None else f"{row.snr_db:.1f}",
+    "quality": lambda row: "" if row.quality is None else wording.quality(row.quality),
     "top1_agreement": lambda row: "" if row.top1_agreement is None else f"{row.top1_agreement:.4g}",
 }
 

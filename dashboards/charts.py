@@ -119,14 +119,14 @@ def _bars(base: alt.Chart, backends: Sequence[str]) -> Any:
 
 
 def _marks(base: alt.Chart, backends: Sequence[str]) -> Any:
-    """A mark per row: filled when its verdict is valid, faded when it is dominated."""
+    """A mark per row: filled when it is valid and checked, faded when it is dominated."""
     domain, count = list(backends), len(backends)
     return base.mark_point(filled=True, strokeWidth=1.8).encode(
         color=alt.Color("backend:N", legend=_legend()).scale(domain=domain, range=_cycle(COLORS, count)),
         shape=alt.Shape("backend:N", legend=_legend()).scale(domain=domain, range=_cycle(SHAPES, count)),
         stroke=_stroke(backends),
         size=alt.when("datum.status == 'frontier'").then(alt.value(110)).otherwise(alt.value(60)),
-        fillOpacity=alt.when("datum.verdict == 'valid'").then(alt.value(1)).otherwise(alt.value(0)),
+        fillOpacity=alt.when("datum.off == ''").then(alt.value(1)).otherwise(alt.value(0)),
         opacity=_opacity(),
         tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in TOOLTIP.items()],
         description="name:N",

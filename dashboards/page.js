@@ -55,7 +55,7 @@
     found.frontier.forEach((index) => status.set(index, ["frontier", "on the frontier"]));
     found.tie.forEach(([index, by]) => status.set(index, ["tie", `tie with ${data.points[by].name}`]));
     found.dominated.forEach(([index, by]) => status.set(index, ["dominated", `dominated by ${data.points[by].name}`]));
-    found.other.forEach((index) => status.set(index, ["none", data.frontiers ? "not valid, on no frontier" : "-"]));
+    found.other.forEach((index) => status.set(index, ["none", data.frontiers ? `on no frontier: ${data.points[index].off}` : "-"]));
     return [...status].map(([index, [kind, standing]]) => {
       return { ...data.points[index], index, status: kind, standing, label: label(found, index) };
     });
@@ -131,12 +131,12 @@
       return item(`Fastest at ≥ ${accuracy}${mark} (${data.metrics[Number(state.accuracy)]}): ${name}, ${latency}`);
     }));
     get("ties").replaceChildren(...found.tie.map(([index, by]) => {
-      return item(`${shown(index).name}, ${shown(index).latency_text}: equal accuracy, and slower than ${shown(by).name} by no more than noise`);
+      return item(`${shown(index).name}, ${shown(index).latency_text}, ${shown(index).accuracy_text}: not told apart from ${shown(by).name}, ${shown(by).latency_text}, ${shown(by).accuracy_text}`);
     }));
     get("ties-part").hidden = found.tie.length === 0;
-    const rest = found.other.map((index) => `${shown(index).name}, ${shown(index).latency_text}: ${shown(index).verdict_text}`);
+    const rest = found.other.map((index) => `${shown(index).name}, ${shown(index).latency_text}: ${shown(index).off || shown(index).verdict_text}`);
     get("others").replaceChildren(...found.dominated.map(beaten).concat(rest).map(item));
-    get("others-summary").textContent = `${found.dominated.length} dominated, ${found.other.length} shown hollow (not valid)`;
+    get("others-summary").textContent = `${found.dominated.length} dominated, ${found.other.length} shown hollow (on no frontier)`;
     get("others-part").hidden = found.dominated.length + found.other.length === 0;
     get("sentences").hidden = !data.frontiers;
     get("statement").textContent = data.statements[Number(state.accuracy)] || "";

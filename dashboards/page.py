@@ -41,10 +41,10 @@ _SELECTORS = {
 }
 _KEY = (
     "Shape and color: backend. Line: the frontier, at each latency the best accuracy to be had. Faded: dominated. "
-    "Hollow: not valid, never on the frontier. Bars: 95 % interval of the latency."
+    "Hollow: not valid or not checked, never on the frontier. Bars: 95 % interval of the latency."
 )
 _LATENCY_KEY = (
-    "No row has an accuracy, so there is no frontier. Shape and color: backend. Hollow: not valid. "
+    "No row has an accuracy, so there is no frontier. Shape and color: backend. Hollow: not valid or not checked. "
     "Bars: 95 % interval of the latency."
 )
 _MOST_SOURCES = 12

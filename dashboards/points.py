@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 from dashboards import wording
-from results.judge.pareto import AccuracyClass, Standing, accuracy_class, by_class, has_place, standings
+from results.judge.pareto import AccuracyClass, Standing, accuracy_class, by_class, has_place, off_frontier, standings
 from results.records import Row
 
 Point = dict[str, Any]
@@ -70,6 +70,7 @@ def point(row: Row) -> Point:
         "source": row.accuracy.source if row.accuracy else "-",
         "configuration": wording.configuration(row) + version,
         "verdict": row.verdict.value,
+        "off": off_frontier(row),
         "verdict_text": f"{row.verdict.value}: {row.reason}" if row.reason else row.verdict.value,
     }
 
@@ -153,7 +154,7 @@ def selections(shown: Chartable) -> dict[str, dict[str, list[Any]]]:
 
     Keys are positions in `options` joined by "|" in its order (device, accuracy, backend, precision, threads), `*` for
     all; a frontier never joins devices or accuracy classes, so these two are always chosen. Values: `frontier`, `other`
-    (shown, not valid), `named` and `numbered` (by their label) are point indices, `tie` and `dominated`
+    (shown, on no frontier), `named` and `numbered` (by their label) are point indices, `tie` and `dominated`
     pairs [point, by which point].
     """
     values = options(shown)

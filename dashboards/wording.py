@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
-from results.records import Accuracy, Row, shortened
+from results.records import Accuracy, Quality, Row, shortened
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
@@ -97,6 +97,12 @@ def accuracy_text(accuracy: Accuracy | None) -> str:
     return f"{accuracy.value:.4g} {accuracy.metric} on {accuracy.dataset} ({accuracy.kind}{recalled})"
 
 
+def quality(found: Quality) -> str:
+    """What a precision cost when its file was made: `23.1 dB, 96.9 % the same top-1`."""
+    agreement = "" if found.top1_agreement is None else f", {100 * found.top1_agreement:.1f} % the same top-1"
+    return f"{found.snr_db:.1f} dB{agreement}"
+
+
 def class_text(kind: AccuracyClass) -> str:
     return f"{kind[0]} {kind[1]}, {kind[2]}"
 
@@ -105,7 +111,7 @@ def standing_text(standing: Standing, rows: Sequence[Row]) -> str:
     """The standing in words; `rows` are those that `dominated_by` points into."""
     by = "" if standing.dominated_by is None else name(rows[standing.dominated_by])
     words = {"frontier": "on the frontier", "tie": f"tie with {by}", "dominated": f"dominated by {by}"}
-    return words.get(standing.status, "-")
+    return words.get(standing.status, f"on no frontier: {standing.reason}" if standing.reason else "-")
 
 
 def standings_text(found: Standings, rows: Sequence[Row]) -> str:

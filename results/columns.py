@@ -95,6 +95,9 @@ COLUMNS = (
            "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `metric`, "
            "`value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, `threshold`, "
            "`drop`, `check`, `agreement`, `mcnemar_p`, `logit_snr_db`, `images_per_s`, `notes`"),
+    Column("quality", "object or null", "what the precision cost when the file was made: its outputs under `runtime` "
+           "on `samples` inputs against fp32, as `snr_db` and `top1_agreement`; null where bench has not made it",
+           "Against fp32", seldom=True),
     Column("signature", "text or null",
            "the signature of a TFLite file that ran; null where it has one and none was asked for", "Signature",
            seldom=True),

@@ -1,24 +1,33 @@
 """Which rows stand on the accuracy-versus-latency frontier. Pure; the only definition of the frontier there is.
 
-A class is what may share a frontier: the same device and the same kind, metric and data set of accuracy. Within a
-class, over rows with verdict `valid`, an accuracy and a positive median (a row of several accuracies is in several),
-but for those whose output holds NaN or infinities that nobody asked for, or was destroyed by its precision:
+A class is what may share a frontier: the same device and the same kind, metric and data set of accuracy. In a class are
+all rows with an accuracy of it and a positive median (a row of several accuracies is in several), but for those that
+`off_frontier` gives a reason for. Both figures have an interval; a published accuracy, which comes without, is exact.
+One row is better than another *beyond noise* in a figure when their intervals are disjoint.
 
-    A dominates B  when  A.accuracy >= B.accuracy and A.median <= B.median, and one of the two is strict.
+    A beats B    when A is worse than B in neither figure, and better beyond noise in one.
+    A matches B  when B is better than A beyond noise in neither figure, and A is better beyond noise in one,
+                 or worse in neither and better in one.
 
-Accuracy is taken as better when higher. A row that nobody dominates is on the `frontier`. A dominated row is a `tie`
-when each of its dominators has exactly its accuracy and an interval that overlaps its own: it lost by noise alone, and
-stays. Every other dominated row is `dominated`. Rows outside any class have the standing `none`.
+A row that another beats is `dominated`. Of those left, one that another of those left matches is a `tie`: what speaks
+for it is no more than noise. The rest is the `frontier`. Rows outside any class have the standing `none`.
+
+To beat is part of an order (that of the bare figures), so nothing is beaten in a circle, and what is dominated can be
+left out without any change. It asks for bare figures in one direction, because accuracies of one data set err together:
+two rows whose figures say nothing for one of them are not kept apart by intervals that overlap. Rows can match each
+other in a circle, where one interval is far wider than others; all of them are ties then.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Literal, NamedTuple
 
+from results.judge.figures import Figure, latency, loss
 from results.records import Accuracy, Row, Verdict
 
 Status = Literal["frontier", "tie", "dominated", "none"]
@@ -30,16 +39,17 @@ AccuracyClass = tuple[str, str, str]
 class Standing:
     """Where one row stands in its class.
 
-    `dominated_by` is the index, in the sequence that was given, of the fastest row at no lower accuracy (the frontier
-    point that saves most); set for `dominated` and `tie`.
+    `dominated_by` is the index, in the sequence that was given, of a row that beats it, or that it ties with: one of
+    the frontier where there is one. `reason` says why a row that has its place in the chart has no standing.
     """
 
     status: Status
     dominated_by: int | None = None
+    reason: str = ""
 
     @property
     def on_frontier(self) -> bool:
-        """Whether the row is shown on the frontier: undominated, or dominated by noise alone."""
+        """Whether the row is shown on the frontier: on it, or not told apart from it."""
         return self.status in ("frontier", "tie")
 
 
@@ -47,24 +57,24 @@ Standings = dict[AccuracyClass, Standing]
 """Where one row stands in each of its classes."""
 
 
-@dataclass(frozen=True)
-class _Point:
-    index: int
-    accuracy: float
-    median: float
-    low: float
-    high: float
+class _Point(NamedTuple):
+    """A row's latency and its accuracy, negative: of both less is better."""
+
+    place: int
+    axes: tuple[Figure, Figure]
 
 
 def standings(rows: Sequence[Row]) -> list[Standing]:
     """The standing of each row by its first accuracy, in the order given. O(n log n)."""
     classes: dict[tuple[str, AccuracyClass], list[_Point]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        if row.accuracy and row.median_ms and has_place(row) and row.verdict is Verdict.VALID and not is_void(row):
-            low, high = row.ci95_ms or (row.median_ms, row.median_ms)
-            point = _Point(index, row.accuracy.value, row.median_ms, low, high)
-            classes[row.device, _class_of(row.accuracy)].append(point)
     result = [Standing("none")] * len(rows)
+    for index, row in enumerate(rows):
+        if row.accuracy is None or not has_place(row):
+            continue
+        if reason := off_frontier(row):
+            result[index] = Standing("none", reason=reason)
+        else:
+            classes[row.device, _class_of(row.accuracy)].append(_point(index, row, row.accuracy))
     for points in classes.values():
         for index, standing in _within(points):
             result[index] = standing
@@ -72,14 +82,36 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
 
 
 def standings_by_class(rows: Sequence[Row]) -> list[Standings]:
-    """The standing of each row in each class of its accuracies, in the order given; none where it has no place."""
+    """The standing of each row in each class of its accuracies, in the order given.
+
+    `none` is there only with the reason of a valid row: what is not valid has its reason in a field of its own.
+    """
     views = [(index, view) for index, row in enumerate(rows) for view in by_class(row)]
     result: list[Standings] = [{} for _ in rows]
     for (index, view), standing in zip(views, standings([view for _, view in views]), strict=True):
         kind, by = accuracy_class(view), standing.dominated_by
-        if kind is not None and standing.status != "none":
-            result[index][kind] = Standing(standing.status, None if by is None else views[by][0])
+        explained = standing.reason and view.verdict is Verdict.VALID
+        if kind is not None and (standing.status != "none" or explained):
+            result[index][kind] = replace(standing, dominated_by=None if by is None else views[by][0])
     return result
+
+
+def off_frontier(row: Row) -> str:
+    """Why a row with a latency and an accuracy (its first) is on no frontier; "" when it may be on one.
+
+    An accuracy that was measured of the very file, on its device, is a check of its output, too.
+    """
+    if row.verdict is not Verdict.VALID:
+        return f"{row.verdict.value}: {row.reason}" if row.reason else row.verdict.value
+    if row.nonfinite:
+        return f"not finite: {row.nonfinite}"
+    if row.evaluation is not None and row.accuracy is not None and row.accuracy.kind == "measured":
+        return ""
+    if not row.verified:
+        return f"its output was not checked: {row.unverified or 'there is no reference to compare with'}"
+    if row.destroyed:
+        return f"destroyed by its precision: {row.destroyed}"
+    return ""
 
 
 def by_class(row: Row) -> list[Row]:
@@ -95,11 +127,6 @@ def accuracy_class(row: Row) -> AccuracyClass | None:
     return None if row.accuracy is None else _class_of(row.accuracy)
 
 
-def is_void(row: Row) -> bool:
-    """Whether the outputs mean nothing, however fast they come."""
-    return bool(row.nonfinite or row.destroyed)
-
-
 def has_place(row: Row) -> bool:
     """Whether the row can be drawn: it has an accuracy and a positive median, whatever its verdict."""
     return row.accuracy is not None and row.median_ms is not None and row.median_ms > 0
@@ -109,34 +136,78 @@ def _class_of(accuracy: Accuracy) -> AccuracyClass:
     return accuracy.kind, accuracy.metric, accuracy.dataset
 
 
-def _within(points: list[_Point]) -> list[tuple[int, Standing]]:
-    """Standings within one class: a sweep from the highest accuracy down, equal accuracies from fast to slow."""
-    result: list[tuple[int, Standing]] = []
-    best: _Point | None = None  # fastest so far; of equally fast ones the more accurate, as it came first
-    ordered = sorted(points, key=lambda point: (-point.accuracy, point.median, point.index))
-    for _, group in groupby(ordered, key=lambda point: point.accuracy):
-        peers = list(group)
-        better, best = best, _faster(best, peers[0])
-        least_high, most_low = float("inf"), float("-inf")  # over peers that are strictly faster
-        for _, equals in groupby(peers, key=lambda point: point.median):
-            level = list(equals)
-            for point in level:
-                beaten = better is not None and better.median <= point.median
-                overlapped = least_high >= point.low and most_low <= point.high
-                result.append((point.index, _standing(point, peers[0], best, beaten, overlapped)))
-            least_high = min(least_high, *(point.high for point in level))
-            most_low = max(most_low, *(point.low for point in level))
+def _point(index: int, row: Row, accuracy: Accuracy) -> _Point:
+    return _Point(index, (latency(row), loss(accuracy)))
+
+
+_Part = Callable[[_Point], float]
+
+
+class _Least:
+    """Says which of some points whose `key` is at most a bound has the least `value`, in O(log n)."""
+
+    def __init__(self, points: Sequence[_Point], key: _Part, value: _Part) -> None:
+        def less(best: _Point, point: _Point) -> _Point:
+            return point if value(point) < value(best) else best
+
+        ordered = sorted(points, key=lambda point: (key(point), value(point), point.place))
+        self._keys = [key(point) for point in ordered]
+        self._least = list(accumulate(ordered, less))
+
+    def up_to(self, bound: float) -> _Point | None:
+        count = bisect_right(self._keys, bound)
+        return self._least[count - 1] if count else None
+
+
+def _part(axis: int, name: Literal["low", "value", "high"]) -> _Part:
+    return lambda point: float(getattr(point.axes[axis], name))
+
+
+class _Field:
+    """Points that others are held against."""
+
+    def __init__(self, points: Sequence[_Point]) -> None:
+        axes = ((0, 1), (1, 0))
+        self._beating = [(own, other, _Least(points, _part(other, "value"), _part(own, "high"))) for own, other in axes]
+        self._matching = [(own, other, _Least(points, _part(other, "low"), _part(own, "high"))) for own, other in axes]
+        self._by_figures = _Least(points, _part(1, "value"), _part(0, "value"))
+
+    def beater(self, point: _Point) -> _Point | None:
+        """One that beats the point."""
+        for own, other, least in self._beating:
+            found = least.up_to(point.axes[other].value)
+            if found is not None and found.axes[own].is_below(point.axes[own]):
+                return found
+        return None
+
+    def match(self, point: _Point) -> _Point | None:
+        """One that matches the point, of which nothing beats it."""
+        for own, other, least in self._matching:
+            found = least.up_to(point.axes[other].high)
+            if found is not None and found.axes[own].is_below(point.axes[own]):
+                return found
+        found = self._by_figures.up_to(point.axes[1].value)
+        if found is None or found.axes[0].value > point.axes[0].value:
+            return None
+        # Of equally fast ones the most accurate is found: equal in both, it is not better in any.
+        return None if all(a.value == b.value for a, b in zip(found.axes, point.axes, strict=True)) else found
+
+
+def _within(points: Sequence[_Point]) -> list[tuple[int, Standing]]:
+    """Standings within one class."""
+    everyone = _Field(points)
+    left = [point for point in points if everyone.beater(point) is None]
+    unbeaten = _Field(left)
+    tied = {point.place for point in left if unbeaten.match(point) is not None}
+    frontier = _Field([point for point in left if point.place not in tied])
+    result = []
+    for point in points:
+        if everyone.beater(point) is not None:
+            over = frontier.beater(point) or unbeaten.beater(point) or everyone.beater(point)
+            result.append((point.place, Standing("dominated", over.place if over else None)))
+        elif point.place in tied:
+            over = frontier.match(point) or unbeaten.match(point)
+            result.append((point.place, Standing("tie", over.place if over else None)))
+        else:
+            result.append((point.place, Standing("frontier")))
     return result
-
-
-def _faster(best: _Point | None, point: _Point) -> _Point:
-    return point if best is None or point.median < best.median else best
-
-
-def _standing(point: _Point, fastest_peer: _Point, best: _Point, beaten: bool, overlapped: bool) -> Standing:
-    """`beaten`: a more accurate row is as fast. `overlapped`: every faster row of equal accuracy overlaps."""
-    if beaten:
-        return Standing("dominated", best.index)
-    if point.median == fastest_peer.median:
-        return Standing("frontier")
-    return Standing("tie" if overlapped else "dominated", best.index)

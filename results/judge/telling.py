@@ -30,6 +30,7 @@ def file(file: ArtifactFacts | None) -> dict[str, Any]:
         "nonfinite": file.nonfinite,
         "size_bytes": file.size_bytes,
         "destroyed": _destroyed(file),
+        "quality": file.quality,
     }
 
 

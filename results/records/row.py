@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 
 from results.records.accuracy import Accuracy
-from results.records.artifact import InputSpec, ShapesFixed
+from results.records.artifact import InputSpec, Quality, ShapesFixed
 from results.records.base import Record, Text, Word
 from results.records.evaluation import Evaluated
 
@@ -38,7 +38,8 @@ class Row(Record):
     `snr_db` and `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over
     the median.
     `method` says how the precision was made ("" as it was exported), `size_bytes` is that of all files of the model.
-    `evaluation` is what was measured of its accuracy, which is among `accuracies`, too.
+    `evaluation` is what was measured of its accuracy, which is among `accuracies`, too. `quality` is what the precision
+    cost when the file was made, None where bench has not made it.
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
@@ -93,6 +94,7 @@ class Row(Record):
     accuracies: tuple[Accuracy, ...] = ()
     evaluation: Evaluated | None = None
     size_bytes: int | None = None
+    quality: Quality | None = None
     actual: dict[str, JsonValue]
     environment: dict[str, tuple[Text, ...]]
     fallback: Text = ""

@@ -135,7 +135,8 @@ def make_row(model: str = "m", median: float | None = 10.0, top1: float | None =
     """One row for tests of pareto and the pages; the interval is 1 % around the median unless given."""
     accuracies: tuple[Accuracy, ...] = ()
     if top1 is not None:
-        accuracies = (Accuracy(value=top1, kind=changes.pop("kind", "published"), source="the model's own paper"),)
+        kind, ci95 = changes.pop("kind", "published"), changes.pop("accuracy_ci95", None)
+        accuracies = (Accuracy(value=top1, kind=kind, source="the model's own paper", ci95=ci95),)
     values: dict[str, Any] = {
         "run": "20260102-030000-abcd",
         "started_at": "2026-01-02T03:00:00Z",
