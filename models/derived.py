@@ -8,7 +8,7 @@ from typing import NamedTuple
 from models.artifacts import Artifact, Form
 from models.errors import ExportFailed, ModelError, UnsupportedModel
 from models.export.orders import DerivedTarget, NetworkTarget
-from models.export.precision.calibration import CalibrationSource
+from models.export.precision.calibration import CalibrationSource, of_dataset
 from models.export.precision.methods import METHODS
 from models.export.recipe import network_key
 from models.sources.base import INSTALL, Prepared
@@ -110,4 +110,5 @@ def _calibration(prepared: Prepared, wanted: Wanted) -> CalibrationSource:
         raise UnsupportedModel(
             f"{prepared.name}: to quantize a model of your own, say with which images: --calibration DATASET"
         )
-    return CalibrationSource()
+    trained_on = prepared.source.trained_on
+    return of_dataset(trained_on) if trained_on else CalibrationSource()

@@ -89,6 +89,12 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     metavar="POINTS",
     help="With --precision auto: how much accuracy the chosen precision may cost.",
 )
+@click.option(
+    "--calibration",
+    metavar="DATASET",
+    default=None,
+    help="For int8: images to find the ranges of activations from (default: those it was trained on, or synthetic).",
+)
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
 @shared.given_options
@@ -118,6 +124,7 @@ def run(
     threads: list[int] | None,
     precisions: tuple[str, ...],
     max_loss: float,
+    calibration: str | None,
     profile: str,
     weights: Weights,
     given: Given,
@@ -140,6 +147,7 @@ def run(
     from harness.fleet import devices as fleet
     from harness.run import start as runs
     from harness.run.plan import PROFILES
+    from models.export.precision.calibration import of_dataset
     from models.sources.selection import resolve
 
     if resumed is not None:
@@ -160,6 +168,7 @@ def run(
                 profile=PROFILES[profile],
                 threads=threads,
                 precisions=PRECISIONS if "auto" in precisions else precisions,
+                calibration=None if calibration is None else of_dataset(calibration),
                 max_loss=max_loss if "auto" in precisions else None,
                 seed=seed,
                 command=tuple(_kept(argument) for argument in sys.argv[1:]),

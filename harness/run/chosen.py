@@ -85,7 +85,7 @@ def _asked(
         return as_is
     found = ways(backend, asked)
     made = [one for way in found for one in _made(asked, way, readable)]
-    unread = [_as_is(files) for files in given if files.precision == "unknown"]
+    unread = [_as_is(files) for files in given if found and files.precision == "unknown"]
     return made or unread or [Chosen(asked, unsupported=_why_not(model, backend, given, asked))]
 
 

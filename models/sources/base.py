@@ -100,6 +100,11 @@ class Source(ABC):
         """Which weights were asked for; `own` for those of the user's file."""
 
     @property
+    def trained_on(self) -> str:
+        """The data set that its weights are from, as `models.datasets.open_dataset` takes it; "" for any other."""
+        return ""
+
+    @property
     def folders(self) -> tuple[str, ...]:
         """What can be put before its name to tell it from an equal one."""
         return ()

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from harness.agent.failures import WrongOutput
 from harness.agent.verify import compare, snr_db, top1_agreement
-from harness.jobs.outputs import Compared, rules
+from harness.jobs.outputs import Compared, judge, rules
 from models.artifacts import Artifact
 from models.comparison import STEPS, STEPS_RMS
 from results.records import OutputSpec
@@ -225,6 +225,33 @@ def test_a_tiny_output_that_is_right_passes_and_one_that_is_wrong_by_its_own_mea
     one(reference + np.float32(1.2e-7), reference, rule)
     with pytest.raises(WrongOutput):
         one(reference[::-1], reference, rule)
+
+
+def test_an_output_of_lower_precision_is_judged_by_its_ratio_alone(tmp_path: Path) -> None:
+    reference = np.random.default_rng(1).standard_normal((1, 1000)).astype(np.float32)
+    noise = np.random.default_rng(2).standard_normal((1, 1000)).astype(np.float32)
+    rule = vars(ruled(tmp_path, reference, least_snr_db=20.0))
+    assert rule["kind"] == "noisy"
+    told = one(reference + noise / 10 ** (21 / 20), reference, rule)
+    assert told["snr_db"] == pytest.approx(21, abs=0.5)
+    with pytest.raises(WrongOutput, match="ratio of 18"):
+        one(reference + noise / 10 ** (18.5 / 20), reference, rule)
+    with pytest.raises(WrongOutput, match="NaN"):
+        one(np.full_like(reference, np.nan), reference, rule)
+    # A precision that the runtime was merely told to compute in has a bound of its own, whatever the file says.
+    spec = OutputSpec(name="y", dtype="float32", shape=reference.shape)
+    io = tmp_path / "hinted.npz"
+    np.savez(io, out0=reference)
+    assert [(rule.kind, rule.least_snr_db) for rule in rules(artifact(spec), io, "bf16")] == [("noisy", 10.0)]
+    assert [rule.kind for rule in rules(artifact(spec), io, "")] == ["float"]
+
+
+def test_the_host_does_not_believe_a_device_that_lets_noise_pass(tmp_path: Path) -> None:
+    rule = ruled(tmp_path, np.ones((1, 4), np.float32), least_snr_db=20.0)
+    good, bad = Compared(off=0.1, snr_db=25.0), Compared(off=0.1, snr_db=5.0)
+    assert judge([rule], [good])["verified"]
+    assert judge([rule], [bad])["cause"] == "wrong-output"
+    assert not judge([rule], [Compared(off=0.0)])["verified"]
 
 
 def test_a_reference_that_cannot_be_read_gives_no_rules(tmp_path: Path) -> None:

@@ -10,15 +10,16 @@ import pytest
 
 from models.artifacts import Form
 from models.derived import Wanted
-from models.errors import UnsupportedModel
+from models.errors import UnsupportedModel, UnusableModel
 from models.export import process
+from models.export.precision import calibration
 from models.export.precision.calibration import CalibrationSource
 from models.export.precision.methods import METHODS
 from models.prepare import Prepared, Progress, look_up, prepare
 from models.sources.selection import resolve
 from models.store import ArtifactStore
 from tests.models import onnx_files as files
-from tests.rigs.bench import DATA
+from tests.rigs.bench import DATA, add_tiny
 
 FP16, QDQ, NNCF = Form("onnx", "fp16", "cast"), Form("onnx", "int8", "qdq"), Form("onnx", "int8", "nncf")
 STATIC = Form("tflite", "int8", "static")
@@ -105,3 +106,31 @@ def test_without_the_quantizers_what_another_machine_made_will_do(
     assert again.artifacts == found.artifacts
     (other,) = look_up(resolve([str(DATA / "tiny.tflite")]), store, Wanted((STATIC,), CalibrationSource(samples=9)))
     assert "needs ai-edge-quantizer" in other.failures[STATIC]
+
+
+def write_idx(folder: Path, split: str, count: int) -> None:
+    """A small data set of the MNIST family."""
+    pixels = np.random.default_rng(1).integers(0, 256, (count, 28, 28), np.uint8)
+    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pixels.shape)
+    (folder / f"{split}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    (folder / f"{split}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + count.to_bytes(4, "big") + labels.tobytes())
+
+
+def test_images_of_a_data_set_are_fed_as_the_network_was_trained_to_see_them(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    for split, count in (("train", 60), ("t10k", 20)):
+        write_idx(tmp_path, split, count)
+    source = calibration.of_dataset(str(tmp_path))
+    assert (source.name, source.samples) == (f"{tmp_path.name}, train", 28)  # the rest is compared on
+    assert calibration.of_dataset(f"{tmp_path}:test").contents != source.contents
+    said = {"resize": 72, "crop": 64, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.25] * 3}
+    for kind, shape in (("onnx", (1, 3, 64, 64)), ("tflite", (1, 64, 64, 3))):
+        base = add_tiny(store, kind).model_copy(update={"preprocessing": said})
+        seen, probes = calibration.gather(base, source)
+        assert ({array.shape for array in seen + probes}, len(seen), len(probes)) == ({shape}, 28, 32)
+        assert max(float(np.abs(array).max()) for array in seen) == pytest.approx(2.0, abs=0.2)
+        assert calibration.sha256(seen) == calibration.sha256(calibration.gather(base, source)[0])
+    with pytest.raises(UnusableModel, match="nothing says how an image becomes its input"):
+        calibration.gather(add_tiny(store, "onnx"), source)
