@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from dashboards import fed, wording
+from dashboards import fed, measured, wording
 from results.columns import COLUMNS, Column
 from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict, shortened
 
-_IN_WORDS = ("standing", "reason", "notes", "source", "made_up", "unverified", "nonfinite", "destroyed")
+_IN_WORDS = (
+    "standing",
+    "reason",
+    "notes",
+    "source",
+    "made_up",
+    "unverified",
+    "nonfinite",
+    "destroyed",
+    "evaluation",
+    "unevaluated",
+)
 _LONG, _VERY_LONG = 40, 400
 
 
@@ -32,7 +43,10 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "median_ms": wording.median,
     "ci95_ms": wording.interval_of,
     "percentiles_ms": lambda row: wording.milliseconds(row.percentiles_ms.get("p90")),
-    "accuracies": wording.accuracy_marks,
+    "accuracies": measured.marks,
+    "against_fp32": measured.against_fp32,
+    "evaluation": measured.in_detail,
+    "asked": lambda row: ", ".join(row.asked),
     "notes": wording.notes,
     "source": lambda row: "; ".join(dict.fromkeys(accuracy.source for accuracy in row.accuracies)),
     "inputs": lambda row: fed.shapes(row.inputs),
@@ -93,7 +107,11 @@ def _cell(column: Column, row: Row, found: Standings, rows: Sequence[Row]) -> st
         return f'<th scope="row"{style}>{escape(words)}</th>'
     if column.is_number:
         value = _value(column.key, row)
-        return f'<td class="number" data-v="{"" if value is None else value!r}">{escape(words)}</td>'
+        failed = " failed" if column.key == "accuracies" and row.evaluation and row.evaluation.check else ""
+        title = f' title="{escape(row.evaluation.check)}"' if failed and row.evaluation else ""
+        return f'<td class="number{failed}"{title} data-v="{"" if value is None else value!r}">{escape(words)}</td>'
+    if column.key == "evaluation":
+        return f'<td class="words">{measured.detail_html(row)}</td>'
     if column.key in _IN_WORDS and len(words) > _VERY_LONG:  # a line of the table is not a page high
         short = escape(shortened(words, _VERY_LONG))
         return f"<td{style}><details><summary>{short}</summary>{escape(words)}</details></td>"
@@ -121,5 +139,7 @@ def _value(key: str, row: Row) -> float | int | None:
         return row.percentiles_ms.get("p90")
     if key == "accuracies":
         return None if row.accuracy is None else row.accuracy.value
+    if key == "against_fp32":
+        return None if row.evaluation is None or row.evaluation.loss is None else -row.evaluation.loss
     value = getattr(row, key)
     return value if isinstance(value, (int, float)) else None

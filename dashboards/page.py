@@ -24,7 +24,7 @@ from typing import Any
 
 import vl_convert
 
-from dashboards import wording
+from dashboards import measured, wording
 from dashboards.cells import page_head, page_lines
 from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections
 from results.errors import ResultsError
@@ -77,8 +77,8 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
         "count": str(len(rows)),
         "caption": escape(
             "Every case that was asked for, with what became of it. Latencies in ms; load and first inference are "
-            "medians over restarts. Accuracy: p published, m measured. Standing: among all valid rows of the same "
-            "device and kind of accuracy."
+            "medians over restarts. Accuracy: p published, m measured, ± half of its 95 % interval. Standing: among "
+            "all valid rows of the same device and kind of accuracy."
         ),
         "head": page_head(rows),
         "body": page_lines(rows, points),
@@ -122,7 +122,7 @@ def _selectors(shown: Chartable) -> str:
 
 
 def _notices(rows: Sequence[Row], shown: Chartable) -> list[str]:
-    notices = wording.notices(rows)
+    notices = [*measured.notices(rows), *wording.notices(rows)]
     if rows and not shown.rows:
         notices.append("No row has a latency, so there is nothing to draw. The column Reason says why.")
     without = sum(not row.accuracies for row in rows)

@@ -9,7 +9,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from dashboards import fed, wording
+from dashboards import fed, measured, wording
 from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
@@ -98,7 +98,12 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
         if row.fallback:
             found.setdefault(("fell back", "yellow", row.device, row.fallback), []).append(wording.name(row))
     for row in rows:
-        for note in row.notes:
+        if row.evaluation is not None and row.evaluation.check:
+            found.setdefault(("too inaccurate", "red", row.device, row.evaluation.check), []).append(wording.name(row))
+        if row.unevaluated and row.unevaluated != row.reason:
+            found.setdefault(("not evaluated", "red", row.device, row.unevaluated), []).append(wording.name(row))
+    for row in rows:
+        for note in (*row.notes, *(row.evaluation.notes if row.evaluation is not None else ())):
             found.setdefault(("note", "yellow", row.device, note), []).append(wording.name(row))
     lines = [
         Text.assemble((what, style), clean(f" {device}: {'; '.join(names)}: {shortened(why, wording.LONGEST)}"))
@@ -118,6 +123,8 @@ def _cell(column: Column, row: Row, found: Standings) -> Text:
     if column.key == "standing":
         return Text(_mark(found), style="bold")
     cell = Text(clean(text(column.key, row)), style=_STYLES[row.verdict] if column.key == "verdict" else "")
+    if column.key == "accuracies" and row.evaluation is not None and row.evaluation.check:
+        cell.stylize("red")
     if column.key == "verdict" and row.fallback:
         cell.append(f" {wording.FALLBACK_MARK}", "yellow")
     return cell
@@ -138,11 +145,14 @@ def _shared(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
-    kinds = {"published": "p published for trained weights", "measured": "m measured on the artifact"}
+    kinds = {
+        "published": "p published for trained weights",
+        "measured": "m measured on the artifact, ± half of its 95 % interval",
+    }
     known = [accuracy for row in rows for accuracy in row.accuracies]
     metrics = "; ".join(sorted({f"{accuracy.metric}, {accuracy.dataset}" for accuracy in known}))
     marks = ", ".join(text for kind, text in kinds.items() if any(accuracy.kind == kind for accuracy in known))
     lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]
     if known:
         lines.append(f"Accuracy is {metrics}: {marks}.")
-    return lines + wording.notices(rows)
+    return lines + measured.notices(rows) + wording.notices(rows)

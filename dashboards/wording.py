@@ -24,7 +24,8 @@ def clean(text: str) -> str:
 def configuration(row: Row) -> str:
     """Everything that tells apart two rows of one model on one device."""
     options = "".join(f", {key}={value}" for key, value in sorted(row.options.items()))
-    return f"{row.backend}, {row.precision}, {row.threads} {'thread' if row.threads == 1 else 'threads'}{options}"
+    precision = f"{row.precision} {row.method}".rstrip()
+    return f"{row.backend}, {precision}, {row.threads} {'thread' if row.threads == 1 else 'threads'}{options}"
 
 
 def name(row: Row) -> str:
@@ -84,17 +85,12 @@ def megabytes(count: int | None) -> str:
     return "-" if count is None else f"{count / 1e6:.1f}"
 
 
-def accuracy_marks(row: Row) -> str:
-    """The figures with how they are known: `71.9 p* 70.2 m`, published (and recalled) and measured."""
-    marks = [f"{a.value:.4g} {a.kind[0]}{RECALLED_MARK if a.recalled else ''}" for a in row.accuracies]
-    return " ".join(marks) or "-"
-
-
 def accuracy_text(accuracy: Accuracy | None) -> str:
     if accuracy is None:
         return "-"
     recalled = ", quoted from memory" if accuracy.recalled else ""
-    return f"{accuracy.value:.4g} {accuracy.metric} on {accuracy.dataset} ({accuracy.kind}{recalled})"
+    interval = "" if accuracy.ci95 is None else f" (95 %: {accuracy.ci95[0]:.4g}-{accuracy.ci95[1]:.4g})"
+    return f"{accuracy.value:.4g}{interval} {accuracy.metric} on {accuracy.dataset} ({accuracy.kind}{recalled})"
 
 
 def quality(found: Quality) -> str:

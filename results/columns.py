@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from results.records import Accuracy
+from results.records import Accuracy, Evaluated
 
 _FRAME_TYPES = {"text": "string", "number": "Float64", "whole number": "Int64", "true or false": "boolean"}
 
@@ -36,7 +36,7 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether it is set to the right and sorted by value."""
-        return "number" in self.json or self.key in ("ci95_ms", "percentiles_ms", "accuracies")
+        return "number" in self.json or self.key in ("ci95_ms", "percentiles_ms", "accuracies", "against_fp32")
 
     @property
     def types(self) -> Mapping[str, str]:
@@ -53,6 +53,16 @@ _ACCURACY = dict.fromkeys([f"accuracy_{name}" for name in Accuracy.model_fields]
     "accuracy_recalled": "boolean",
     "accuracy_samples": "Int64",
     "accuracies": "string",
+}
+_EVALUATION_TYPES = {
+    **dict.fromkeys(("dataset", "split", "dataset_sha256", "metric", "check"), "string"),
+    **dict.fromkeys(("samples", "total"), "Int64"),
+    **dict.fromkeys(("per_class", "notes"), "string"),
+}
+_EVALUATION = {
+    f"evaluation_{name}": _EVALUATION_TYPES.get(name, "Float64")
+    for field in Evaluated.model_fields
+    for name in ((f"{field}_low", f"{field}_high") if field.endswith("ci95") else (field,))
 }
 
 # fmt: off
@@ -82,6 +92,8 @@ COLUMNS = (
     Column("accuracies", "list of objects", "published and measured side by side: `value`, `metric`, `dataset`, `kind` "
            "(`published`, `measured`), `source`, `recalled`, `ci95` and `samples` (of what was measured)",
            "Accuracy", "Acc.", frame=_ACCURACY),
+    Column("against_fp32", "", "percentage points of accuracy more or less than the fp32 file on the same samples; in "
+           "brackets where so many differences may be chance", "Points vs fp32", "vs fp32", seldom=True),
     Column("standing", "", "among all valid rows of the same device and kind of accuracy", "Standing", " "),
     Column("reason", "text", "why the verdict is not `valid`; empty when it is", "Reason"),
     Column("notes", "list of texts", "decisions taken for the user, and what else to know, as `4 threads on 1 core`",
@@ -94,7 +106,11 @@ COLUMNS = (
     Column("evaluation", "object or null",
            "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `metric`, "
            "`value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, `threshold`, "
-           "`drop`, `check`, `agreement`, `mcnemar_p`, `logit_snr_db`, `images_per_s`, `notes`"),
+           "`drop`, `check`, `loss`, `loss_ci95`, `agreement`, `mcnemar_p`, `logit_snr_db`, `images_per_s`, `notes`",
+           "Accuracy in detail", seldom=True, frame=_EVALUATION),
+    Column("unevaluated", "text", "why the accuracy that was asked for is not that of all its samples; empty if it is",
+           "Not evaluated", seldom=True),
+    Column("asked", "list of texts", "what was to be measured: `latency`, `accuracy`"),
     Column("quality", "object or null", "what the precision cost when the file was made: its outputs under `runtime` "
            "on `samples` inputs against fp32, as `snr_db` and `top1_agreement`; null where bench has not made it",
            "Against fp32", seldom=True),

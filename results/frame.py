@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,18 @@ def flat(row: Row) -> dict[str, JsonValue]:
     line |= {name: row.percentiles_ms.get(key) for key, name in PERCENTILES.items()}
     first: dict[str, JsonValue] = next(iter(held["accuracies"]), {})
     interval = {"ci95": json.dumps(first["ci95"]) if first["ci95"] else None} if first else {}
-    return line | {f"accuracy_{name}": value for name, value in (first | interval).items()}
+    line |= {f"accuracy_{name}": value for name, value in (first | interval).items()}
+    return line | dict(_flat_evaluation(held["evaluation"] or {}))
+
+
+def _flat_evaluation(held: dict[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]:
+    for name, value in held.items():
+        if name.endswith("ci95"):
+            low, high = value if isinstance(value, list) else (None, None)
+            yield from ((f"evaluation_{name}_low", low), (f"evaluation_{name}_high", high))
+        else:
+            is_tree = isinstance(value, dict | list)
+            yield f"evaluation_{name}", json.dumps(value, sort_keys=True) if is_tree else value
 
 
 def inert(text: str) -> str:

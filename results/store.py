@@ -27,6 +27,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from results.errors import ResultsError
+from results.judge.joined import joined
 from results.judge.summary import rows as summarize
 from results.records import Row, RunDocument
 
@@ -50,6 +51,7 @@ _RESULTS = sa.Table(
     sa.Column("device", sa.Text),
     sa.Column("model", sa.Text),
     sa.Column("backend", sa.Text),
+    sa.Column("asked", sa.Text),
     sa.Column("row", sa.Text),
 )
 _log = logging.getLogger(__name__)
@@ -108,14 +110,21 @@ class Store:
             return [Row.model_validate_json(row) for row in connection.scalars(query)]
 
     def latest(self, *, device: str | None = None, model: str | None = None) -> list[Row]:
-        """Return for every case the row of the run that was recorded last, in the order of the runs."""
-        found: dict[tuple[str, ...], str] = {}
+        """Return for every case the row of the run that was recorded last, in the order of the runs.
+
+        Of a case whose latency and accuracy were measured in different runs, the latest of each are one row.
+        """
+        found: dict[tuple[str, ...], dict[str, str]] = {}
         with self._transaction() as connection:
-            columns = sa.select(_RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend, _RESULTS.c.row)
-            for *case, row in connection.execute(_chosen(columns, device, model)):
-                found.pop(tuple(case), None)  # so that it takes the place of the later run
-                found[tuple(case)] = row
-            return [Row.model_validate_json(row) for row in found.values()]
+            columns = sa.select(
+                _RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend, _RESULTS.c.asked, _RESULTS.c.row
+            )
+            for *case, asked, row in connection.execute(_chosen(columns, device, model)):
+                before = found.pop(tuple(case), {})  # so that it takes the place of the later run
+                found[tuple(case)] = before | dict.fromkeys(asked.split(), row)
+            return [
+                joined({what: Row.model_validate_json(row) for what, row in kept.items()}) for kept in found.values()
+            ]
 
     @staticmethod
     def remove(path: Path) -> None:
@@ -192,7 +201,7 @@ class Store:
     def _replace(self, document: RunDocument, stamp: str) -> None:
         run = document.header.run_id
         entries = [
-            (run, position, row.case_id, row.device, row.model, row.backend, row.model_dump_json())
+            (run, position, row.case_id, row.device, row.model, row.backend, _asked(row), row.model_dump_json())
             for position, row in enumerate(summarize(document))
         ]
         checksum = _sum((run, stamp), reduce(lambda before, entry: _sum(entry, before), entries, 0))
@@ -204,7 +213,7 @@ class Store:
                 number = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_RUNS.c.number), 0) + 1))
             connection.execute(sa.insert(_RUNS).values(run=run, number=number, stamp=stamp, checksum=checksum))
             if entries:
-                connection.exec_driver_sql("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", entries)
+                connection.exec_driver_sql("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)", entries)
 
     def _update(self, stamps: Mapping[str, str], read: Callable[[str], RunDocument | None]) -> None:
         with self._transaction() as connection:
@@ -273,6 +282,10 @@ def _version() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _asked(row: Row) -> str:
+    return " ".join(row.asked) or "latency"
 
 
 def _sum(values: Iterable[object], before: int) -> int:

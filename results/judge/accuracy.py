@@ -24,6 +24,7 @@ BINS = 15
 
 Labels = NDArray[np.integer[Any]]
 Right = NDArray[np.bool_]
+Shares = NDArray[np.float64]
 Interval = tuple[float, float]
 
 
@@ -53,7 +54,7 @@ def margin(samples: int, share: float = 0.9) -> float:
     return (high - low) / 2
 
 
-def recalls(labels: Labels, right: Right, classes: int) -> NDArray[np.float64]:
+def recalls(labels: Labels, right: Right, classes: int) -> Shares:
     """The share of right answers of each class, of shape (classes,); NaN for a class without samples."""
     counts = np.bincount(labels, minlength=classes).astype(np.float64)
     found = np.bincount(labels, weights=right, minlength=classes).astype(np.float64)
@@ -121,7 +122,7 @@ def snr_db(reference: NDArray[np.floating[Any]], outputs: NDArray[np.floating[An
     return float(np.clip(10 * np.log10(signal / noise), -MOST_DB, MOST_DB)) if signal > 0 else -MOST_DB
 
 
-def overlaps(confusion: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+def overlaps(confusion: NDArray[np.integer[Any]]) -> Shares:
     """Intersection over union of each class, from pixels by true class and class taken for it (classes x classes).
 
     NaN for a class that is neither there nor named anywhere; the mean over the others is the mean IoU (Everingham et
@@ -133,7 +134,7 @@ def overlaps(confusion: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     return _ratio(both, either)
 
 
-def _ratio(of: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratio(of: NDArray[np.float64], to: NDArray[np.float64]) -> Shares:
     """NaN where `to` is 0."""
-    found: NDArray[np.float64] = np.divide(of, to, out=np.full(of.shape, np.nan), where=to > 0)
+    found: Shares = np.divide(of, to, out=np.full(of.shape, np.nan), where=to > 0)
     return found

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import environment, fingerprint, statistics, telling
+from results.judge import environment, evaluation, fingerprint, statistics, telling
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
     Accuracy,
     ArtifactFacts,
+    Asked,
     Case,
     DeviceSeen,
+    Evaluation,
     ModelFacts,
     Profile,
     Restart,
@@ -41,7 +43,8 @@ Finding = tuple[Verdict, str]
 class Measurement:
     """A case with the restarts that count: of each round the last attempt. `ok` are those that brought numbers.
 
-    `seen` is what the case's device was at each connection.
+    `seen` is what the case's device was at each connection, `outcome` what became of its evaluation, None where none
+    was asked for.
     """
 
     case: Case
@@ -49,6 +52,7 @@ class Measurement:
     restarts: tuple[Restart, ...]
     finished: bool
     seen: tuple[DeviceSeen, ...] = ()
+    outcome: evaluation.Outcome | None = None
 
     @cached_property
     def judgments(self) -> tuple[Judgment, ...]:
@@ -79,9 +83,16 @@ def rows(document: RunDocument) -> list[Row]:
     seen: dict[str, list[DeviceSeen]] = defaultdict(list)
     for one in document.devices:
         seen[one.device].append(one)
-    finished = document.finished_at is not None
+    finished, outcomes = document.finished_at is not None, evaluation.outcomes(document)
     measurements = [
-        Measurement(case, header.profile, last_attempts(restarts[case.case_id]), finished, tuple(seen[case.device]))
+        Measurement(
+            case,
+            header.profile,
+            last_attempts(restarts[case.case_id]),
+            finished,
+            tuple(seen[case.device]),
+            outcomes.get(case.case_id),
+        )
         for case in header.cases
     ]
     return [
@@ -103,6 +114,8 @@ def judge(measurement: Measurement) -> Finding:
     """The verdict and its reason. The first check with a finding gives the verdict, all findings give the reason."""
     if measurement.case.unsupported is not None:
         return Verdict.UNSUPPORTED, measurement.case.unsupported or "unsupported, no reason given"
+    if measurement.outcome is not None and not measurement.profile.restarts and not measurement.restarts:
+        return measurement.outcome.verdict, measurement.outcome.missing
     if not measurement.ok:
         return _without_numbers(measurement)
     findings = [finding for check in CHECKS if (finding := check(measurement)) is not None]
@@ -180,10 +193,12 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
 
 
 def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None, measurement: Measurement) -> Row:
-    case, ok = measurement.case, measurement.ok
+    case, ok, outcome = measurement.case, measurement.ok, measurement.outcome
     verdict, reason = judge(measurement)
+    asked: dict[Asked, bool] = {"latency": header.profile.restarts > 0, "accuracy": case.dataset is not None}
     facts = facts or ModelFacts(name=case.model, weights="unknown")
-    version = next((r.agent["backend_version"] for r in reversed(ok) if "backend_version" in r.agent), None)
+    told: list[Restart | Evaluation] = [*(outcome.parts if outcome is not None else ()), *ok]
+    version = next((one.agent["backend_version"] for one in reversed(told) if "backend_version" in one.agent), None)
     board, fallback = fingerprint.device_id(measurement.seen), telling.in_words(ok, "fallback")
     found = environment.of(reading for r in ok for reading in (r.telemetry_before, r.telemetry_after))
     return Row(
@@ -209,13 +224,14 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         resolution=facts.resolution,
         parameters=facts.parameters,
         multiply_adds=facts.multiply_adds,
-        accuracies=_accuracies(facts, case),
-        actual=ok[-1].actual if ok else {},
+        **evaluation.of_row(_accuracies(facts, case), outcome),
+        asked=tuple(what for what, is_asked in asked.items() if is_asked),
+        actual=told[-1].actual if told else {},
         environment=found,
         fallback=fallback,
         aggregates=telling.in_words(ok, "aggregates"),
         unverified=telling.unverified(ok, file),
-        compute_precision=telling.computed_in(ok[-1].actual) if ok else "",
+        compute_precision=telling.computed_in(told[-1].actual) if told else "",
         notes=telling.notes(case, ok, file),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from results.records.base import Record, Text
 
@@ -27,7 +29,11 @@ class Accuracy(Record):
 
 
 class ModelFacts(Record):
-    """What is known about a model. `weights` is `random`, `own` or the name of a set; the first accuracy is shown."""
+    """What is known about a model. `weights` is `random`, `own` or the name of a set; the first accuracy is shown.
+
+    `reference` is what its accuracy should come to where it is measured, `threshold` how many percentage points less
+    is allowed; without one `judge.evaluation` decides by the precision.
+    """
 
     name: Text
     family: Text | None = None
@@ -36,3 +42,5 @@ class ModelFacts(Record):
     parameters: int | None = None
     multiply_adds: int | None = None
     accuracies: tuple[Accuracy, ...] = ()
+    reference: Accuracy | None = None
+    threshold: Annotated[float, Field(ge=0, le=100)] | None = None

@@ -38,12 +38,18 @@ class DatasetFacts(Record):
     preprocessing: Text = ""
     notes: tuple[Text, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """Its name with its split, as accuracies name it: `fashion-mnist test`."""
+        return f"{self.name} {self.split}".rstrip()
+
 
 class Evaluation(Record):
     """A part of a data set that one case computed: the samples from `first` on, `count` of them, by one process.
 
     `outcome`, `cause`, `reason`, `agent`, `actual` and `attempt` are as in `Restart`. `top` are the `TOP` best classes
-    of every sample (packed uint32, count x TOP or fewer), `confidence` the softmax of the best (packed float32, count);
+    of every sample (packed uint32, count x TOP or fewer; the number of classes itself where its outputs are no answer,
+    as NaN is), `confidence` the softmax of the best (packed float32, count);
     `logits` are the outputs of the first `logits_count` samples (packed float32, logits_count x classes), kept of the
     first samples of a data set only. `confusion` is, for segmentation, how many pixels of each true class were taken
     for which class (packed uint32, count x classes x classes). `infer_ns` is the time of the inferences alone.
@@ -74,11 +80,12 @@ class Evaluated(Record):
 
     `value` is in the unit of `metric`, with its 95 % interval `ci95` (Wilson's for shares). `samples` of `total` were
     evaluated. `reference` is what it should be, where that is known, and `drop` how far it is below, in percentage
-    points; `check` says in words that it is further below than `threshold` allows, "" when it is not. `agreement` is
-    the share of samples in which it names the same class as the fp32 file under the same runtime, `mcnemar_p` how
-    likely so many differences of one kind are by chance, `logit_snr_db` the signal-to-noise ratio of its outputs
-    against those. `calibration_error` is the expected one over 15 bins. `per_class` is the share of right answers (or
-    the IoU) of each class by name.
+    points; `check` says in words that it is further below than `threshold` allows, "" when it is not. `loss` is how far
+    it is below the fp32 file on the same samples, in percentage points, with its interval. `agreement` is the share of
+    samples in which it names the same class as that file, `mcnemar_p` how likely so many differences of one kind are by
+    chance, `logit_snr_db` the signal-to-noise ratio of its outputs against those of that file. `calibration_error` is
+    the expected one over 15 bins. `per_class` is the share of right answers (or the IoU) of each class by name, in
+    percent.
     """
 
     dataset: Text
@@ -96,6 +103,8 @@ class Evaluated(Record):
     threshold: float | None = None
     drop: float | None = None
     check: Text = ""
+    loss: float | None = None
+    loss_ci95: tuple[float, float] | None = None
     agreement: float | None = None
     mcnemar_p: float | None = None
     logit_snr_db: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -10,6 +11,8 @@ from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, Quality, ShapesFixed
 from results.records.base import Record, Text, Word
 from results.records.evaluation import Evaluated
+
+Asked = Literal["latency", "accuracy"]
 
 
 class Verdict(StrEnum):
@@ -34,12 +37,12 @@ class Row(Record):
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
     `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for,
-    `destroyed` that the file's precision has left nothing of what fp32 computes;
-    `snr_db` and `top1_agreement` are the least over restarts. `throughput_per_s` is examples per second, `batch` over
-    the median.
+    `destroyed` that the file's precision has left nothing of what fp32 computes; `snr_db` and `top1_agreement` are the
+    least over restarts. `throughput_per_s` is examples per second, `batch` over the median.
     `method` says how the precision was made ("" as it was exported), `size_bytes` is that of all files of the model.
-    `evaluation` is what was measured of its accuracy, which is among `accuracies`, too. `quality` is what the precision
-    cost when the file was made, None where bench has not made it.
+    `asked` is what was to be measured. `evaluation` is what was measured of its accuracy, which is among `accuracies`,
+    too; `unevaluated` says why that is not of all samples that were asked for, "" when it is and without any. `quality`
+    is what the precision cost when the file was made, None where bench has not made it.
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
@@ -93,6 +96,8 @@ class Row(Record):
     multiply_adds: int | None
     accuracies: tuple[Accuracy, ...] = ()
     evaluation: Evaluated | None = None
+    unevaluated: Text = ""
+    asked: tuple[Asked, ...] = ("latency",)
     size_bytes: int | None = None
     quality: Quality | None = None
     actual: dict[str, JsonValue]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from results.columns import COLUMNS, FRAME
-from results.records import Accuracy, Row
+from results.records import Accuracy, Evaluated, Row
 from tests.rigs.bench import ROOT
 
 
@@ -26,6 +26,13 @@ def test_the_documentation_has_the_list_line_by_line() -> None:
 def test_the_documentation_names_every_column_of_an_export() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     assert [name for name in FRAME if f"`{name}`" not in text] == []
+
+
+def test_an_evaluation_is_flat_as_a_whole() -> None:
+    flat = {name for name in FRAME if name.startswith("evaluation_")}
+    assert {name.removesuffix("_low").removesuffix("_high") for name in flat} == {
+        f"evaluation_{name}" for name in Evaluated.model_fields
+    }
 
 
 def test_an_accuracy_is_flat_as_a_whole() -> None:

@@ -12,7 +12,8 @@ from results.errors import ResultsError
 from results.frame import read, to_frame
 from results.judge.summary import rows
 from results.records import Row, Verdict
-from tests.results.factory import make_row, make_run
+from tests.results.evaluations import evaluated_document, make_dataset, make_parts, make_scores
+from tests.results.factory import make_case, make_row, make_run
 
 
 def test_columns_and_types_do_not_depend_on_the_rows() -> None:
@@ -22,7 +23,7 @@ def test_columns_and_types_do_not_depend_on_the_rows() -> None:
 
 
 def test_every_field_of_a_row_has_its_column() -> None:
-    nested = {"ci95_ms", "percentiles_ms", "accuracies"}
+    nested = {"ci95_ms", "percentiles_ms", "accuracies", "evaluation"}
     assert set(Row.model_fields) - nested <= set(COLUMNS)
 
 
@@ -37,6 +38,18 @@ def test_values() -> None:
     assert (line.accuracy_value, line.accuracy_kind, line.accuracy_recalled) == (70, "published", False)
     assert line.options == '{"a": "1", "b": "2"}'
     assert json.loads(line.actual) == {"x": [1]}
+
+
+def test_an_evaluation_has_a_column_a_figure() -> None:
+    facts = make_dataset()
+    case = make_case(dataset=facts.sha256)
+    document = evaluated_document([case], facts, make_parts(case, facts, make_scores(facts, [0])))
+    line = to_frame(rows(document)).iloc[0]
+    assert (line.evaluation_value, line.evaluation_samples, line.evaluation_dataset) == (99.5, 200, "fashion-mnist")
+    assert line.evaluation_ci95_low < 99.5 < line.evaluation_ci95_high
+    assert json.loads(line.evaluation_per_class)["T-shirt"] == 95
+    assert line.evaluation_loss_ci95_low is pd.NA
+    assert json.loads(line.asked) == ["accuracy"]
 
 
 def test_what_is_not_known_is_missing() -> None:

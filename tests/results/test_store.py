@@ -18,7 +18,8 @@ from results.judge.summary import rows
 from results.records import Row, RunDocument, Verdict
 from results.runs import in_order
 from results.store import Store
-from tests.results.factory import make_run
+from tests.results.evaluations import evaluated_document, make_dataset, make_parts, make_scores
+from tests.results.factory import make_case, make_document, make_restart, make_run
 
 
 def renamed(run: RunDocument, name: str, started: str) -> RunDocument:
@@ -68,6 +69,38 @@ def test_latest_is_the_newest_of_every_case(tmp_path: Path, runs: list[RunDocume
     store.update({"first": "", "second": ""}, {run.header.run_id: run for run in runs}.get)
     assert store.latest() == rows(runs[1])
     store.close()
+
+
+def test_latency_and_accuracy_of_different_runs_are_one_row(tmp_path: Path) -> None:
+    facts = make_dataset()
+    case = make_case(dataset=facts.sha256)
+    timed, bare = make_case(), make_case(model="squeezenet1_1", dataset=facts.sha256)
+    timed = timed.model_copy(update={"case_id": case.case_id})
+
+    def measured(name: str, *wrong: int) -> RunDocument:
+        parts = [part for one in (case, bare) for part in make_parts(one, facts, make_scores(facts, wrong))]
+        return evaluated_document([case, bare], facts, parts, run_id=name)
+
+    def latency(name: str, median_ms: float) -> RunDocument:
+        restarts = [make_restart(timed, number, median_ms=median_ms) for number in range(5)]
+        return make_document([timed], restarts, run_id=name)
+
+    def latest(*documents: RunDocument) -> list[Row]:
+        with closing(Store(tmp_path / f"{'-'.join(d.header.run_id for d in documents)}.sqlite")) as store:
+            for document in documents:
+                store.add(document)
+            return store.latest()
+
+    runs = [latency("a", 10), measured("b", 0), measured("c", 0, 1), latency("d", 20)]
+    other, row = latest(*runs)
+    assert (other.model, other.run, other.median_ms) == ("squeezenet1_1", "c", None)
+    assert (row.run, row.asked, row.verdict) == ("d", ("latency", "accuracy"), Verdict.VALID)
+    assert row.median_ms == rows(runs[3])[0].median_ms
+    assert row.evaluation == rows(runs[2])[0].evaluation
+    assert [accuracy.value for accuracy in row.accuracies] == [99.0]
+    assert row.notes == ("its accuracy was measured in run c",)
+    assert [row.run for row in latest(runs[0], runs[1])] == ["a", "b"], "the other way round it is the same"
+    assert latest(runs[1], runs[2]) == rows(runs[2])
 
 
 def test_filters(tmp_path: Path, runs: list[RunDocument]) -> None:

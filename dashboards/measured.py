@@ -1,0 +1,97 @@
+"""How accuracies are worded, above all those that were measured: in the page, the image and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from dashboards.wording import RECALLED_MARK
+from results.records import Accuracy, Evaluated, Row, shortened
+
+_MOST_CLASSES = 50
+BY_CHANCE = 0.05
+"""From this p-value of McNemar's test on, a difference may be chance."""
+
+
+def marks(row: Row) -> str:
+    """The figures with how they are known: `71.9 p* 70.2 ±0.6 m`, published (and recalled) and measured."""
+    return " ".join(map(_mark, row.accuracies)) or "-"
+
+
+def _mark(accuracy: Accuracy) -> str:
+    recalled = RECALLED_MARK if accuracy.recalled else ""
+    return f"{accuracy.value:.4g}{_margin(accuracy.ci95)} {accuracy.kind[0]}{recalled}"
+
+
+def _margin(interval: tuple[float, float] | None) -> str:
+    """Half the width of an interval, like ` ±0.54`."""
+    return "" if interval is None else f" ±{(interval[1] - interval[0]) / 2:.2g}"
+
+
+def against_fp32(row: Row) -> str:
+    """`-0.41`: percentage points less than fp32; `(-0.02)` where so many differences may be chance."""
+    found = row.evaluation
+    if found is None or found.loss is None:
+        return ""
+    words = f"{-found.loss:+.2f}".replace("+0.00", "0").replace("-0.00", "0")
+    return f"({words})" if found.mcnemar_p is not None and found.mcnemar_p >= BY_CHANCE else words
+
+
+def facts(found: Evaluated) -> list[str]:
+    """All of an evaluation but its classes, a fact a part."""
+    low, high = found.ci95 or (None, None)
+    interval = "" if low is None or high is None else f" (95 %: {low:.4g}-{high:.4g})"
+    words = [f"{found.value:.4g} {found.metric}{interval} on {found.samples} of {found.total} samples"]
+    words += [f"top-5 {found.top5:.4g} %"] if found.top5 is not None else []
+    if found.reference is not None:
+        allowed = "" if found.threshold is None else f", {found.threshold:g} allowed"
+        words.append(f"reference {found.reference:.4g}: {-(found.drop or 0):+.3g} points{allowed}")
+    if found.loss is not None:
+        between = (
+            "" if found.loss_ci95 is None else f" (95 %: {-found.loss_ci95[1]:+.2f} to {-found.loss_ci95[0]:+.2f})"
+        )
+        words.append(f"against fp32 {-found.loss:+.2f} points{between}")
+    words += [f"same class as fp32 in {100 * found.agreement:.2f} %"] if found.agreement is not None else []
+    words += [f"McNemar p = {found.mcnemar_p:.2g}"] if found.mcnemar_p is not None else []
+    words += [f"outputs at {found.logit_snr_db:.1f} dB"] if found.logit_snr_db is not None else []
+    words += [f"calibration error {found.calibration_error:.3f}"] if found.calibration_error is not None else []
+    words += [f"{found.images_per_s:.4g} images/s"] if found.images_per_s is not None else []
+    return [*words, *found.notes]
+
+
+def in_detail(row: Row) -> str:
+    """An evaluation as text."""
+    return "; ".join(facts(row.evaluation)) if row.evaluation is not None else ""
+
+
+def detail_html(row: Row) -> str:
+    """An evaluation as it stands in a cell of the page: its facts, and folded away a table of its classes."""
+    found = row.evaluation
+    if found is None:
+        return ""
+    ordered = sorted(found.per_class.items(), key=lambda entry: entry[1])
+    said = escape("; ".join(facts(found)))
+    if not ordered:
+        return said
+    lines = [
+        f'<tr><td>{escape(name)}</td><td class="number">{share:.4g}</td></tr>'
+        for name, share in ordered[:_MOST_CLASSES]
+    ]
+    left = len(ordered) - len(lines)
+    rest = f"<p>and {left} better ones, which are in the JSON</p>" if left else ""
+    what = "IoU %" if found.metric == "mean IoU %" else "right %"
+    head = f'<tr><td>class</td><td class="number">{what}</td></tr>'
+    name, share = ordered[0]
+    return (
+        f"<details><summary>{said}; worst class: {escape(shortened(name, 60))}, {share:.4g} %</summary>"
+        f'<table class="classes">{head}{"".join(lines)}</table>{rest}</details>'
+    )
+
+
+def notices(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know before believing the accuracies of these rows."""
+    failed = [row for row in rows if row.evaluation is not None and row.evaluation.check]
+    if not failed:
+        return []
+    names = shortened(", ".join(dict.fromkeys(row.model for row in failed)), 300)
+    return [f"{len(failed)} of {len(rows)} rows are less accurate than their reference allows: {names}."]
