@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+ChannelOrder = Literal["RGB", "BGR", "grey"]
 
 IGNORED = 255
 """The class of pixels of a mask that do not count, and of those that padding adds."""
@@ -46,7 +47,7 @@ class Preprocessing(Record):
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    channel_order: Literal["RGB", "BGR", "grey"] = "RGB"
+    channel_order: ChannelOrder = "RGB"
     range: tuple[float, float] = (0.0, 1.0)
     rule: Literal["shorter side", "longer side", "stretch", "none"] = "shorter side"
 
@@ -95,6 +96,16 @@ class Preprocessing(Record):
         """What decides the bytes of a prepared image; networks that differ in normalization alone share them."""
         said = self.model_dump(mode="json", include={"resize", "crop", "interpolation", "channel_order", "rule"})
         return said | ({"padding": self._padding()} if self.rule == "longer side" else {})
+
+    def words(self) -> str:
+        """What is done to an image, for people."""
+        resized = {
+            "shorter side": f"shorter side {self.resize} px {self.interpolation}, center crop {self.crop} px",
+            "longer side": f"longer side {self.resize} px {self.interpolation}, filled to {self.crop} px",
+            "stretch": f"stretched to {self.resize} px {self.interpolation}, center crop {self.crop} px",
+            "none": f"center crop {self.crop} px",
+        }[self.rule]
+        return f"{resized}, {self.channel_order}"
 
     def at(self, resolution: int) -> Preprocessing:
         """The same for another size of the input: the same ratio of crop to resize."""

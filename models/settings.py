@@ -16,6 +16,7 @@ from models.artifacts import Precision
 from models.errors import UnreadableModel
 from models.given import Given, InputGiven
 from models.given_outputs import OutputGiven
+from models.preprocessing import Preprocessing
 from results.records import Accuracy, Record
 
 _MAX_TOML_BYTES = 2**20
@@ -42,6 +43,7 @@ class Settings(Record):
     """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML.
 
     `accuracy` is one table or, where several are known, as a measured beside a published one, an array of them.
+    `preprocessing` says how an image of a data set becomes its input.
     """
 
     name: Name | None = None
@@ -52,6 +54,7 @@ class Settings(Record):
     accuracy: Annotated[tuple[_Stated, ...] | None, BeforeValidator(_several)] = None
     inputs: dict[str, InputGiven] = Field(default_factory=dict)
     outputs: dict[str, OutputGiven] = Field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
     feed: Filled | None = None
     signature: Filled | None = None
     toml: str | None = None  # where this was read, for messages; not a key of the file
@@ -142,10 +145,18 @@ def _in_words(error: ErrorDetails) -> str:
     return f"{key}: {message}, not {_shown(error['input'])}"
 
 
-_TABLES: dict[str, type[Record]] = {"accuracy": _Stated, "inputs": InputGiven, "outputs": OutputGiven}
+_TABLES: dict[str, type[Record]] = {
+    "accuracy": _Stated,
+    "inputs": InputGiven,
+    "outputs": OutputGiven,
+    "preprocessing": Preprocessing,
+}
 _PURPOSE = {
     "source": "where the figure comes from, as 'own validation, 2000 images'",
     "value": "the figure itself, as 71.2",
+    "crop": "the side of the network's input, in pixels",
+    "mean": "what is subtracted in each channel, as [0.485, 0.456, 0.406]",
+    "std": "what each channel is divided by, as [0.229, 0.224, 0.225]",
 }
 
 

@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def zoo_recipe(form: Form, variant: catalog.Variant, trained: str | None = None)
             "resolution": variant.resolution,
             "factory": variant.factory,
             "arguments": dict(variant.arguments),
-            "preprocessing": asdict(variant.preprocessing),
+            "preprocessing": variant.preprocessing.facts(),
             "zoo": catalog.zoo_digest(variant),
             "num_classes": variant.classes,
             "weights": trained,

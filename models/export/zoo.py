@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import models
 from models.export import recipe
 from models.export.network import Network, one_thread
@@ -16,7 +13,7 @@ def load(order: ZooOrder) -> Network:
     """Build the network of an order. Raises ModelError where its trained weights cannot be had."""
     variant = catalog.get(order.variant)
     shape = (3, variant.resolution, variant.resolution)
-    preprocessing = json.loads(json.dumps(asdict(variant.preprocessing)))
+    preprocessing = variant.preprocessing.facts()
     if order.weights == "imagenet":
         from models import pretrained
 

@@ -120,13 +120,19 @@ class OwnModel(Source):
                 "name": self.name,
                 "file": sha256_of(path),
                 # The accuracy is not in the artifact, and where a TOML or a file of values lies does not matter.
-                "settings": self.settings.model_dump(mode="json", exclude={"accuracy", "toml", "inputs", "signature"}),
+                "settings": self._settings(),
                 "given": given.located({path: f"{path.name} {sha256_of(path)}" for path in given.files()}),
                 "feed": sha256_of(feed) if feed else None,
                 "only_file": len(self.files) == 1,
             }
         except OSError as exc:
             raise UnreadableModel(f"{exc.filename or path}: cannot be read ({exc.strerror})") from exc
+
+    def _settings(self) -> dict[str, Any]:
+        """What the TOML says, apart from what is said elsewhere, and from what it could not say once and does not."""
+        left_out = {"accuracy", "toml", "inputs", "signature"}
+        unsaid = set() if self.settings.preprocessing else {"preprocessing"}
+        return self.settings.model_dump(mode="json", exclude=left_out | unsaid)
 
     def order(self, store: ArtifactStore, targets: Sequence[Target]) -> Order:
         """Both files at once: what is said about inputs may concern either."""

@@ -145,14 +145,12 @@ def _at(variant: Variant, resolution: int | None) -> Variant:
     least = _LEAST.get(variant.name, RESOLUTIONS[0])
     if resolution < least:
         raise UnknownModel(f"{variant.name}@{resolution}: the network takes images of at least {least} x {least}")
-    preprocessing = variant.preprocessing
-    resize = round(preprocessing.resize * resolution / preprocessing.crop)
     return replace(
         variant,
         name=f"{variant.name}@{resolution}",
         resolution=resolution,
         default=False,
-        preprocessing=replace(preprocessing, resize=resize, crop=resolution),
+        preprocessing=variant.preprocessing.at(resolution),
     )
 
 

@@ -7,27 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from models.preprocessing import ChannelOrder, Interpolation, Preprocessing
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
 Task = Literal["classification", "segmentation"]
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes the network's input.
-
-    The shorter side is resized to `resize`, the central square of `crop` pixels is cut out, pixels are scaled to
-    `range`, then `mean` is subtracted and the result divided by `std`, channel by channel in `channel_order`.
-    """
-
-    resize: int
-    crop: int
-    interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channel_order: str = "RGB"
-    range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,10 +23,10 @@ class Family:
     year: int
     idea: str
     source: str
-    interpolation: str = "bilinear"
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    channel_order: str = "RGB"
+    channel_order: ChannelOrder = "RGB"
     range: tuple[float, float] = (0.0, 1.0)
 
 
@@ -84,7 +69,13 @@ def build(
     """A variant made by the callable `factory` of the file named like the family."""
     resize = int(resolution / crop_fraction)
     preprocessing = Preprocessing(
-        resize, resolution, family.interpolation, family.mean, family.std, family.channel_order, family.range
+        resize=resize,
+        crop=resolution,
+        interpolation=family.interpolation,
+        mean=family.mean,
+        std=family.std,
+        channel_order=family.channel_order,
+        range=family.range,
     )
     return Variant(
         name,

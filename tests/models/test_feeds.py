@@ -21,6 +21,7 @@ from models.export.orders import FileOrder, FileTarget
 from models.export.own import arrays
 from models.export.own.files import FileImport
 from models.given import typed
+from models.preprocessing import preprocessing_of
 from models.settings import Settings, read_settings
 from models.store import ArtifactStore
 from tests.models import onnx_files as files
@@ -57,6 +58,14 @@ def take(store: ArtifactStore) -> Take:
             return artifact, [io[f"in{index}"] for index in range(len(artifact.inputs))]
 
     return _take
+
+
+def test_how_an_image_becomes_the_input_is_in_the_artifact(tmp_path: Path, take: Take) -> None:
+    table = "[preprocessing]\nresize = 9\ncrop = 8\nmean = [0.5, 0.5, 0.5]\nstd = [1, 1, 1]\nchannel_order = 'BGR'"
+    artifact, _ = take(files.static(tmp_path / "m.onnx"), toml=table)
+    found = preprocessing_of(artifact.preprocessing, "m")
+    assert (found.resize, found.crop, found.std, found.channel_order) == (9, 8, (1.0, 1.0, 1.0), "BGR")
+    assert take(files.static(tmp_path / "n.onnx"))[0].preprocessing == {}
 
 
 def one(path: Path, kind: int = files.FLOAT, shape: tuple[Any, ...] = (1, 4)) -> Path:

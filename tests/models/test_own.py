@@ -76,6 +76,12 @@ def test_an_empty_description_says_nothing(tmp_path):
         ("parameters = true", ["parameters", "integer"]),
         ("multiply_adds = -1", ["multiply_adds", "-1"]),
         ("name = ''", ["name", "at least 1 character"]),
+        ("[preprocessing]\ncrop = 8", ["preprocessing.mean: missing", "[0.485, 0.456, 0.406]"]),
+        ("[preprocessing]\ncorp = 8\ncrop = 8\nmean = [0]\nstd = [1]", ["preprocessing.corp", "did you mean crop?"]),
+        (
+            "[preprocessing]\nresize = 7\ncrop = 8\nmean = [0.5, 0.5, 0.5]\nstd = [1, 1, 1]",
+            ["preprocessing: resize (7) is less than crop (8)"],
+        ),
         ("name = 7", ["name", "string", "7"]),
         ('name = "a\\nb"', ["name"]),
         ("feed = 'missing.npz'", ["feed", "missing.npz", "numpy.savez"]),

@@ -212,6 +212,7 @@ class FileImport:
             weights="own",
             parameters=ready.numbers.parameters if settings.parameters is None else settings.parameters,
             multiply_adds=settings.multiply_adds,
+            preprocessing=settings.preprocessing.facts() if settings.preprocessing else {},
             exporter=recipe.runtime_versions(target.format),
             opset=ready.opset,
             tolerance=settings.tolerance or TOLERANCES[precision],
