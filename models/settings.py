@@ -33,6 +33,11 @@ class _Stated(Accuracy, strict=True):
     dataset: Filled = "ImageNet-1k val"
     kind: Literal["measured", "published"] = "measured"
     source: Filled
+    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+def _without_threshold(stated: _Stated) -> Accuracy:
+    return Accuracy(**stated.model_dump(exclude={"threshold"}))
 
 
 def _several(value: Any) -> Any:
@@ -42,7 +47,8 @@ def _several(value: Any) -> Any:
 class Settings(Record):
     """A model's TOML. `tolerance` is as in `Artifact`; `feed` an .npz with arrays by input name, beside the TOML.
 
-    `accuracy` is one table or, where several are known, as a measured beside a published one, an array of them.
+    `accuracy` is one table or, where several are known, as a measured beside a published one, an array of them. One
+    with a `threshold`, else the first, is what the model's accuracy should come to where bench measures it.
     `preprocessing` says how an image of a data set becomes its input.
     """
 
@@ -62,7 +68,14 @@ class Settings(Record):
     @property
     def accuracies(self) -> tuple[Accuracy, ...]:
         """The accuracies that are stated, in their order."""
-        return tuple(Accuracy(**stated.model_dump()) for stated in self.accuracy or ())
+        return tuple(_without_threshold(stated) for stated in self.accuracy or ())
+
+    @property
+    def reference(self) -> tuple[Accuracy | None, float | None]:
+        """What the accuracy should come to, and how many percentage points less is allowed."""
+        stated = self.accuracy or ()
+        found = next((one for one in stated if one.threshold is not None), next(iter(stated), None))
+        return (None, None) if found is None else (_without_threshold(found), found.threshold)
 
     def feed_path(self) -> Path | None:
         """The absolute path of the feed, if there is one."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from models.artifacts import Artifact
     from models.given import Given
     from models.sources.base import Weights
-    from results.records import RunDocument
+    from results.records import Row, RunDocument
 
 
 def _numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
@@ -242,7 +242,6 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     from dashboards.page import write_page
     from results.errors import ResultsError
     from results.judge.summary import rows as summarize
-    from results.records import Verdict
     from results.store import Store
 
     rows = summarize(document)
@@ -269,8 +268,19 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     if lost:
         cases = "1 case" if len(lost) == 1 else f"{len(lost)} cases"
         shared.say(f"bench: some restarts of {cases} failed, others did not; {again}", err=True)
-    if lost or any(row.verdict is Verdict.FAILED for row in rows):
+    if lost or _has_failed(rows):
         return shared.FAILED
     if not away:
         return 0
     return shared.GAPS if has_measured else shared.NOTHING_MEASURED
+
+
+def _has_failed(rows: Sequence[Row]) -> bool:
+    """Tell whether a case failed, or is less accurate than its reference allows, which is said."""
+    from results.records import Verdict
+
+    inaccurate = sum(row.evaluation is not None and bool(row.evaluation.check) for row in rows)
+    if inaccurate:
+        much = "1 row is" if inaccurate == 1 else f"{inaccurate} rows are"
+        shared.say(f"bench: {much} less accurate than the reference allows", err=True)
+    return inaccurate > 0 or any(row.verdict is Verdict.FAILED for row in rows)

@@ -147,7 +147,9 @@ class OwnModel(Source):
 
     def facts(self, made: Artifact | None) -> ModelFacts:
         """With the accuracies that the TOML states."""
-        return super().facts(made).model_copy(update={"accuracies": self.settings.accuracies})
+        reference, threshold = self.settings.reference
+        stated = {"accuracies": self.settings.accuracies, "reference": reference, "threshold": threshold}
+        return super().facts(made).model_copy(update=stated)
 
 
 def from_file(path: Path, given: Given = NOTHING) -> OwnModel:

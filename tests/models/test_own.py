@@ -210,6 +210,19 @@ def test_unresolved_and_contradicting_shapes(inputs, given_shapes, words):
         assert word in str(caught.value)
 
 
+def test_the_stated_accuracy_is_the_reference(tmp_path):
+    first = "[[accuracy]]\nvalue = 71.5\nsource = 'us'\nsamples = 2000\n"
+    reference, threshold = read(tmp_path, first).reference
+    assert (reference.value, reference.samples, threshold) == (71.5, 2000, None)
+    settings = read(tmp_path, first + "[[accuracy]]\nvalue = 91\ndataset = 'photos'\nsource = 'us'\nthreshold = 1\n")
+    reference, threshold = settings.reference
+    assert (reference.dataset, reference.value, threshold) == ("photos", 91, 1.0)
+    assert settings.accuracies[1] == reference
+    assert read(tmp_path, "tolerance = 0.1").reference == (None, None)
+    with pytest.raises(UnreadableModel, match=r"accuracy\.threshold"):
+        read(tmp_path, "[accuracy]\nvalue = 1\nsource = 's'\nthreshold = -1")
+
+
 def test_several_accuracies_stand_side_by_side(tmp_path):
     text = "[[accuracy]]\nvalue = 71.5\nsource = 'us'\n[[accuracy]]\nvalue = 72\nkind = 'published'\nsource = 'paper'"
     found = [(one.value, one.kind) for one in read(tmp_path, text).accuracies]

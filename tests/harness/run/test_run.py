@@ -408,6 +408,8 @@ def test_an_own_model_with_accuracy_stands_on_the_frontier(bench: Bench) -> None
         "kind": "measured",
         "source": "our test set",
         "recalled": False,
+        "ci95": None,
+        "samples": None,
     }
 
 
