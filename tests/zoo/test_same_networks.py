@@ -1,4 +1,4 @@
-"""The zoo's networks compute what those of timm, torchvision and pytorchcv compute from the same weights.
+"""The zoo's networks compute what those of timm, torchvision, pytorchcv and transformers do with the same weights.
 
 Listed widths, widths between them and, for networks released in TensorFlow, its padding. What is compared and how
 stands in `same_network.py`. Known to differ, and left out: `fbnetc_100` of timm (expansion layers that FBNet-C does
@@ -148,6 +148,26 @@ CASES = [
     torchvision("inception_v3", "inception_v3", sizes=(139, 299), aux_logits=False, init_weights=False),
     torchvision("resnet50", "resnet50"),
     timm("deit_tiny", "deit_tiny_patch16_224", sizes=(224,)),
+    *(
+        case(
+            f"deeplab_v3_mobilenet_v2_{width}{suffix}",
+            "tests.zoo.references:MobileNetV2",
+            {"width": width, "output_stride": output_stride, "divisor": 8 if width == 1 else 1},
+            sizes=(65, 129),
+        )
+        for width in (1.0, 0.5)
+        for suffix, output_stride in (("", 16), ("_os8", 8))
+    ),
+    *(
+        case(
+            "deeplab_v3plus_xception_65",
+            "tests.zoo.references:Xception65",
+            {"output_stride": output_stride},
+            sizes=(65, 129),
+            output_stride=output_stride,
+        )
+        for output_stride in (16, 8)
+    ),
 ]
 
 
