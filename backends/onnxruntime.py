@@ -141,6 +141,7 @@ class OnnxRuntimeSession(Session):
         self._sizes = sizes
         self._load_s = load_s
         self._inputs = {}  # type: Dict[str, Any]
+        self._shown = [node.name for node in session.get_outputs()]
         self._binding = session.io_binding()
         # Outputs that are not of the size that the file declares: what ONNX Runtime has kept of them it refuses.
         self._misdeclared = []  # type: List[str]
@@ -186,10 +187,9 @@ class OnnxRuntimeSession(Session):
         ]
 
     def outputs(self) -> List[Any]:
-        names = [node.name for node in self._session.get_outputs()]
         # A model may name an output twice; it is bound once.
-        arrays = dict(zip(dict.fromkeys(names), self._binding.copy_outputs_to_cpu()))
-        return [arrays[name] for name in names]
+        arrays = dict(zip(dict.fromkeys(self._shown), self._binding.copy_outputs_to_cpu()))
+        return [arrays[name] for name in self._shown]
 
     def actual(self) -> Dict[str, Any]:
         return {

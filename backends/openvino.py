@@ -162,6 +162,7 @@ class OpenVinoSession(Session):
         self._named = named
         self._left_open = left_open
         self._request = compiled.create_infer_request()
+        self._ports = list(compiled.outputs)
         self._arrays = []  # type: List[Any]
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
@@ -184,7 +185,7 @@ class OpenVinoSession(Session):
         self._request.infer(share_outputs=True)
 
     def outputs(self) -> List[Any]:
-        return [self._request.get_tensor(port).data.copy() for port in self._compiled.outputs]
+        return [self._request.get_tensor(port).data.copy() for port in self._ports]
 
     def actual(self) -> Dict[str, Any]:
         precision = self._read("INFERENCE_PRECISION_HINT")

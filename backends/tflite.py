@@ -172,6 +172,7 @@ class TFLiteSession(Session):
         self._asked = asked
         self._taken = taken
         self._bound = []  # type: List[int]
+        self._shown = [detail["index"] for detail in graph.outputs()]
 
     def bind(self, inputs: List[Tuple[str, Any]]) -> None:
         self._bound = [detail["index"] for detail in self._graph.ordered([name for name, _ in inputs])]
@@ -185,7 +186,7 @@ class TFLiteSession(Session):
         self._graph.run()
 
     def outputs(self) -> List[Any]:
-        return [self._graph.get(detail["index"]) for detail in self._graph.outputs()]
+        return [self._graph.get(index) for index in self._shown]
 
     def actual(self) -> Dict[str, Any]:
         return {"threads": self._threads, "precision": "as in the file", **self._placement()}

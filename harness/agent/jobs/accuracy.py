@@ -184,7 +184,7 @@ def _by_plane(table: Any, array: Any) -> Callable[[Any], None]:
         # One by one: what is written is then contiguous, and the image still in the cache for the next channel.
         for image, target in zip(images, array):
             for channel, column in enumerate(tables):
-                numpy.take(column, image[..., channel], out=target[channel], mode="clip")
+                numpy.take(column, image[..., channel], out=target[channel], mode="wrap")
         array[count:] = array[count - 1]
 
     return write
@@ -194,14 +194,17 @@ def _by_pixel(table: Any, array: Any) -> Callable[[Any], None]:
     """Return what writes images into an array of batch, height, width, channels, by one table for all channels."""
     import numpy
 
-    channels = table.shape[1]
+    height, width, channels = array.shape[1:]
     whole = numpy.ascontiguousarray(table.T).reshape(-1)
-    begins = (256 * numpy.arange(channels)).astype(numpy.uint16)
+    begins = numpy.tile(256 * numpy.arange(channels), width)
+    index = numpy.empty((height, width * channels), numpy.intp)
 
     def write(images: Any) -> None:
         count = _checked(images, array)
+        # By rows into an array that is kept: short loops and fresh memory would cost more than the lookup.
         for image, target in zip(images, array):
-            numpy.take(whole, image + begins, out=target, mode="clip")
+            numpy.add(image.reshape(index.shape), begins, out=index)
+            numpy.take(whole, index, out=target.reshape(index.shape), mode="wrap")
         array[count:] = array[count - 1]
 
     return write
@@ -276,14 +279,19 @@ def answered(scores: Any) -> Any:
     """Tell of every sample whether its scores say anything: no NaN, no +infinity (-infinity rules a class out)."""
     import numpy
 
-    return ~(numpy.isnan(scores) | numpy.isposinf(scores)).any(axis=1) & numpy.isfinite(scores).any(axis=1)
+    finite = numpy.isfinite(scores)
+    answers = finite.all(axis=1)
+    if not answers.all():
+        answers = ~(numpy.isnan(scores) | numpy.isposinf(scores)).any(axis=1) & finite.any(axis=1)
+    return answers
 
 
 def best(scores: Any) -> Any:
     """Return the TOP best classes of every sample, the best first, of equal ones that of the lower index."""
     import numpy
 
-    left = numpy.where(numpy.isfinite(scores), scores, numpy.finfo(numpy.float32).min)
+    left = numpy.array(scores)
+    left[~numpy.isfinite(left)] = numpy.finfo(numpy.float32).min
     found = numpy.empty((len(scores), min(TOP, scores.shape[1])), numpy.int64)
     rows = numpy.arange(len(scores))
     for place in range(found.shape[1]):
