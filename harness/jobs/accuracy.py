@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from results.records.packed import packed
 PART_SAMPLES = 512
 PART_S = 5.0
 # Of the scores that one part, and all parts together, tell of.
-_PART_NUMBERS = 1 << 19
+PART_NUMBERS = 1 << 19
 _KEPT_NUMBERS = 1 << 21
 KEPT_SAMPLES = 1024
 # What a device may tell beyond the time that this host saw pass: clocks of two machines.
@@ -38,14 +38,19 @@ _EVENT_BYTES, _SAMPLE_BYTES = 1 << 10, 64
 Digits = Annotated[str, Field(max_length=32 << 20)]
 
 
-class Part(Event):
-    """What a model makes of some samples; the arrays are base64 of little-endian elements."""
+class Told(Event):
+    """Something of the samples `first` … `first + count - 1`; arrays are base64 of little-endian elements."""
 
-    event: Literal["part"]
     first: Annotated[int, Field(ge=0)]
     count: Annotated[int, Field(ge=1, le=1 << 20)]
     wall_ns: Nanoseconds
     infer_ns: Nanoseconds
+
+
+class Part(Told):
+    """What a model makes of some samples."""
+
+    event: Literal["part"]
     top: Digits
     confidence: Digits
     logits_count: Annotated[int, Field(ge=0, le=KEPT_SAMPLES)]
@@ -84,7 +89,7 @@ class Feed:
     @property
     def part_samples(self) -> int:
         """Of how many samples one part tells at most, but for the rest of a batch."""
-        return max(1, min(PART_SAMPLES, _PART_NUMBERS // self.classes))
+        return max(1, min(PART_SAMPLES, PART_NUMBERS // self.classes))
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class Chunk:
     sha256: str
     first: int
     count: int
+    masks: tuple[PurePosixPath, str] | None = None
+    """The file with their masks, and its SHA-256, of a data set for segmentation."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Accuracy(Job[Evaluation | None]):
     """
 
     name = "accuracy"
+    part: ClassVar[type[Told]] = Part
 
     target: Target
     feed: Feed
@@ -116,12 +124,12 @@ class Accuracy(Job[Evaluation | None]):
 
     @property
     def grammar(self) -> Grammar:
-        evaluating = Step("evaluating", (Part, Done), PART_S)
+        evaluating = Step("evaluating", (self.part, Done), PART_S)
         return {
             Hello: Step("importing the runtime", (Imported,)),
             Imported: Step("loading the model", (Loaded,)),
             Loaded: evaluating,
-            Part: evaluating,
+            self.part: evaluating,
         }
 
     @property
@@ -161,6 +169,24 @@ class Accuracy(Job[Evaluation | None]):
             part_s=PART_S,
         )
 
+    def read(self, part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a part says, as fields of a record, and what to add to what runs. Raises AgentError."""
+        kept = max(0, min(part.count, self.feed.keep - part.first))
+        if part.logits_count != kept:
+            raise AgentError(f"scores of {part.logits_count} samples are told, asked for were {kept}")
+        top = array_of(part.top, "<u4", (part.count, min(TOP, self.feed.classes)))
+        confidence = array_of(part.confidence, "<f4", (part.count,))
+        logits = array_of(part.logits, "<f4", (kept, self.feed.classes))
+        _check(top, confidence, logits, part.nonfinite)
+        found = {
+            "top": packed(top.astype(np.uint32)),
+            "confidence": packed(confidence.astype(np.float32)),
+            "logits_count": kept,
+            "logits": packed(logits.astype(np.float32)) if kept else "",
+        }
+        nonfinite = {"nonfinite": part.nonfinite} if part.nonfinite else {}
+        return found, {"scores": "probabilities" if part.probabilities else "logits", **nonfinite}
+
     def record(self, events: Sequence[Event], ended: Ended) -> Evaluation | None:
         """Return the failure that it ended with, if it did."""
         account = Account(self)
@@ -194,7 +220,7 @@ class Account:
                 self._agent = {**self._agent, "backend_version": event.backend_version}
             case Loaded():
                 self._actual = event.actual
-            case Part():
+            case Told():
                 try:
                     return self._part(event)
                 except AgentError as exc:
@@ -210,7 +236,7 @@ class Account:
             return self._failed({"outcome": "failed", "cause": "malformed", "reason": reason})
         return None
 
-    def _part(self, part: Part) -> Evaluation:
+    def _part(self, part: Told) -> Evaluation:
         """Raises AgentError for what cannot be true."""
         job, feed = self.job, self.job.feed
         left = job.first + job.count - self.next
@@ -220,13 +246,7 @@ class Account:
         seen_ns = time.monotonic_ns() - self._begun_ns
         if part.infer_ns > part.wall_ns or self._told_ns > 1.05 * seen_ns + _UNSEEN_NS:
             raise AgentError(f"a part tells of {part.wall_ns / 1e9:.3g} s, more than have passed")
-        kept = max(0, min(part.count, feed.keep - part.first))
-        if part.logits_count != kept:
-            raise AgentError(f"scores of {part.logits_count} samples are told, asked for were {kept}")
-        top = _array(part.top, "<u4", (part.count, min(TOP, feed.classes)))
-        confidence = _array(part.confidence, "<f4", (part.count,))
-        logits = _array(part.logits, "<f4", (kept, feed.classes))
-        _check(top, confidence, logits, part.nonfinite)
+        found, actual = job.read(part)
         self.next += part.count
         return Evaluation(
             **self._fields(),
@@ -235,15 +255,8 @@ class Account:
             wall_ns=part.wall_ns,
             outcome="ok",
             infer_ns=part.infer_ns,
-            top=packed(top.astype(np.uint32)),
-            confidence=packed(confidence.astype(np.float32)),
-            logits_count=kept,
-            logits=packed(logits.astype(np.float32)) if kept else "",
-            actual={
-                **self._actual,
-                "scores": "probabilities" if part.probabilities else "logits",
-                **({"nonfinite": part.nonfinite} if part.nonfinite else {}),
-            },
+            actual={**self._actual, **actual},
+            **found,
         )
 
     def _failed(self, fields: dict[str, Any]) -> Evaluation:
@@ -260,7 +273,8 @@ class Account:
         }
 
 
-def _array(text: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def array_of(text: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array as a device tells it. Raises AgentError for a text that holds anything else."""
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), dtype).reshape(shape)
     except (ValueError, binascii.Error) as exc:

@@ -14,6 +14,7 @@ from types import ModuleType
 JOBS = {
     "latency": "harness.agent.jobs.latency",
     "accuracy": "harness.agent.jobs.accuracy",
+    "segmentation": "harness.agent.jobs.segmentation",
     "compute": "harness.agent.jobs.compute",
     "probe": "harness.agent.jobs.probe",
     "hold": "harness.agent.jobs.hold",

@@ -19,7 +19,7 @@ import io
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from backends.base import Session, Unsupported
 from harness.agent import failures, guard, model
@@ -57,9 +57,14 @@ class Request(model.ModelRequest):
 
 def run(request: Request, emit: Emit) -> int:
     """Go through all samples; the phase that fails is named in the `error` event."""
+    return carried_out(request, emit, _parts)
+
+
+def carried_out(request: Request, emit: Emit, parts: "Parts") -> int:
+    """Load the model and emit the `parts` that it makes of the samples."""
     phase = "files"
     try:
-        for phase in _phases(request, emit):  # noqa: B007 - the last one goes into the error
+        for phase in _phases(request, emit, parts):  # noqa: B007 - the last one goes into the error
             pass
     except Exception as exc:  # noqa: BLE001 - whatever a runtime throws becomes a reason
         emit(failures.error(exc, phase))
@@ -67,7 +72,7 @@ def run(request: Request, emit: Emit) -> int:
     return 0
 
 
-def _phases(request: Request, emit: Emit) -> Iterator[str]:
+def _phases(request: Request, emit: Emit, parts: "Parts") -> Iterator[str]:
     """Evaluate, and yield the name of each phase as it begins. Raises whatever goes wrong."""
     model.settle(request)
     for folder in sorted({os.path.dirname(chunk["path"]) for chunk in request.chunks}):
@@ -80,16 +85,16 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     session = backend.load(request.model, request.inputs, request.options)
     emit({"event": "loaded", "load_ns": time.perf_counter_ns() - start, "actual": session.actual()})
     yield "evaluation"
-    for part in _parts(request, _Feeder(request, session)):
+    for part in parts(request, Feeder(request, session)):
         emit(part)
     yield "end"
     emit({"event": "done"})
 
 
-def _parts(request: Request, feeder: "_Feeder") -> Iterator[Dict[str, Any]]:
+def _parts(request: Request, feeder: "Feeder") -> Iterator[Dict[str, Any]]:
     part = _Part(request, request.first, time.perf_counter_ns())
     is_probabilities = None  # type: Optional[bool]
-    for images in _batches(request, feeder.batch):
+    for _, images in batches(request, feeder.batch):
         scores = feeder.scores(images)
         part.infer_ns += feeder.infer_ns
         if is_probabilities is None:
@@ -102,19 +107,19 @@ def _parts(request: Request, feeder: "_Feeder") -> Iterator[Dict[str, Any]]:
         yield part.event(bool(is_probabilities))
 
 
-def _batches(request: Request, size: int) -> Iterator[Any]:
-    """Yield the images, `size` at a time and fewer at the end of a chunk, as views of prepared bytes."""
+def batches(request: Request, size: int) -> Iterator[Tuple[int, Any]]:
+    """Yield places and images as views of prepared bytes: `size` at once, fewer at the end of a chunk."""
     end = request.first + request.count
     for chunk in request.chunks:
         begin, stop = max(request.first, chunk["first"]), min(end, chunk["first"] + chunk["count"])
         if begin < stop:
             images = chunk_of(chunk)
             for position in range(begin, stop, size):
-                yield images[position - chunk["first"] : min(position + size, stop) - chunk["first"]]
+                yield position, images[position - chunk["first"] : min(position + size, stop) - chunk["first"]]
 
 
-def chunk_of(chunk: Dict[str, Any]) -> Any:
-    """Return the images of a chunk. Raises Damaged when its file is not there or not what it was pushed as."""
+def chunk_of(chunk: Dict[str, Any], axes: int = 4) -> Any:
+    """Return the images of a chunk, or masks of three axes. Raises Damaged for a file that is not what was pushed."""
     import numpy
 
     try:
@@ -125,12 +130,12 @@ def chunk_of(chunk: Dict[str, Any]) -> Any:
     if hashlib.sha256(content).hexdigest() != chunk["sha256"]:
         raise failures.Damaged("{} does not have the hash it was pushed with".format(chunk["path"]))
     images = numpy.load(io.BytesIO(content), allow_pickle=False)
-    if images.dtype != numpy.uint8 or images.ndim != 4 or len(images) != chunk["count"]:
+    if images.dtype != numpy.uint8 or images.ndim != axes or len(images) != chunk["count"]:
         raise ValueError("{} holds no {} images".format(chunk["path"], chunk["count"]))
     return images
 
 
-class _Feeder:
+class Feeder:
     """Writes images into the model's input in place, runs it, and reads the scores; `infer_ns` is of the last run."""
 
     def __init__(self, request: Request, session: Session) -> None:
@@ -150,27 +155,29 @@ class _Feeder:
         self.infer_ns = 0
 
     def scores(self, images: Any) -> Any:
-        """Return the scores of every image, (images, classes) of float32. What is left of a batch repeats the last."""
+        """Return the scores of every image, (images, classes) of float32."""
         import numpy
 
-        count = len(images)
+        request, found = self._request, self.answer(images)
+        if found.size != self.batch * request.classes or len(found) != self.batch:
+            words = "the output has the shape {}, expected the scores of {} classes"
+            raise failures.WrongOutput(words.format(found.shape, request.classes))
+        scores = found.reshape(self.batch, request.classes)[: len(images)].astype(numpy.float32)
+        if request.scale is not None:
+            scores = (scores - numpy.float32(request.zero_point)) * numpy.float32(request.scale)
+        return scores
+
+    def answer(self, images: Any) -> Any:
+        """Return the output as it is, of a whole batch: what is left of it repeats the last image."""
         self._write(images)
         self._session.feed(self._inputs)
         start = time.perf_counter_ns()
         self._session.run()
         self.infer_ns = time.perf_counter_ns() - start
         outputs = self._session.outputs()
-        request = self._request
         if not outputs:
-            raise Unsupported("{} shows no outputs".format(request.backend))
-        found = outputs[request.output]
-        if found.size != self.batch * request.classes or len(found) != self.batch:
-            words = "the output has the shape {}, expected the scores of {} classes"
-            raise failures.WrongOutput(words.format(found.shape, request.classes))
-        scores = found.reshape(self.batch, request.classes)[:count].astype(numpy.float32)
-        if request.scale is not None:
-            scores = (scores - numpy.float32(request.zero_point)) * numpy.float32(request.scale)
-        return scores
+            raise Unsupported("{} shows no outputs".format(self._request.backend))
+        return outputs[self._request.output]
 
 
 def _by_plane(table: Any, array: Any) -> Callable[[Any], None]:
@@ -215,6 +222,9 @@ def _checked(images: Any, target: Any) -> int:
     if images.shape[1:] != target.shape[1:]:
         raise ValueError("images of {} for an input of {}".format(images.shape[1:], target.shape[1:]))
     return len(images)
+
+
+Parts = Callable[[Any, Feeder], Iterator[Dict[str, Any]]]
 
 
 class _Part:
@@ -262,16 +272,17 @@ class _Part:
             "count": self.count,
             "wall_ns": self.ended - self._begun,
             "infer_ns": self.infer_ns,
-            "top": _text(top, "<u4"),
-            "confidence": _text(certain, "<f4"),
+            "top": text_of(top, "<u4"),
+            "confidence": text_of(certain, "<f4"),
             "logits_count": kept,
-            "logits": _text(scores[:kept], "<f4"),
+            "logits": text_of(scores[:kept], "<f4"),
             "probabilities": is_probabilities,
             "nonfinite": int(numpy.count_nonzero(~answers)),
         }
 
 
-def _text(array: Any, dtype: str) -> str:
+def text_of(array: Any, dtype: str) -> str:
+    """Return an array as base64 of its elements in that type."""
     return base64.b64encode(array.astype(dtype).tobytes()).decode("ascii")
 
 
