@@ -19,13 +19,11 @@ def marks(row: Row) -> str:
 
 
 def _mark(accuracy: Accuracy) -> str:
-    recalled = RECALLED_MARK if accuracy.recalled else ""
-    return f"{accuracy.value:.4g}{_margin(accuracy.ci95)} {accuracy.kind[0]}{recalled}"
-
-
-def _margin(interval: tuple[float, float] | None) -> str:
-    """Half the width of an interval, like ` ±0.54`."""
-    return "" if interval is None else f" ±{(interval[1] - interval[0]) / 2:.2g}"
+    how = f"{accuracy.kind[0]}{RECALLED_MARK if accuracy.recalled else ''}"
+    if accuracy.ci95 is None:
+        return f"{accuracy.value:.4g} {how}"
+    low, high = accuracy.ci95
+    return f"{accuracy.value:.2f} ±{max((high - low) / 2, 0.01):#.2g} {how}"
 
 
 def against_fp32(row: Row) -> str:
@@ -65,14 +63,21 @@ def in_detail(row: Row) -> str:
 
 
 def detail_html(row: Row) -> str:
-    """An evaluation as it stands in a cell of the page: its facts, and folded away a table of its classes."""
+    """An evaluation as it stands in a cell of the page: a line of it, and folded away its facts and its classes."""
     found = row.evaluation
     if found is None:
         return ""
+    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts(found))
+    short = [] if found.agreement is None else [f"same as fp32 {100 * found.agreement:.2f} %"]
     ordered = sorted(found.per_class.items(), key=lambda entry: entry[1])
-    said = escape("; ".join(facts(found)))
+    short += [f"worst class {shortened(name, 40)} {share:.4g} %" for name, share in ordered[:1]]
+    summary = escape("; ".join(short) or f"{found.samples} samples")
+    return f"<details><summary>{summary}</summary><ul>{listed}</ul>{_classes_html(found, ordered)}</details>"
+
+
+def _classes_html(found: Evaluated, ordered: Sequence[tuple[str, float]]) -> str:
     if not ordered:
-        return said
+        return ""
     lines = [
         f'<tr><td>{escape(name)}</td><td class="number">{share:.4g}</td></tr>'
         for name, share in ordered[:_MOST_CLASSES]
@@ -81,11 +86,7 @@ def detail_html(row: Row) -> str:
     rest = f"<p>and {left} better ones, which are in the JSON</p>" if left else ""
     what = "IoU %" if found.metric == "mean IoU %" else "right %"
     head = f'<tr><td>class</td><td class="number">{what}</td></tr>'
-    name, share = ordered[0]
-    return (
-        f"<details><summary>{said}; worst class: {escape(shortened(name, 60))}, {share:.4g} %</summary>"
-        f'<table class="classes">{head}{"".join(lines)}</table>{rest}</details>'
-    )
+    return f'<table class="classes">{head}{"".join(lines)}</table>{rest}'
 
 
 def notices(rows: Sequence[Row]) -> list[str]:
