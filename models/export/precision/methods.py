@@ -44,7 +44,7 @@ class Method(NamedTuple):
         `base` is the recipe or the key of the fp32 file, `calibration` the identity of the data.
         """
         folder = Path(__file__).parent
-        names = [f"{name}.py" for name in ("derivation", "quality", "work", self.file, *self.others)]
+        names = [f"{name}.py" for name in ("calibration", "derivation", "quality", "work", self.file, *self.others)]
         sources = {name: sha256_of(folder / name) for name in names}
         return digest({"base": base, "form": list(form), "calibration": calibration, "sources": sources})
 
