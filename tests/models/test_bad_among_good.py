@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from models.artifacts import Form
 from models.errors import MissingShape, ModelError, UnreadableModel, UnsupportedModel, UnusableModel
 from models.export.limits import Limits, memory_of
 from models.prepare import prepare
@@ -34,32 +35,32 @@ def test_one_bad_file_among_good_ones_is_left_out(tmp_path, store):
     assert "the file is empty" in told["empty"]
     assert "did you mean precision?" in told["described"]
     assert told["good"] == ""
-    assert [list(model.artifacts) for model in models] == [[], [], [], [], [("onnx", "fp32")]]
+    assert [list(model.artifacts) for model in models] == [[], [], [], [], [Form("onnx", "fp32")]]
 
 
 def test_the_other_format_of_a_bad_file_is_there(tmp_path, store):
     (tmp_path / "m.onnx").write_bytes(b"")
     (model,) = prepare(own(tmp_path / "m.onnx", files.tflite(tmp_path / "m.tflite")), store)
-    assert list(model.artifacts) == [("tflite", "fp32")]
-    assert list(model.failures) == [("onnx", "unknown")]
+    assert list(model.artifacts) == [Form("tflite", "fp32")]
+    assert list(model.failures) == [Form("onnx", "unknown")]
 
 
 def test_two_formats_in_two_precisions_are_kept_apart(tmp_path, store):
     (model,) = prepare(own(files.quantized(tmp_path / "m.onnx"), files.tflite(tmp_path / "m.tflite")), store)
     assert {form: artifact.precision for form, artifact in model.artifacts.items()} == {
-        ("onnx", "int8"): "int8",
-        ("tflite", "fp32"): "fp32",
+        Form("onnx", "int8"): "int8",
+        Form("tflite", "fp32"): "fp32",
     }
 
 
 def test_what_was_made_up_is_told_when_a_model_cannot_be_run(tmp_path, store):
     (model,) = prepare(own(files.empty_table(tmp_path / "m.onnx")), store)
-    assert "made up: country_id (ones, int64[1, 3])" in model.failures["onnx", "unknown"]
+    assert "made up: country_id (ones, int64[1, 3])" in model.failures[Form("onnx", "unknown")]
 
 
 def test_an_id_is_0_where_1_is_beyond_the_table(tmp_path, store):
     (model,) = prepare(own(files.tiny_table(tmp_path / "m.onnx")), store)
-    (spec,) = model.artifacts["onnx", "fp32"].inputs
+    (spec,) = model.artifacts[Form("onnx", "fp32")].inputs
     assert spec.values == "made up: zeros, as the model does not run with ones"
     assert spec.made_up == ("values",)
 
@@ -68,16 +69,16 @@ def test_a_file_that_takes_memory_without_end_is_ended(tmp_path, store):
     limits = Limits(memory_bytes=1e9)
     greedy, good = files.greedy(tmp_path / "greedy.onnx"), files.static(tmp_path / "good.onnx")
     one, two = prepare(own(greedy, good), store, workers=1, limits=limits)
-    assert r"more memory than the 1 GB" in one.failures["onnx", "unknown"]
-    assert "BENCH_PREPARE_MEMORY_GB" in one.failures["onnx", "unknown"]
-    assert list(two.artifacts) == [("onnx", "fp32")]
+    assert r"more memory than the 1 GB" in one.failures[Form("onnx", "unknown")]
+    assert "BENCH_PREPARE_MEMORY_GB" in one.failures[Form("onnx", "unknown")]
+    assert list(two.artifacts) == [Form("onnx", "fp32")]
 
 
 def test_a_file_that_computes_for_ever_is_ended(tmp_path, store):
     endless, good = files.endless(tmp_path / "endless.onnx"), files.static(tmp_path / "good.onnx")
     one, two = prepare(own(endless, good), store, workers=2, limits=Limits(seconds=20))
-    assert "longer than 20 s and was ended; BENCH_PREPARE_SECONDS" in one.failures["onnx", "unknown"]
-    assert list(two.artifacts) == [("onnx", "fp32")]
+    assert "longer than 20 s and was ended; BENCH_PREPARE_SECONDS" in one.failures[Form("onnx", "unknown")]
+    assert list(two.artifacts) == [Form("onnx", "fp32")]
 
 
 def test_what_a_process_has_started_is_counted():

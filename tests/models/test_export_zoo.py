@@ -41,7 +41,7 @@ def test_both_formats_are_made_and_agree_with_pytorch(made, store):
         assert facts.multiply_adds > 1e6
         assert (facts.accuracies == ()) == (published.preferred(name) is None)
         for kind, shape in (("onnx", (1, 3, 64, 64)), ("tflite", (1, 64, 64, 3))):
-            artifact = prepared.artifacts[kind, "fp32"]
+            artifact = prepared.artifacts[Form(kind, "fp32")]
             assert artifact.inputs[0].shape == shape
             assert artifact.outputs[0].shape == (1, 1000)
             assert artifact.preprocessing["crop"] == 64
@@ -52,7 +52,7 @@ def test_both_formats_are_made_and_agree_with_pytorch(made, store):
 
 
 def test_the_onnx_file_is_what_was_asked_for(made, store):
-    artifact = made[0].artifacts["onnx", "fp32"]
+    artifact = made[0].artifacts[Form("onnx", "fp32")]
     model = onnx.load(store.model_path(artifact))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["input", "output"]

@@ -120,7 +120,7 @@ class TestWithTheLibraries:
         assert facts.parameters == pytest.approx(parameters, rel=0.01)
         assert facts.multiply_adds == pytest.approx(multiply_adds, rel=0.03)
         for kind, shape in (("onnx", (1, 3, side, side)), ("tflite", (1, side, side, 3))):
-            artifact = made.artifacts[kind, "fp32"]
+            artifact = made.artifacts[Form(kind, "fp32")]
             assert artifact.inputs[0].shape == shape
             assert artifact.preprocessing["crop"] == side
             assert name.partition(":")[0] in artifact.exporter
@@ -170,7 +170,7 @@ class TestWithTheLibraries:
         subprocess.run([sys.executable, "-c", CACHE_ZEROS, "squeezenet1_1", str(checkpoints)], check=True)
         (made,) = prepare(resolve(["torchvision:squeezenet1_1"], weights="pretrained"), store)
         assert "is off by" not in str(made.failures)
-        artifact = made.artifacts["onnx", "fp32"]
+        artifact = made.artifacts[Form("onnx", "fp32")]
         assert made.facts.weights == artifact.weights
         assert re.fullmatch(r"pretrained \(torchvision [0-9.]+\S*, IMAGENET1K_V1\)", made.facts.weights)
         (accuracy,) = made.facts.accuracies

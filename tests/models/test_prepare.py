@@ -52,7 +52,7 @@ def test_an_own_file_is_made_once(tmp_path, store, monkeypatch):
     requests = own(files.static(tmp_path / "m.onnx"), files.tflite(tmp_path / "m.tflite"))
     seen = []
     (made,) = prepare(requests, store, on_event=seen.append)
-    assert list(made.artifacts) == [("onnx", "fp32"), ("tflite", "fp32")]
+    assert list(made.artifacts) == [Form("onnx", "fp32"), Form("tflite", "fp32")]
     facts = made.facts
     assert (made.name, facts.family, facts.weights, facts.parameters, made.failures) == (
         "m",
@@ -84,16 +84,16 @@ def test_what_changes_an_artifact_makes_it_again(tmp_path, store, change):
     else:
         (tmp_path / "weights.bin").write_bytes(b"\1" * 64)
     (second,) = prepare(own(path, shapes=shapes), store)
-    assert second.artifacts["onnx", "fp32"].created_at > first.artifacts["onnx", "fp32"].created_at
+    assert second.artifacts[Form("onnx", "fp32")].created_at > first.artifacts[Form("onnx", "fp32")].created_at
 
 
 def test_a_damaged_artifact_is_made_again(tmp_path, store, caplog):
     requests = own(files.static(tmp_path / "m.onnx"))
     (first,) = prepare(requests, store)
-    store.model_path(first.artifacts["onnx", "fp32"]).write_bytes(b"damage")
+    store.model_path(first.artifacts[Form("onnx", "fp32")]).write_bytes(b"damage")
     (second,) = prepare(requests, store)
     assert "is damaged" in caplog.text
-    assert store.model_path(second.artifacts["onnx", "fp32"]).read_bytes() == (tmp_path / "m.onnx").read_bytes()
+    assert store.model_path(second.artifacts[Form("onnx", "fp32")]).read_bytes() == (tmp_path / "m.onnx").read_bytes()
 
 
 def test_mistakes_of_the_user_are_raised_in_the_workers_words(tmp_path, store):
@@ -120,7 +120,7 @@ def test_noise_on_stdout_does_not_disturb(tmp_path, store, monkeypatch):
     )
     worker_is(monkeypatch, noisy)
     (made,) = prepare(own(files.static(tmp_path / "m.onnx")), store)
-    assert list(made.artifacts) == [("onnx", "fp32")]
+    assert list(made.artifacts) == [Form("onnx", "fp32")]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_noise_on_stdout_does_not_disturb(tmp_path, store, monkeypatch):
 def test_a_worker_that_ends_early(tmp_path, store, monkeypatch, code, words):
     worker_is(monkeypatch, code)
     (model,) = prepare(own(files.static(tmp_path / "m.onnx")), store)
-    assert re.search(words, model.failures["onnx", "unknown"])
+    assert re.search(words, model.failures[Form("onnx", "unknown")])
 
 
 def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
@@ -151,10 +151,10 @@ def test_a_zoo_model_that_crashes_does_not_stop_the_others(store, monkeypatch):
     worker_is(monkeypatch, code)
     seen = []
     one, two = prepare(resolve(["squeezenet_1.0,squeezenet_1.1"]), store, on_event=seen.append)
-    assert "crashed" in one.failures["onnx", "fp32"]
-    assert "crashed" in one.failures["tflite", "fp32"]
-    assert two.failures["onnx", "fp32"] == "no such operator"
-    assert "told nothing" in two.failures["tflite", "fp32"]
+    assert "crashed" in one.failures[Form("onnx", "fp32")]
+    assert "crashed" in one.failures[Form("tflite", "fp32")]
+    assert two.failures[Form("onnx", "fp32")] == "no such operator"
+    assert "told nothing" in two.failures[Form("tflite", "fp32")]
     assert (one.artifacts, one.facts.parameters) == ({}, None)
     assert (seen[-1].done, seen[-1].total) == (4, 4)
 
@@ -175,7 +175,7 @@ def test_a_worker_that_takes_too_long_is_ended_with_its_children(tmp_path, store
     monkeypatch.setattr(process, "_COMMAND", ("sh", "-c", f"sleep 60 & echo $! >{pid}; wait"))
     started = time.monotonic()
     (model,) = prepare(own(files.static(tmp_path / "m.onnx")), store, limits=Limits(seconds=2))
-    assert "longer than 2 s" in model.failures["onnx", "unknown"]
+    assert "longer than 2 s" in model.failures[Form("onnx", "unknown")]
     assert time.monotonic() - started < 45
     wait_until_ended(int(pid.read_text()))
 
@@ -260,7 +260,7 @@ def test_a_folder_named_models_where_the_user_stands_is_not_imported(tmp_path, s
     (tmp_path / "onnx.py").write_text("raise SystemExit('wrong module')")
     monkeypatch.chdir(tmp_path)
     (made,) = prepare(own(files.static(tmp_path / "m.onnx")), store)
-    assert list(made.artifacts) == [("onnx", "fp32")]
+    assert list(made.artifacts) == [Form("onnx", "fp32")]
 
 
 def test_events_never_come_from_two_threads_at_once(tmp_path, store):
@@ -299,5 +299,5 @@ def test_without_exporters_what_another_machine_made_will_do(tmp_path, store, mo
         recipe=recipe.zoo_recipe(Form("onnx", "fp32"), requests[0].variant),
     )
     (made,) = prepare(requests, store)
-    assert list(made.artifacts) == [("onnx", "fp32")]
-    assert "not installed" in made.failures["tflite", "fp32"]
+    assert list(made.artifacts) == [Form("onnx", "fp32")]
+    assert "not installed" in made.failures[Form("tflite", "fp32")]

@@ -88,7 +88,7 @@ def test_both_formats_recognize_a_cat(store):
         "tflite": lambda path: TfliteRunner(path)([image.transpose(0, 2, 3, 1).copy()]),
     }
     for kind, run in runs.items():
-        artifact = made.artifacts[kind, "fp32"]
+        artifact = made.artifacts[Form(kind, "fp32")]
         assert (artifact.weights, artifact.weights_origin.license) == (made.facts.weights, "Apache-2.0")
         assert artifact.weights_origin.sha256 == pretrained.sha256(NAME)
         (answer,) = run(store.model_path(artifact))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.workspace import Workspace
-from models.artifacts import Artifact
+from models.artifacts import Artifact, Form
 from models.prepare import prepare
 from models.sources.selection import resolve
 from models.store import ArtifactStore
@@ -55,7 +55,7 @@ def pair(workspace: Workspace, name: str, kind: str) -> tuple[Artifact, Artifact
     """Our artifact and the library's."""
     ours, theirs = prepare(resolve([name, NETWORKS[name]]), ArtifactStore(workspace.artifacts))
     assert (ours.parameters, ours.multiply_adds) == (theirs.parameters, theirs.multiply_adds)
-    return ours.artifacts[kind, "fp32"], theirs.artifacts[kind, "fp32"]
+    return ours.artifacts[Form(kind, "fp32")], theirs.artifacts[Form(kind, "fp32")]
 
 
 @pytest.mark.usefixtures("installed")
