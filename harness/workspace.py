@@ -23,6 +23,7 @@ class Workspace:
     """Paths in the workspace.
 
     artifacts/    exported models, by hash
+    datasets/     data sets as models are fed them, by what was prepared how
     runs/<run>/   journal.jsonl, devices/, run.json, report.html
     devices/      what is pushed to devices on this machine
     agent/        the agents that devices are given, by hash
@@ -63,6 +64,10 @@ class Workspace:
     @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
 
     @property
     def index(self) -> Path:

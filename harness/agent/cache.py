@@ -1,8 +1,9 @@
-"""The models on this device, held under a bound: the least recently used go first, never what a run needs.
+"""Models and data sets on this device, held under a bound: the least recently used go first, never what a run needs.
 
-A folder `artifacts/<SHA-256>/` is as old as its last use: every run that needs it sets its time anew, as it does for
-the agent. Only folders named by a hash are removed, and what pushes that were cut have left. A file with several names
-(on the host itself an earlier bench made links to the store's files) takes no room of its own.
+A folder `artifacts/<SHA-256>/` or `datasets/<SHA-256>/` is as old as its last use: every run that needs it sets its
+time anew, as it does for the agent. Only folders named by a hash are removed, and what pushes that were cut have left.
+A file with several names (on the host itself an earlier bench made links to the store's files) takes no room of its
+own.
 """
 
 import os
@@ -21,6 +22,7 @@ SPARE_BYTES = 32 << 20
 _AGENT_S = 24 * 3600
 _MAX_NAMES = 200
 
+_KINDS = ("artifacts", "datasets")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _AGENT = re.compile(r"\.?agent-[0-9a-f]{16}\.pyz|\.part-[0-9a-f]{32}|\.push-.{8}$")
 _PART = re.compile(r"\.part-|\.push-|\..*\.part")
@@ -31,7 +33,7 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
 
     `cache` is {root, max_bytes or None}, `agent` this agent's own path. Returns the event's `cache`.
     """
-    root = os.path.join(cache["root"], "artifacts")
+    root = cache["root"]
     needed = _folders(root, [file["path"] for file in files])
     incomplete = _folders(root, missing)
     for name in needed:
@@ -40,10 +42,10 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
         _drop_parts(os.path.join(root, name))
     _drop_agents(os.path.dirname(agent), os.path.basename(agent), _use(agent))
 
-    sizes = {name: _size(os.path.join(root, name)) for name in listing(root) if _HASH.fullmatch(name)}
+    sizes = {name: _size(os.path.join(root, name)) for name in _kept(root)}
     used = sum(sizes.values())
     kept = sum(sizes[name] for name in needed if name in sizes)
-    free = free_bytes(cache["root"])
+    free = free_bytes(root)
     bound = cache["max_bytes"] or min(DEFAULT_BYTES, (free + used) * 3 // 4)
     # What a cut push has left is not sent again.
     begun = sum(_size(os.path.join(root, name), _PART) for name in incomplete)
@@ -59,7 +61,7 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
         if not os.path.exists(os.path.join(root, name)):
             removed.append(name)
             used -= sizes[name]
-            free = free_bytes(cache["root"])
+            free = free_bytes(root)
     return {
         "fits": fits,
         "needed_bytes": asked,
@@ -67,7 +69,7 @@ def make_room(cache: Dict[str, Any], files: List[Dict[str, Any]], missing: List[
         "used_bytes": used,
         "free_bytes": free,
         "bound_bytes": bound,
-        "removed": removed[:_MAX_NAMES],
+        "removed": [os.path.basename(name) for name in removed[:_MAX_NAMES]],
         "removed_bytes": sum(sizes[name] for name in removed),
     }
 
@@ -89,9 +91,15 @@ def _last_use(path: str) -> float:
 
 
 def _folders(root: str, paths: List[str]) -> Set[str]:
-    """Return which folders of the cache hold these files, however deep."""
-    names = {os.path.relpath(path, root).split(os.sep)[0] for path in paths}
-    return {name for name in names if _HASH.fullmatch(name)}
+    """Return which folders of the cache hold these files, however deep, as `artifacts/<SHA-256>`."""
+    parts = [os.path.relpath(path, root).split(os.sep) for path in paths]
+    return {"/".join(part[:2]) for part in parts if part[0] in _KINDS and _HASH.fullmatch("".join(part[1:2]))}
+
+
+def _kept(root: str) -> List[str]:
+    """Return the folders of the cache that are there."""
+    found = ((kind, name) for kind in _KINDS for name in listing(os.path.join(root, kind)))
+    return ["/".join((kind, name)) for kind, name in found if _HASH.fullmatch(name)]
 
 
 def _drop_parts(folder: str) -> None:

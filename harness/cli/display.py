@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dashboards.wording import LONGEST, clean
 from harness.cli import shared
+from harness.run.evaluating import Evaluating
 from harness.run.runner import Run
 from harness.run.task import Begun, Message, Said, Stepped
-from results.records import Case, Restart, shortened
+from results.records import Case, Evaluation, Restart, shortened
 
 if TYPE_CHECKING:
     from models.prepare import Progress as Preparing
@@ -56,7 +57,7 @@ class Display:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             self._task = self._progress.add_task(
-                "measuring", total=sum(len(run.todo(device)) for device in run.devices)
+                "measuring", total=sum(len(run.todo(device)) + len(run.unevaluated(device)) for device in run.devices)
             )
 
     def say(self, message: str) -> None:
@@ -73,6 +74,11 @@ class Display:
                 self.say(message.text)
             case Begun():
                 self._update(description=f"{_name(message.case)}, round {message.round + 1}")
+            case Evaluating():
+                self._update(description=f"{_name(message.case)}, {_progress(message)}")
+            case Evaluation() if message.outcome == "failed":
+                case = self._cases[message.case_id]
+                self.say(f"{_name(case)}: accuracy: failed: {shortened(message.reason, LONGEST)}")
             case Stepped():
                 self._update(advance=1)
             case Restart():
@@ -89,6 +95,11 @@ class Display:
         fallback = restart.actual.get("fallback")
         if fallback and restart.round == 0:  # the table says it of every restart
             self.say(f"{_name(case)}: fell back: {fallback}")
+
+
+def _progress(message: Evaluating) -> str:
+    rate = "" if message.images_per_s is None else f", {message.images_per_s:.3g}/s"
+    return f"{message.done} of {message.samples} images{rate}"
 
 
 def _name(case: Case) -> str:

@@ -10,10 +10,17 @@ import click
 from harness.cli import shared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.artifacts import Artifact
+    from models.prepare import Prepared
     from results.records import Case, Row
+
+
+# What an inference is taken to last of which nothing is known.
+_IMAGE_MS = 5.0
 
 
 def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
@@ -35,6 +42,10 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
     for _, case in steps:
         seconds = expected_seconds(request.profile, known.get(_alike(case)))
         by_device[case.device] = by_device.get(case.device, 0.0) + seconds
+    rated = _rated(request, cases, models)
+    for case in rated:
+        latency_ms = known.get(_alike(case)) or _IMAGE_MS
+        by_device[case.device] = by_device.get(case.device, 0.0) + _images(request) * latency_ms / 1000
     to_export = [model.name for model in models if model.targets]
     seconds = max(by_device.values(), default=0.0) + sum(map(runs.preparing_seconds, models))
     made: dict[tuple[str, ...], Artifact] = {
@@ -64,6 +75,7 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
                 for case in cases
             ],
             restarts=len(steps),
+            images=_images(request) * len(rated),
             to_export=to_export,
             expected_seconds=round(seconds, 1),
         )
@@ -82,10 +94,35 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
             shared.say(f"made up {model}: {words}")
     if to_export:
         click.echo(f"To be prepared first: {', '.join(to_export)}")
+    images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
     click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}), about {_duration(seconds)}. "
-        "Nothing was run."
+        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}){images}, "
+        f"about {_duration(seconds)}. Nothing was run."
     )
+
+
+def _images(request: RunRequest) -> int:
+    """How many images each case evaluates whose accuracy is measured."""
+    return request.accuracy.count if request.accuracy else 0
+
+
+def _rated(request: RunRequest, cases: Sequence[Case], models: Sequence[Prepared]) -> list[Case]:
+    """Return the cases whose accuracy will be measured, as far as is known before their files are made."""
+    from harness.run import plan
+    from harness.run.datasets import why_not
+
+    if request.accuracy is None:
+        return []
+    made: dict[tuple[str, ...], Artifact] = {
+        (model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()
+    }
+    random = {model.name for model in models if model.source.weights == "random"}
+    runnable = [case for case in cases if case.unsupported is None and case.model not in random]
+    return [
+        case
+        for case in runnable
+        if (artifact := made.get(plan.file_key(case))) is None or not why_not(artifact, request.accuracy.dataset)
+    ]
 
 
 def _alike(case: Case | Row) -> tuple[str | int, ...]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.fleet.devices import Device
     from harness.run.plan import BackendChoice
     from harness.run.runner import Run
+    from harness.run.start import RunRequest
+    from harness.workspace import Workspace
     from models.artifacts import Artifact
     from models.given import Given
     from models.sources.base import Weights
@@ -56,8 +58,7 @@ def _precisions(_context: click.Context, _option: click.Parameter, value: str | 
 _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 
 
-@click.command()
-@click.option(
+device_option = click.option(
     "--device",
     "device_names",
     multiple=True,
@@ -65,6 +66,28 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
     show_default="local",
     help="Names, globs, class:X, tag:X, all.",
 )
+
+precision_option = click.option(
+    "--precision",
+    "precisions",
+    callback=_precisions,
+    default=None,
+    help="Comma-separated fp32, fp16, bf16, int8, or auto: all of them (default: as exported or given).",
+)
+
+reconnect_option = click.option(
+    "--reconnect",
+    "reconnect_s",
+    type=shared.Seconds(min=0, max=shared.WEEK_S),
+    default=RECONNECT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a device that went away is tried again before its cases are offline.",
+)
+
+
+@click.command()
+@device_option
 @click.option(
     "--models",
     "-m",
@@ -74,13 +97,7 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 )
 @shared.backends_options
 @click.option("--threads", callback=_numbers, default=None, help="Comma-separated; each is a case of its own.")
-@click.option(
-    "--precision",
-    "precisions",
-    callback=_precisions,
-    default=None,
-    help="Comma-separated fp32, fp16, bf16, int8, or auto: all of them (default: as exported or given).",
-)
+@precision_option
 @click.option(
     "--max-loss",
     type=click.FloatRange(0, 100),
@@ -98,18 +115,18 @@ _BESIDE_RESUME = {"resumed", "wait_s", "patience_s", "reconnect_s", "as_json"}
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
 @shared.given_options
+@click.option(
+    "--accuracy",
+    "dataset",
+    metavar="DATASET",
+    default=None,
+    help="Measure accuracies on it, too (default: the one that models are trained on, if it is here; none: never).",
+)
+@shared.samples_option
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
 @shared.wait_option
 @shared.patience_option
-@click.option(
-    "--reconnect",
-    "reconnect_s",
-    type=shared.Seconds(min=0, max=shared.WEEK_S),
-    default=RECONNECT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a device that went away is tried again before its cases are offline.",
-)
+@reconnect_option
 @shared.workers_option
 @click.option("--resume", "resumed", metavar="RUN", default=None, help="Go on with a run (its name, or last).")
 @click.option("--dry-run", is_flag=True, help="Print the plan, its number of cases and the time it will take.")
@@ -128,6 +145,8 @@ def run(
     profile: str,
     weights: Weights,
     given: Given,
+    dataset: str | None,
+    samples: int | None,
     seed: int | None,
     wait_s: float,
     patience_s: float,
@@ -143,7 +162,6 @@ def run(
     disk at once: after an interruption, go on with --resume.
     """
     from harness.cli.display import Display
-    from harness.cli.plan import print_plan
     from harness.fleet import devices as fleet
     from harness.run import start as runs
     from harness.run.plan import PROFILES
@@ -155,31 +173,45 @@ def run(
     workspace = shared.open_workspace()
     known = shared.load_fleet()
     manners = Manners(wait_s, patience_s, reconnect_s)
-    with Display() as display:
-        if resumed is not None:
+    if resumed is not None:
+        with Display() as display:
             started, artifacts = runs.resume(workspace.find_run(resumed), workspace, manners, display.watch)
-            devices = [fleet.find(known, name) for name in started.devices if started.todo(name)]
-        else:
-            devices = fleet.choose(known, device_names)
-            request = runs.RunRequest(
-                devices=devices,
-                models=resolve(expressions or ("quick",), given, weights),
-                backends=choices(backend_names, options),
-                profile=PROFILES[profile],
-                threads=threads,
-                precisions=PRECISIONS if "auto" in precisions else precisions,
-                calibration=None if calibration is None else of_dataset(calibration),
-                max_loss=max_loss if "auto" in precisions else None,
-                seed=seed,
-                command=tuple(_kept(argument) for argument in sys.argv[1:]),
-            )
-            runs.check(request)
-            if dry_run:
-                print_plan(request, workspace, as_json=as_json)
-                return
-            started, artifacts = runs.start(request, workspace, manners, display.watch, display.preparing, workers)
-        document = _execute(started, devices, artifacts, display)
-    context.exit(_conclude(started, document, as_json=as_json))
+            devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
+            document = _execute(started, devices, artifacts, display)
+        context.exit(_conclude(started, document, as_json=as_json))
+    sources = resolve(expressions or ("quick",), given, weights)
+    request = runs.RunRequest(
+        devices=fleet.choose(known, device_names),
+        models=sources,
+        backends=choices(backend_names, options),
+        profile=PROFILES[profile],
+        threads=threads,
+        precisions=PRECISIONS if "auto" in precisions else precisions,
+        calibration=None if calibration is None else of_dataset(calibration),
+        max_loss=max_loss if "auto" in precisions else None,
+        seed=seed,
+        command=tuple(kept(argument) for argument in sys.argv[1:]),
+        accuracy=shared.asked_accuracy(dataset, samples, sources, is_quick=profile == "quick"),
+    )
+    context.exit(measure(request, workspace, manners, workers=workers, dry_run=dry_run, as_json=as_json))
+
+
+def measure(
+    request: RunRequest, workspace: Workspace, manners: Manners, *, workers: int, dry_run: bool, as_json: bool
+) -> int:
+    """Carry a run out, or print its plan; return the exit code."""
+    from harness.cli.display import Display
+    from harness.cli.plan import print_plan
+    from harness.run import start as runs
+
+    runs.check(request)
+    if dry_run:
+        print_plan(request, workspace, as_json=as_json)
+        return 0
+    with Display() as display:
+        started, artifacts = runs.start(request, workspace, manners, display.watch, display.preparing, workers)
+        document = _execute(started, request.devices, artifacts, display)
+    return _conclude(started, document, as_json=as_json)
 
 
 def _refuse_new_choices(context: click.Context) -> None:
@@ -194,7 +226,7 @@ def _refuse_new_choices(context: click.Context) -> None:
         raise click.UsageError(f"--resume goes on with what the run set out to measure; leave out {', '.join(typed)}")
 
 
-def _kept(argument: str) -> str:
+def kept(argument: str) -> str:
     """Return an argument as far as a run's header keeps it."""
     return argument.encode("utf-8", "replace").decode()[:4096]
 
@@ -259,8 +291,9 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
             f"{problem}. What was measured is kept; once that is mended: bench report --run {run.header.run_id}"
         ) from problem
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
-    away, lost = [device for device in run.devices if run.todo(device)], run.lost()
-    has_measured = any(restart.outcome != "offline" for restart in document.restarts)
+    away, lost, unrated = [device for device in run.devices if run.is_open(device)], run.lost(), run.unrated()
+    outcomes = {restart.outcome for restart in document.restarts} | {part.outcome for part in document.evaluations}
+    has_measured = bool(outcomes - {"offline"})
     again = f"go on with: bench run --resume {run.header.run_id}"
     if away:
         much = "not everything" if has_measured else "nothing"
@@ -268,7 +301,10 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     if lost:
         cases = "1 case" if len(lost) == 1 else f"{len(lost)} cases"
         shared.say(f"bench: some restarts of {cases} failed, others did not; {again}", err=True)
-    if lost or _has_failed(rows):
+    if unrated:
+        cases = "1 case" if len(unrated) == 1 else f"{len(unrated)} cases"
+        shared.say(f"bench: the accuracy of {cases} could not be measured to the end", err=True)
+    if lost or unrated or _has_failed(rows):
         return shared.FAILED
     if not away:
         return 0

@@ -19,7 +19,7 @@ from harness.transports import Transport
 from harness.transports.base import unwritable
 
 MARK = ".edgebench"
-FOLDERS = ("agent", "artifacts", "env", "packs", "runtime", "wheels")
+FOLDERS = ("agent", "artifacts", "datasets", "env", "packs", "runtime", "wheels")
 FILES = ("lock", "lock.running", MARK)
 
 _QUICK_S = 60.0

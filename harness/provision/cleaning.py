@@ -17,6 +17,7 @@ _OURS = f"""
 agent/agent-{_16}.pyz agent/.part-{_32}* agent/.push-???????? agent/.agent-{_16}.pyz.*.part*
 packs/{_64}.whl packs/{_64}.tar.gz packs/.part-{_32}* packs/.push-???????? packs/.{_64}.*.part*
 env/{_16}.json env/{_16}.json.part-* wheels/{_64} wheels/{_64}.part-* runtime/{_64} runtime/{_64}.part artifacts/{_64}
+datasets/{_64}
 """
 # Removes that, then the folders where they are empty; says what is left. $1 the folder
 _CLEAN = f"""

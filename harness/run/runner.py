@@ -11,14 +11,16 @@ from harness.executors.base import Executor, Stop
 from harness.fleet.devices import Device
 from harness.link.manners import Manners
 from harness.run import boards, plan
+from harness.run.coverage import Coverage
+from harness.run.datasets import PreparedSet
 from harness.run.tally import Tally
-from harness.run.task import DeviceTask, Message, Said, carry_out
+from harness.run.task import DeviceTask, Message, Said, carry_out, unevaluated
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from results import journal
 from results.errors import ResultsError
 from results.journal import Journal
-from results.records import Case, DeviceSeen, Finished, Restart, RunDocument
+from results.records import Case, DeviceSeen, Evaluation, Finished, Restart, RunDocument
 
 
 class Run:
@@ -34,6 +36,7 @@ class Run:
         opened: Journal,
         manners: Manners,
         watch: Callable[[Message], None] = lambda _: None,
+        sets: Sequence[PreparedSet] = (),
     ) -> None:
         self.workspace = workspace
         self.header = document.header
@@ -55,6 +58,18 @@ class Run:
             if restart.case_id in self._device_of:  # a damaged journal may hold a restart of no case
                 done[self._device_of[restart.case_id]].append(restart)
         self._tallies = {device: Tally.resumed(restarts) for device, restarts in done.items()}
+        self._evaluations = list(document.evaluations)
+        self.use(sets)
+        self._samples = {facts.sha256: facts.samples for facts in self.header.datasets}
+        parts: dict[str, list[Evaluation]] = {device: [] for device in self._cases}
+        for evaluation in document.evaluations:
+            if evaluation.case_id in self._device_of:
+                parts[self._device_of[evaluation.case_id]].append(evaluation)
+        self._coverages = {device: Coverage.resumed(evaluations) for device, evaluations in parts.items()}
+
+    def use(self, sets: Sequence[PreparedSet]) -> None:
+        """Take the prepared data sets of the cases that are still to be evaluated."""
+        self._sets = {prepared.sha256: prepared for prepared in sets}
 
     @property
     def folder(self) -> Path:
@@ -69,6 +84,24 @@ class Run:
     def todo(self, device: str) -> list[tuple[int, Case]]:
         """Return the restarts that are still to be done on one device, in order."""
         return plan.todo(self._cases[device], self.header.profile, self.header.seed, self._tallies[device])
+
+    def unevaluated(self, device: str) -> list[Case]:
+        """Return the cases of which samples are still to be evaluated on one device."""
+        return unevaluated(self._cases[device], self._samples, self._tallies[device], self._coverages[device])
+
+    def is_open(self, device: str) -> bool:
+        """Whether anything is still to be done on one device."""
+        return bool(self.todo(device) or self.unevaluated(device))
+
+    def unrated(self) -> list[str]:
+        """Return the cases whose evaluation failed, of each its last reason; what a runtime cannot do is none."""
+        last = {evaluation.case_id: evaluation for evaluation in self._evaluations}
+        return [
+            case_id
+            for coverage in self._coverages.values()
+            for case_id in sorted(coverage.given_up)
+            if last[case_id].outcome == "failed"
+        ]
 
     def lost(self) -> list[str]:
         """Return the cases of which restarts failed though others brought something: a later try may bring them."""
@@ -86,6 +119,14 @@ class Run:
             self._restarts.append(restart)
             self._tallies[device].add(restart)
 
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Write down what came of a part of a data set; returns when the disk has it. Raises ResultsError."""
+        device = self._device_of[evaluation.case_id]
+        self._journal.add(evaluation, device)
+        with self._writing:
+            self._evaluations.append(evaluation)
+            self._coverages[device].add(evaluation)
+
     def tasks(self, devices: Sequence[Device], artifacts: Mapping[str, Artifact]) -> list[DeviceTask]:
         """Return what is to be done on each of these devices; `artifacts` is case_id -> artifact."""
         return [
@@ -99,6 +140,8 @@ class Run:
                 seed=self.header.seed,
                 tally=self._tallies[device.name].copy(),
                 manners=self._manners,
+                sets=self._sets,
+                coverage=self._coverages[device.name].copy(),
             )
             for device in devices
         ]
@@ -115,6 +158,8 @@ class Run:
         try:
             if isinstance(message, Restart):
                 self.record(message)
+            elif isinstance(message, Evaluation):
+                self.evaluated(message)
             elif isinstance(message, DeviceSeen):
                 self._seen(message)
         except ResultsError:
@@ -131,7 +176,7 @@ class Run:
 
     def finish(self) -> RunDocument:
         """Close the journal and write the run document, complete or not. Raises ResultsError."""
-        is_complete = not any(self.todo(device) for device in self.devices)
+        is_complete = not any(self.is_open(device) for device in self.devices)
         finished = datetime.now(UTC).isoformat(timespec="seconds") if is_complete else None
         try:
             if finished is not None:
@@ -142,6 +187,7 @@ class Run:
             update={
                 "devices": tuple(self._devices),
                 "restarts": tuple(self._restarts),
+                "evaluations": tuple(self._evaluations),
                 "finished_at": finished,
             }
         )

@@ -13,8 +13,9 @@ import backends
 from harness.errors import NothingToRun
 from harness.fleet.devices import Device
 from harness.link.manners import Manners
-from harness.run import chosen, plan, tools
+from harness.run import chosen, datasets, plan, tools
 from harness.run.chosen import Files, PlannedModel
+from harness.run.datasets import AccuracyRequest, Assigned
 from harness.run.plan import BackendChoice
 from harness.run.runner import Run
 from harness.run.tally import ATTEMPTS
@@ -48,6 +49,7 @@ class RunRequest:
     precisions: Sequence[str] = ()
     max_loss: float | None = None
     calibration: CalibrationSource | None = None
+    accuracy: AccuracyRequest | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -130,6 +132,11 @@ def begin(
     cases = plan.build_cases(
         request.devices, list(models.values()), request.backends, request.threads, request.precisions
     )
+    artifacts: dict[tuple[str, ...], Artifact] = {
+        (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
+    }
+    of_case = {case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None}
+    assigned = _assigned(request, cases, of_case, workspace, watch)
     header = RunHeader(
         run_id=new_run_id(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -140,20 +147,42 @@ def begin(
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
         models=tuple(model.facts for model in prepared),
         artifacts=tuple(artifact.facts for model in prepared for artifact in model.artifacts.values()),
-        cases=tuple(cases),
+        datasets=assigned.datasets,
+        cases=assigned.cases,
         max_loss=request.max_loss,
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
     workspace.run_ids()  # keeps the order of recording: the next run may have an earlier name, by a clock that is off
-    run = Run(workspace, RunDocument(header=header, restarts=()), opened, manners, watch)
+    run = Run(workspace, RunDocument(header=header, restarts=()), opened, manners, watch, assigned.sets)
     for case in cases:
         failure = plan.export_failure(case, models[case.model])
         if failure is not None:
             run.record(_export_failed(case, failure))
-    artifacts: dict[tuple[str, ...], Artifact] = {
-        (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
-    }
-    return run, {case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None}
+    return run, of_case
+
+
+def _assigned(
+    request: RunRequest,
+    cases: Sequence[Case],
+    artifacts: Mapping[str, Artifact],
+    workspace: Workspace,
+    watch: Callable[[Message], None],
+) -> Assigned:
+    """Return the cases with their data set, and say of which models the accuracy is not measured and why.
+
+    Raises ModelError where images cannot be read or prepared, NothingToRun where accuracy alone was asked for and
+    nothing can be measured.
+    """
+    if request.accuracy is None:
+        return Assigned(tuple(cases))
+    assigned = datasets.assign(request.accuracy, cases, artifacts, workspace, lambda text: watch(Said(text)))
+    name = request.accuracy.dataset.name
+    words = [f"{model}: no accuracy on {name}: {reason}" for model, reason in assigned.reasons.items()]
+    if not request.profile.restarts and not assigned.sets:
+        raise NothingToRun("; ".join(words) or f"no model can be evaluated on {name}: none could be made")
+    for line in () if request.accuracy.is_default else words:
+        watch(Said(line))
+    return assigned
 
 
 def _with_kept_files(request: RunRequest, workspace: Workspace) -> RunRequest:
@@ -186,7 +215,10 @@ def resume(
     opened.go_on(document.header)
     run = Run(workspace, document, opened, manners, watch)
     todo = {case.case_id: case for device in run.devices for _, case in run.todo(device)}
-    return run, _stored(todo, ArtifactStore(workspace.artifacts))
+    rated = {case.case_id: case for device in run.devices for case in run.unevaluated(device)}
+    asked = {case.dataset for case in rated.values()}
+    run.use([datasets.stored(facts, workspace) for facts in document.header.datasets if facts.sha256 in asked])
+    return run, _stored({**todo, **rated}, ArtifactStore(workspace.artifacts))
 
 
 def _stored(cases: Mapping[str, Case], store: ArtifactStore) -> dict[str, Artifact]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -20,13 +20,16 @@ from harness.link.ready import File, ReadyDevice, files_of
 from harness.link.thermal import cool_down
 from harness.run import plan, tools
 from harness.run.chosen import HINT
+from harness.run.coverage import Coverage
+from harness.run.datasets import PreparedSet
+from harness.run.evaluating import Evaluating, Evaluator, offline
 from harness.run.tally import Tally, is_last
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.store import ArtifactStore
 from results.judge.validity import believed, judge_restart
-from results.records import Case, DeviceSeen, Profile, Restart, shortened
+from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, shortened
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
@@ -53,7 +56,7 @@ class Stepped:
 
 
 # What is said while a task is carried out: records that are written down, and notes for the user.
-Message = DeviceSeen | Restart | Said | Begun | Stepped
+Message = DeviceSeen | Restart | Evaluation | Evaluating | Said | Begun | Stepped
 Emit = Callable[[Message], None]
 
 
@@ -61,7 +64,8 @@ Emit = Callable[[Message], None]
 class DeviceTask:
     """Everything that is to be measured on one device. It can be pickled.
 
-    `artifacts` has the artifact of every case that has one, `tally` says what is done.
+    `artifacts` has the artifact of every case that has one, `sets` the prepared data set of every case that has one, by
+    its hash; `tally` and `coverage` say what is done.
     """
 
     run_id: str
@@ -73,10 +77,31 @@ class DeviceTask:
     seed: int
     tally: Tally
     manners: Manners
+    sets: Mapping[str, PreparedSet] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage)
 
     def todo(self) -> list[tuple[int, Case]]:
         """Return the restarts that are still to be done, in order."""
         return plan.todo(self.cases, self.profile, self.seed, self.tally)
+
+    def unevaluated(self) -> list[Case]:
+        """Return the cases of which samples are still to be evaluated."""
+        samples = {sha256: prepared.samples for sha256, prepared in self.sets.items()}
+        return unevaluated(self.cases, samples, self.tally, self.coverage)
+
+
+def unevaluated(cases: Iterable[Case], samples: Mapping[str, int], tally: Tally, coverage: Coverage) -> list[Case]:
+    """Return those of the cases of which samples are missing; `samples` is how many of each data set are asked for.
+
+    What could not be measured is not evaluated, either.
+    """
+    return [
+        case
+        for case in cases
+        if case.dataset is not None
+        and case.case_id not in tally.given_up
+        and coverage.gap(case.case_id, samples[case.dataset])
+    ]
 
 
 def carry_out(task: DeviceTask, emit: Emit, stop: Stop) -> None:
@@ -85,7 +110,8 @@ def carry_out(task: DeviceTask, emit: Emit, stop: Stop) -> None:
     `emit` returns when what it was given is written down, so nothing measured is lost; a restart that `stop` cuts off
     is not emitted. Raises what `emit` raises, and ResultsError when the workspace cannot be written.
     """
-    if todo := task.todo():
+    todo = task.todo()
+    if todo or task.unevaluated():
         _Work(task, emit, stop).execute(todo)
 
 
@@ -95,6 +121,7 @@ class _Work:
         self._emit = emit
         self._stop = stop
         self._tally = task.tally.copy()
+        self._coverage = task.coverage.copy()
         self._left: set[str] = set()
         self._transport: Transport | None = None
 
@@ -109,6 +136,7 @@ class _Work:
             ):
                 session.open()
                 self._measure_all(session, todo)
+                self._evaluate_all(session)
         except (DeviceBusy, TransportError) as exc:
             if not stop.is_set():
                 self._say(f"{task.device.name} is {'busy' if _is_busy(exc) else 'offline'}: {exc}")
@@ -128,15 +156,17 @@ class _Work:
             transport.close()
 
     def _session(self, todo: Sequence[tuple[int, Case]]) -> ReadyDevice:
-        task = self._task
-        targets = [self._target(case) for case in {case.case_id: case for _, case in todo}.values()]
+        task, rated = self._task, self._task.unevaluated()
+        cases = {case.case_id: case for case in [*(case for _, case in todo), *rated]}.values()
+        targets = [self._target(case) for case in cases]
+        images = [task.sets[sha256].files(self._root) for sha256 in dict.fromkeys(str(case.dataset) for case in rated)]
         return ReadyDevice(
             task.workspace,
             task.device,
             Claim(f"bench run {task.run_id}", task.run_id),
-            tuple(sorted({case.backend for _, case in todo})),
+            tuple(sorted({case.backend for case in cases})),
             # Cases share models; a dictionary keeps their order.
-            list(dict.fromkeys(file for target in targets for file in self._files(target))),
+            list(dict.fromkeys(file for files in [*map(self._files, targets), *images] for file in files)),
             task.manners,
             Hooks(say=self._say, opened=self._opened, on_seen=self._emit, pause=self._stop.wait),
         )
@@ -151,6 +181,18 @@ class _Work:
                     is_gated = cool_down(self._task.device, session.agent, self._say, self._stop.wait)
                     cooled = round_
                 self._measure(session, self._target(case), round_)
+            self._emit(Stepped())
+
+    def _evaluate_all(self, session: ReadyDevice) -> None:
+        """One case after another: what a model predicts does not drift as its latency does."""
+        task = self._task
+        evaluator = Evaluator(session, self._root, task.sets, self._coverage, self._emit, self._stop)
+        for case in task.unevaluated():
+            if self._stop.is_set():
+                return
+            if case.case_id not in self._tally.given_up | self._left:
+                target = self._target(case)
+                evaluator.evaluate(target, task.artifacts[case.case_id], self._files(target))
             self._emit(Stepped())
 
     def _target(self, case: Case) -> Target:
@@ -229,6 +271,10 @@ class _Work:
         first = {case.case_id: (round_, case) for round_, case in reversed(open_)}
         for round_, case in first.values():
             self._record(_lost(case, round_, why))
+        samples = {sha256: prepared.samples for sha256, prepared in task.sets.items()}
+        for case in unevaluated(task.cases, samples, self._tally, self._coverage):
+            gap = self._coverage.gap(case.case_id, samples[str(case.dataset)]) or (0, 0)
+            self._emit(offline(case, *gap, why, is_busy=_is_busy(why)))
 
 
 def _lost(case: Case, round_: int, why: Exception) -> Restart:

@@ -29,12 +29,14 @@ class InputSpec(TensorSpec):
 
     `dims` are its dimensions as the file declares them: a size, a symbol, or None for what is not known (None as a
     whole where they are those of `shape`, () for a rank that the file leaves open too). `values` says in words where
-    the array comes from, `made_up` what of it nobody asked for.
+    the array comes from, `made_up` what of it nobody asked for. `scale` and `zero_point` are those of a quantized one.
     """
 
     dims: Annotated[tuple[Count | Text | None, ...], Field(max_length=64)] | None = None
     values: Text = ""
     made_up: tuple[Literal["values", "sizes"], ...] = ()
+    scale: Annotated[float, Field(gt=0)] | None = None
+    zero_point: Annotated[int, Field(ge=-(2**31), le=2**31)] = 0
 
     @property
     def is_dynamic(self) -> bool:

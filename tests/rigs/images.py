@@ -15,7 +15,8 @@ from harness.jobs.latency import Target
 from harness.jobs.model import ModelOnDevice
 from models.artifacts import Artifact
 from models.store import ArtifactStore
-from results.records import Case
+from results.records import Case, InputSpec, OutputSpec
+from tests.rigs.bench import DATA, SHAPES, tiny_pair
 
 SIZE, CLASSES = 64, 10
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -104,3 +105,33 @@ def bare(kind: str, path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32
         runner.invoke()
         outputs.append(runner.get_tensor(runner.get_output_details()[0]["index"]))
     return np.concatenate(outputs)
+
+
+def add_rated(store: ArtifactStore, kind: str, **changes: Any) -> Artifact:
+    """Put the tiny model into a store as one of the user's own that is trained, with its preprocessing."""
+    given, expected = tiny_pair(kind)
+    return store.add(
+        DATA / f"tiny.{kind}",
+        [given],
+        [expected],
+        **{
+            "format": kind,
+            "model": "tiny",
+            "precision": "fp32",
+            "inputs": (InputSpec(name="input", dtype="float32", shape=SHAPES[kind]),),
+            "outputs": (OutputSpec(name="output", dtype="float32", shape=(1, CLASSES)),),
+            "weights": "own",
+            "tolerance": 1e-3,
+            "reference": "pytorch",
+            "key": "b" * 64,
+            "preprocessing": {"crop": SIZE, "rule": "none", "resize": None, "mean": MEAN, "std": STD},
+            **changes,
+        },
+    )
+
+
+def written_set(path: Path, count: int) -> Path:
+    """A data set in a file, of which the tiny model gets a part right: it always says 6."""
+    labels = np.where(np.arange(count) % 3 == 0, 6, np.arange(count) % CLASSES)
+    np.savez(path, images=images(count), labels=labels, classes=np.array([f"class {name}" for name in range(CLASSES)]))
+    return path
