@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "measure.txt": ("A machine that only measures.", ()),
     "export.txt": ("Measuring, and making artifacts from PyTorch.", ("export",)),
-    "test.txt": ("All of it, and what the tests need.", ("export", "test")),
+    "test.txt": ("All of it, and what the tests need.", ("export", "optimize", "test")),
 }
 
 

@@ -15,12 +15,14 @@ from models.errors import ModelError
 from models.optimize.base import Applied, Shape, Transformation
 from models.optimize.cluster import Cluster
 from models.optimize.lowrank import LowRank
+from models.optimize.prune import Prune
+from models.optimize.qat import QuantizationAware
 
 if TYPE_CHECKING:
     from torch import nn
 
 # In the order in which they can follow one another: first what changes the structure, then what holds the values.
-_KINDS: tuple[type[Transformation], ...] = (LowRank, Cluster)
+_KINDS: tuple[type[Transformation], ...] = (Prune, LowRank, Cluster, QuantizationAware)
 _BY_KEYWORD = {kind.keyword: kind for kind in _KINDS}
 _ONE = re.compile(r"([a-z]+)=?([0-9.]*)")
 
@@ -52,15 +54,20 @@ def in_order(transformations: Sequence[Transformation]) -> tuple[Transformation,
         order = ", ".join(kind.keyword for kind in _KINDS)
         asked = ", ".join(map(str, transformations))
         raise ModelError(f"{asked}: each transformation at most once, and in this order: {order}")
+    if {Cluster, QuantizationAware} <= set(map(type, transformations)):
+        raise ModelError("cluster and qat do not go together: both decide which values the weights may have")
     return tuple(transformations)
 
 
 def apply(network: nn.Module, transformations: Sequence[Transformation], shape: Shape) -> tuple[Applied, ...]:
     """Transform a trained network in place; return the record for its checkpoint. Raises ModelError."""
+    from models.export.network import one_thread
+
     applied = []
-    for transformation in transformations:
-        layers = transformation.apply(network, shape)
-        applied.append(Applied(transformation=str(transformation), layers=layers))
+    with one_thread():
+        for transformation in transformations:
+            layers = transformation.apply(network, shape)
+            applied.append(Applied(transformation=str(transformation), layers=layers))
     return tuple(applied)
 
 

@@ -42,15 +42,24 @@ def release(layer: Dense) -> None:
 
 
 class _SharedValues(nn.Module):
-    """A layer's weights, looked up among its values; the gradient of a value is the sum of those of its weights."""
+    """A layer's weights, looked up among its values.
+
+    The gradient of a value is the mean of those of its weights: of the steps that keep them together, the nearest to
+    the step that each would take alone. Their sum, as in the paper, is a step thousands of times as long.
+    """
 
     places: Tensor
+    counts: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.register_buffer("places", weight.detach().unique(return_inverse=True)[1])
+        _, places, counts = weight.detach().unique(return_inverse=True, return_counts=True)
+        self.register_buffer("places", places)
+        self.register_buffer("counts", counts)
 
     def forward(self, values: Tensor) -> Tensor:
+        constant = values.detach()
+        values = constant + (values - constant) / self.counts  # the very values, with that gradient
         weight: Tensor = nn.functional.embedding(self.places, values[:, None])[..., 0]
         return weight
 

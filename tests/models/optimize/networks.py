@@ -1,5 +1,8 @@
 """Small networks for the tests of transformations."""
 
+import copy
+from functools import cache
+
 import torch
 
 import models
@@ -8,9 +11,14 @@ from models import weights
 SIDE = 64
 
 
-def build(name, classes=10):
-    """A network of the zoo that behaves like a trained one."""
-    network = models.create(name, num_classes=classes)
+def build(name):
+    """A network of the zoo for ten classes that behaves like a trained one."""
+    return copy.deepcopy(_built(name))
+
+
+@cache
+def _built(name):
+    network = models.create(name, num_classes=10)
     weights.initialize(network, SIDE)
     return network
 
