@@ -91,8 +91,16 @@ def _classes_html(found: Evaluated, ordered: Sequence[tuple[str, float]]) -> str
 
 def notices(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the accuracies of these rows."""
+    truths: dict[str, set[str]] = {}
+    for found in (row.evaluation for row in rows if row.evaluation is not None):
+        truths.setdefault(f"{found.dataset} {found.split}, {found.samples} samples", set()).add(found.truth)
+    result = [
+        f"{len(different)} different data sets are called {shortened(name, 200)}: their accuracies cannot be compared."
+        for name, different in truths.items()
+        if len(different) > 1
+    ]
     failed = [row for row in rows if row.evaluation is not None and row.evaluation.check]
-    if not failed:
-        return []
-    names = shortened(", ".join(dict.fromkeys(row.model for row in failed)), 300)
-    return [f"{len(failed)} of {len(rows)} rows are less accurate than their reference allows: {names}."]
+    if failed:
+        names = shortened(", ".join(dict.fromkeys(row.model for row in failed)), 300)
+        result.append(f"{len(failed)} of {len(rows)} rows are less accurate than their reference allows: {names}.")
+    return result

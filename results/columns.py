@@ -55,7 +55,7 @@ _ACCURACY = dict.fromkeys([f"accuracy_{name}" for name in Accuracy.model_fields]
     "accuracies": "string",
 }
 _EVALUATION_TYPES = {
-    **dict.fromkeys(("dataset", "split", "dataset_sha256", "metric", "check"), "string"),
+    **dict.fromkeys(("dataset", "split", "dataset_sha256", "truth", "metric", "check"), "string"),
     **dict.fromkeys(("samples", "total"), "Int64"),
     **dict.fromkeys(("per_class", "notes"), "string"),
 }
@@ -104,10 +104,10 @@ COLUMNS = (
     Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
     Column("size_bytes", "whole number or null", "of the model's files", "Size MB"),
     Column("evaluation", "object or null",
-           "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `metric`, "
-           "`value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, `threshold`, "
-           "`drop`, `check`, `loss`, `loss_ci95`, `agreement`, `mcnemar_p`, `logit_snr_db`, `images_per_s`, `notes`",
-           "Accuracy in detail", seldom=True, frame=_EVALUATION),
+           "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `truth`, "
+           "`metric`, `value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, "
+           "`threshold`, `drop`, `check`, `loss`, `loss_ci95`, `agreement`, `mcnemar_p`, `logit_snr_db`, "
+           "`images_per_s`, `notes`", "Accuracy in detail", seldom=True, frame=_EVALUATION),
     Column("unevaluated", "text", "why the accuracy that was asked for is not that of all its samples; empty if it is",
            "Not evaluated", seldom=True),
     Column("asked", "list of texts", "what was to be measured: `latency`, `accuracy`"),

@@ -22,7 +22,7 @@ def held_against(found: Evaluated, title: str, model: ModelFacts | None, precisi
     if model is None or model.reference is None:
         return found
     reference = model.reference
-    if (reference.metric, reference.dataset) != (found.metric, title):
+    if (reference.metric, reference.dataset.replace(":", " ")) != (found.metric, title):  # as options have it, too
         words = f"its reference is {reference.value:.4g} {reference.metric} on {reference.dataset}: not compared"
         return found.model_copy(update={"notes": (*found.notes, words)})
     threshold = THRESHOLDS.get(precision) if model.threshold is None else model.threshold

@@ -12,6 +12,8 @@ like its weights, so models that want them otherwise are compared on the same im
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -153,6 +155,7 @@ def _evaluated(own: Answers, case: Case, model: ModelFacts | None, whole: Answer
         dataset=facts.name,
         split=facts.split,
         dataset_sha256=facts.sha256,
+        truth=_truth(facts),
         metric=facts.metric,
         samples=own.samples,
         total=facts.total,
@@ -162,6 +165,11 @@ def _evaluated(own: Answers, case: Case, model: ModelFacts | None, whole: Answer
         **(_against(own, whole) if whole is not None else {}),
     )
     return held_against(found, facts.title, model, case.precision)
+
+
+def _truth(facts: DatasetFacts) -> str:
+    told = json.dumps([facts.classes, facts.total, facts.samples, labels_of(facts).tolist()])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _of_classes(own: Answers) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Evaluation(Record):
 class Evaluated(Record):
     """What a row says of the accuracy that was measured of its very file, under its runtime, on its device.
 
+    `truth` is a hash of the classes and of what is true of the samples: two data sets of one name differ in it, one
+    that was prepared in two ways does not.
     `value` is in the unit of `metric`, with its 95 % interval `ci95` (Wilson's for shares). `samples` of `total` were
     evaluated. `reference` is what it should be, where that is known, and `drop` how far it is below, in percentage
     points; `check` says in words that it is further below than `threshold` allows, "" when it is not. `loss` is how far
@@ -91,6 +93,7 @@ class Evaluated(Record):
     dataset: Text
     split: Word = ""
     dataset_sha256: Sha256
+    truth: Word = ""
     metric: Metric
     value: float
     ci95: tuple[float, float] | None = None

@@ -86,6 +86,14 @@ def test_the_page_shows_an_evaluation_in_detail(table: list[Row]) -> None:
     assert "Points vs fp32" in page
 
 
+def test_data_sets_of_one_name_are_told_apart(table: list[Row]) -> None:
+    assert not any("different data sets" in notice for notice in measured.notices(table))
+    other = table[0].evaluation
+    assert other is not None
+    again = table[0].model_copy(update={"evaluation": other.model_copy(update={"truth": "0" * 16})})
+    assert any("2 different data sets" in notice for notice in measured.notices([table[0], again]))
+
+
 def test_without_evaluations_nothing_is_said_of_them() -> None:
     page, text = render([make_row()]), printed([make_row()])
     assert "vs fp32" not in page + text

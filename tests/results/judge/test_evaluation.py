@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from results.judge import accuracy
 from results.judge.pareto import accuracy_class, by_class
@@ -279,6 +283,35 @@ def test_int8_is_judged_by_a_threshold_of_the_user_alone() -> None:
     found = evaluated(row_of(parts_of(*range(9)), precision="int8", models=with_reference(99.0, threshold=3)))
     assert (found.drop, found.threshold) == (3.5, 3.0)
     assert "3 are allowed" in found.check
+
+
+def test_a_reference_may_be_named_as_options_name_it() -> None:
+    assert evaluated(row_of(parts_of(), models=with_reference(99.0, dataset="fashion-mnist:test"))).reference == 99.0
+
+
+def test_a_data_set_prepared_in_two_ways_is_one_and_with_other_labels_another() -> None:
+    other = DATA.model_copy(update={"sha256": "1" * 64, "preprocessing": "otherwise"})
+    third = DATA.model_copy(update={"sha256": "2" * 64, "labels": packed((np.arange(200, dtype=np.uint32) + 1) % 10)})
+    first, second, last = (evaluated(row_of(parts_of(facts=facts), facts)) for facts in (DATA, other, third))
+    assert first.truth == second.truth != last.truth
+
+
+@given(st.lists(st.integers(1, 199), max_size=8, unique=True), st.randoms(use_true_random=False), st.data())
+def test_however_the_parts_were_cut_and_repeated_the_figures_are_those_of_all_samples(
+    cuts: list[int], random: Random, data: st.DataObject
+) -> None:
+    scores = make_scores(DATA, range(0, 200, 7))
+    bounds = [0, *sorted(cuts), 200]
+    parts = [make_part(CASE, DATA, scores, a, b - a) for a, b in pairwise(bounds)]
+    lost = [make_lost_part(CASE, DATA, first=first) for first in data.draw(st.lists(st.sampled_from(bounds[:-1])))]
+    again = [part.model_copy(update={"attempt": 1}) for part in data.draw(st.lists(st.sampled_from(parts)))]
+    told = [*parts, *lost, *again]
+    random.shuffle(told)
+    row = row_of(told)
+    assert (row.evaluation, row.unevaluated) == (WHOLE.evaluation, "")
+
+
+WHOLE = row_of([make_part(CASE, DATA, make_scores(DATA, range(0, 200, 7)), 0, 200)])
 
 
 def test_a_reference_on_another_data_set_is_not_compared() -> None:
