@@ -14,9 +14,11 @@ from harness.run.start import RunRequest
 from harness.workspace import Workspace
 from models.export.precision.calibration import CalibrationSource
 from models.sources.selection import resolve
+from results import journal
 from results.judge.summary import rows as summarize
 from results.records import Row, Verdict
 from tests.rigs.bench import DATA, Bench
+from tests.rigs.idx import write_idx
 
 SHORT = PROFILES["quick"].model_copy(
     update={
@@ -98,6 +100,28 @@ def test_a_model_of_ones_own_needs_calibration_and_auto_is_all(bench: Bench) -> 
     told = {case["precision"]: case["unsupported"] for case in planned["cases"]}
     assert list(told) == ["unknown", "fp16", "bf16", "int8"]  # nobody has read the file yet
     assert "say with which images: --calibration" in told["int8"]
+
+
+def test_a_model_of_ones_own_is_quantized_with_the_images_that_are_named(bench: Bench) -> None:
+    bench.copy_model()
+    said = "[preprocessing]\nresize = 64\ncrop = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
+    (bench.folder / "tiny.toml").write_text(said)
+    (bench.folder / "digits").mkdir()
+    write_idx(bench.folder / "digits", "train", 60)
+    asked = ("run", "-m", "tiny.onnx", "--backends", "onnxruntime", "--precision", "fp32,int8")
+    rows = bench.rows(*asked, "--calibration", "digits")
+    assert [(row["precision"], row["method"], row["verified"]) for row in rows] == [
+        ("fp32", "", True),
+        ("int8", "qdq", True),
+    ]
+    assert rows[1]["size_bytes"] != rows[0]["size_bytes"]
+    (document,) = bench.workspace.glob("runs/*/run.json")
+    (made,) = [
+        one for one in journal.read(document.parent).header.artifacts if one.sha256 == rows[1]["artifact_sha256"]
+    ]
+    assert made.calibration is not None
+    assert made.quality is not None
+    assert (made.calibration.name, made.calibration.samples, made.quality.samples) == ("digits, train", 28, 32)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from models.sources.selection import resolve
 from models.store import ArtifactStore
 from tests.models import onnx_files as files
 from tests.rigs.bench import DATA, add_tiny
+from tests.rigs.idx import write_idx
 
 FP16, QDQ, NNCF = Form("onnx", "fp16", "cast"), Form("onnx", "int8", "qdq"), Form("onnx", "int8", "nncf")
 STATIC = Form("tflite", "int8", "static")
@@ -106,15 +107,6 @@ def test_without_the_quantizers_what_another_machine_made_will_do(
     assert again.artifacts == found.artifacts
     (other,) = look_up(resolve([str(DATA / "tiny.tflite")]), store, Wanted((STATIC,), CalibrationSource(samples=9)))
     assert "needs ai-edge-quantizer" in other.failures[STATIC]
-
-
-def write_idx(folder: Path, split: str, count: int) -> None:
-    """A small data set of the MNIST family."""
-    pixels = np.random.default_rng(1).integers(0, 256, (count, 28, 28), np.uint8)
-    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pixels.shape)
-    (folder / f"{split}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-    labels = (np.arange(count) % 10).astype(np.uint8)
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + count.to_bytes(4, "big") + labels.tobytes())
 
 
 def test_images_of_a_data_set_are_fed_as_the_network_was_trained_to_see_them(
