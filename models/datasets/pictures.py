@@ -29,6 +29,8 @@ _WRONG = (
     OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
+# Beyond 32 MiB the C library takes a block from the system and gives it back, in place of keeping it for one thread.
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 _large = threading.Lock()
 _thread = threading.local()
 
