@@ -21,6 +21,7 @@ _IN_WORDS = (
     "destroyed",
     "evaluation",
     "unevaluated",
+    "chosen",
 )
 _LONG, _VERY_LONG = 40, 400
 
@@ -54,6 +55,8 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "shapes_fixed": lambda row: "" if row.shapes_fixed == "in the file" else row.shapes_fixed or "",
     "throughput_per_s": lambda row: wording.milliseconds(row.throughput_per_s),
     "snr_db": lambda row: "" if row.snr_db is None else f"{row.snr_db:.1f}",
+    "speedup": lambda row: "" if row.speedup is None else f"{row.speedup:.2f}",
+    "chosen": lambda row: "auto" if row.chosen else "",
     "quality": lambda row: "" if row.quality is None else wording.quality(row.quality),
     "top1_agreement": lambda row: "" if row.top1_agreement is None else f"{row.top1_agreement:.4g}",
 }
@@ -124,6 +127,8 @@ def _words(key: str, row: Row, found: Standings, rows: Sequence[Row]) -> str:
         return wording.standings_text(found, rows)
     if key == "verdict" and row.fallback:
         return f"{row.verdict.value}, fell back"
+    if key == "chosen":
+        return row.chosen
     if key == "inputs":
         return fed.described(row.inputs)
     if key == "backend" and (version := row.backend_version):

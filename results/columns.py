@@ -94,6 +94,11 @@ COLUMNS = (
            "Accuracy", "Acc.", frame=_ACCURACY),
     Column("against_fp32", "", "percentage points of accuracy more or less than the fp32 file on the same samples; in "
            "brackets where so many differences may be chance", "Points vs fp32", "vs fp32", seldom=True),
+    Column("speedup", "number or null", "how many times as fast as the fp32 row of the same device, model, backend, "
+           "threads and options in its run", "Times fp32", "x fp32", seldom=True),
+    Column("speedup_ci95", "[low, high] or null", "its 95 % interval"),
+    Column("chosen", "text", "why `--precision auto` takes this row; empty where it does not", "Auto", "Auto",
+           seldom=True),
     Column("standing", "", "among all valid rows of the same device and kind of accuracy", "Standing", " "),
     Column("reason", "text", "why the verdict is not `valid`; empty when it is", "Reason"),
     Column("notes", "list of texts", "decisions taken for the user, and what else to know, as `4 threads on 1 core`",

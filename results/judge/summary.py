@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import environment, evaluation, fingerprint, statistics, telling
+from results.judge import choice, environment, evaluation, fingerprint, statistics, telling, twins
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
@@ -95,10 +95,11 @@ def rows(document: RunDocument) -> list[Row]:
         )
         for case in header.cases
     ]
-    return [
+    made = [
         _row(header, facts.get(m.case.model), files.get((m.case.artifact_sha256 or "", m.case.io_sha256 or "")), m)
         for m in measurements
     ]
+    return choice.marked(twins.compared(made), header.max_loss)
 
 
 def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:

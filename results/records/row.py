@@ -43,6 +43,8 @@ class Row(Record):
     `asked` is what was to be measured. `evaluation` is what was measured of its accuracy, which is among `accuracies`,
     too; `unevaluated` says why that is not of all samples that were asked for, "" when it is and without any. `quality`
     is what the precision cost when the file was made, None where bench has not made it.
+    `speedup` is how many times as fast it is as the fp32 row beside it, with its interval (`judge.twins`); `chosen` is
+    why `--precision auto` takes this row, "" where it does not (`judge.choice`).
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
     `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
@@ -100,6 +102,9 @@ class Row(Record):
     asked: tuple[Asked, ...] = ("latency",)
     size_bytes: int | None = None
     quality: Quality | None = None
+    speedup: float | None = None
+    speedup_ci95: tuple[float, float] | None = None
+    chosen: Text = ""
     actual: dict[str, JsonValue]
     environment: dict[str, tuple[Text, ...]]
     fallback: Text = ""
