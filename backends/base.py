@@ -1,7 +1,9 @@
 """The seam every runtime is behind. Runs on the device: Python 3.8, the standard library, NumPy and the runtime."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+_MOST_SHARES = 8
 
 
 class Unsupported(Exception):
@@ -75,7 +77,8 @@ class Session(ABC):
 
         Keys that mean the same in every backend: `placement` ({where: number of the graph's nodes}), `left` ({operator:
         number} of those that an accelerator or delegate did not take), `compute` ({type, as `fp32` or `int8`: number of
-        operators that compute in it}, where the runtime tells), `fallback` (what was asked for and not given, in words;
+        operators that compute in it}, where the runtime tells), `time` ({operator: share of the time of an inference},
+        see `shares`), `fallback` (what was asked for and not given, in words;
         missing or empty when all was given, see `fell_back`) and `aggregates` (in words, that each restart's one sample
         stands for many inferences).
         """
@@ -132,6 +135,16 @@ def check_options(
     for name in switches:
         if options.get(name, "on") not in ("on", "off"):
             raise Unsupported("{}.{} is on or off, not {}".format(backend, name, options[name]))
+
+
+def shares(times: Iterable[Tuple[str, float]]) -> Dict[str, float]:
+    """Return {operator: share of the time} of the kinds that take most, from the time of each operator by its kind."""
+    found = {}  # type: Dict[str, float]
+    for kind, time in times:
+        found[kind] = found.get(kind, 0.0) + time
+    total = sum(found.values())
+    most = sorted(found, key=lambda kind: (-found[kind], kind))[:_MOST_SHARES]
+    return {kind: round(found[kind] / total, 3) for kind in most if found[kind] > 0}
 
 
 def fell_back(asked: Sequence[str], placement: Dict[str, int], dropped: Sequence[str] = ()) -> str:

@@ -6,7 +6,8 @@ those of fp32 of at least `LEAST_SNR_DB` stands for a loss that is small enough:
 was made or on the device. With trained weights int8 names the class that fp32 names in 76 to 90 % of hard inputs at
 15 dB, and what is destroyed lies below 5 dB.
 
-The figures choose, so that nothing is chosen beside something faster that also may be; what noise leaves open is told.
+The figures choose, also those of unstable rows, so that nothing is chosen beside something faster that also may be; what
+noise leaves open is told.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from results.judge.figures import Figure, difference, figure, latency
-from results.judge.pareto import off_frontier
+from results.judge.pareto import unsound
 from results.judge.twins import Group, group, is_reference, references, speedup
-from results.records import Evaluated, Row, shortened
+from results.records import Evaluated, Row, Verdict, shortened
 
 LEAST_SNR_DB = 10.0
+_MEASURED = (Verdict.VALID, Verdict.UNSTABLE)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def marked(rows: Sequence[Row], max_loss: float | None) -> list[Row]:
     twins = references(rows)
     groups: dict[Group, list[Row]] = defaultdict(list)
     for row in rows:
-        if row.median_ms and not off_frontier(row):
+        if row.median_ms and row.verdict in _MEASURED and not unsound(row):
             groups[group(row)].append(row)
     chosen = dict(_choose(found, twins.get(of), max_loss) for of, found in groups.items())
     return [row.model_copy(update={"chosen": chosen.get(row.case_id, "")}) for row in rows]
@@ -95,7 +97,9 @@ def _lost(row: Evaluated | None, twin: Evaluated | None) -> Figure | None:
 
 
 def _named(row: Row) -> str:
-    return f"{row.precision} ({row.method})" if row.method else row.precision
+    told = [row.method] if row.method else []
+    told += [row.verdict.value] if row.verdict is not Verdict.VALID else []
+    return f"{row.precision} ({', '.join(told)})" if told else row.precision
 
 
 def _gain(row: Row, twin: Row | None) -> str:

@@ -97,12 +97,17 @@ def standings_by_class(rows: Sequence[Row]) -> list[Standings]:
 
 
 def off_frontier(row: Row) -> str:
-    """Why a row with a latency and an accuracy (its first) is on no frontier; "" when it may be on one.
-
-    An accuracy that was measured of the very file, on its device, is a check of its output, too.
-    """
+    """Why a row with a latency and an accuracy (its first) is on no frontier; "" when it may be on one."""
     if row.verdict is not Verdict.VALID:
         return f"{row.verdict.value}: {row.reason}" if row.reason else row.verdict.value
+    return unsound(row)
+
+
+def unsound(row: Row) -> str:
+    """Why the outputs of a row cannot be relied on, "" when they can.
+
+    An accuracy that was measured of the very file, on its device, is a check of them, too.
+    """
     if row.nonfinite:
         return f"not finite: {row.nonfinite}"
     if row.evaluation is not None and row.accuracy is not None and row.accuracy.kind == "measured":

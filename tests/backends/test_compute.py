@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import backends
+from backends.base import shares
 from models.export.own.onnx import OwnOnnx
 from models.export.own.tflite import OwnTflite
 from tests.rigs import own_onnx, own_tflite
 
 
-def compute(folder: Path, name: str, backend: str, precision: str) -> dict[str, int] | None:
+def examined(folder: Path, name: str, backend: str, precision: str) -> dict[str, Any]:
     """Run a case once and ask the backend."""
     (path,) = (own_tflite if name.startswith("t_") else own_onnx).write(folder, name)
     declared = (OwnTflite(path) if path.suffix == ".tflite" else OwnOnnx(path)).declared_inputs()
@@ -24,7 +25,11 @@ def compute(folder: Path, name: str, backend: str, precision: str) -> dict[str, 
     session = backends.find(backend)().load(str(path), inputs, {"threads": 1, "precision": precision})
     session.bind([(one["name"], np.ones(one["shape"], one["dtype"])) for one in inputs])
     session.run()
-    found: dict[str, int] | None = session.examine().get("compute")
+    return session.examine()
+
+
+def compute(folder: Path, name: str, backend: str, precision: str) -> dict[str, int] | None:
+    found: dict[str, int] | None = examined(folder, name, backend, precision).get("compute")
     return found
 
 
@@ -63,3 +68,18 @@ def test_what_no_kernel_is_known_of_is_not_told(tmp_path: Path) -> None:
 
 def test_a_plain_file_is_not_loaded_twice_to_find_out(tmp_path: Path) -> None:
     assert compute(tmp_path, "five_d", "onnxruntime", "fp32") is None
+
+
+@pytest.mark.parametrize(("backend", "kind"), [("onnxruntime", "QLinearConv"), ("openvino", "Convolution")])
+def test_the_operators_that_take_the_time_of_an_int8_file(tmp_path: Path, backend: str, kind: str) -> None:
+    found = examined(tmp_path, "int8_network", backend, "int8")["time"]
+    assert found[kind] > 0
+    assert 0.9 < sum(found.values()) < 1.01
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert "time" not in examined(tmp_path, "five_d", backend, "fp32"), "nobody pays a second load for a plain file"
+
+
+def test_shares_are_of_all_the_time_and_the_largest_come_first() -> None:
+    assert shares([("Conv", 2.0), ("Add", 1.0), ("Conv", 5.0), ("None", 0.0)]) == {"Conv": 0.875, "Add": 0.125}
+    assert len(shares([(f"kind{n}", 1.0) for n in range(20)])) == 8
+    assert shares([]) == {}

@@ -87,8 +87,13 @@ def test_accuracies_of_other_samples_are_not_compared() -> None:
 
 
 def test_only_sound_rows_are_chosen_and_each_runtime_has_its_own() -> None:
-    lost = row("int8", 5, snr_db=20, verdict=Verdict.UNSTABLE, reason="2 of 5 restarts")
+    lost = row("int8", 5, snr_db=20, verdict=Verdict.FAILED, reason="no memory")
     assert taken([row("fp32", 10), lost])[0] == "auto: fp32"
+    unstable = {"verdict": Verdict.UNSTABLE, "reason": "2 of 5 restarts"}
+    assert (
+        taken([row("fp32", 10, **unstable), row("int8", 30, snr_db=20)])[0]
+        == "auto: fp32 (unstable); int8 (static) is slower"
+    )
     assert taken([row("fp32", 10), row("int8", 5, snr_db=20, verified=False)])[0] == "auto: fp32"
     pair = [row("fp32", 10, backend=name) for name in ("tflite", "openvino")]
     assert taken(pair) == ["auto: fp32", "auto: fp32"]
