@@ -1,13 +1,13 @@
 """`--precision auto`: of the precisions of a model under a runtime the fastest that costs little enough. Pure.
 
-What a precision costs is the accuracy that was measured of its very file against that of the fp32 file, on the same
-samples, in percentage points. Where one of the two was not measured, a signal-to-noise ratio of its outputs against
-those of fp32 of at least `LEAST_SNR_DB` stands for a loss that is small enough: the least that was found, when the file
-was made or on the device. With trained weights int8 names the class that fp32 names in 76 to 90 % of hard inputs at
-15 dB, and what is destroyed lies below 5 dB.
+What a precision costs is how far the accuracy that was measured of its very file is below that of the fp32 file on the
+same samples, in percentage points. Where one of the two was not measured, a signal-to-noise ratio of its outputs
+against those of fp32 of at least `LEAST_SNR_DB` stands for a loss that is small enough: the least that was found, when
+the file was made or on the device. With trained weights int8 names the class that fp32 names in 76 to 90 % of hard
+inputs at 15 dB, and what is destroyed lies below 5 dB.
 
-The figures choose, also those of unstable rows, so that nothing is chosen beside something faster that also may be; what
-noise leaves open is told.
+The figures choose, also those of unstable rows, so that nothing is chosen beside something faster that also may be;
+what noise leaves open is told.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results.judge.figures import Figure, difference, figure, latency
+from results.judge.figures import Figure, figure, latency
 from results.judge.pareto import unsound
 from results.judge.twins import Group, group, is_reference, references, speedup
-from results.records import Evaluated, Row, Verdict, shortened
+from results.records import Row, Verdict, shortened
 
 LEAST_SNR_DB = 10.0
 _MEASURED = (Verdict.VALID, Verdict.UNSTABLE)
@@ -49,7 +49,7 @@ def marked(rows: Sequence[Row], max_loss: float | None) -> list[Row]:
 
 def _choose(rows: Sequence[Row], twin: Row | None, max_loss: float) -> tuple[str, str]:
     """The case that is chosen of a group, and why; no case where all cost too much."""
-    costs = sorted((_cost(row, twin, max_loss) for row in rows), key=lambda cost: latency(cost.row).value)
+    costs = sorted((_cost(row, max_loss) for row in rows), key=lambda cost: latency(cost.row).value)
     small = [cost for cost in costs if cost.is_small]
     if not small:
         return "", ""
@@ -64,11 +64,13 @@ def _choose(rows: Sequence[Row], twin: Row | None, max_loss: float) -> tuple[str
     return best.row.case_id, shortened("; ".join(words))
 
 
-def _cost(row: Row, twin: Row | None, max_loss: float) -> _Cost:
+def _cost(row: Row, max_loss: float) -> _Cost:
     if not row.method:  # as it was exported or given
         return _Cost(row, True, "")
-    lost = None if twin is None else _lost(row.evaluation, twin.evaluation)
-    return _by_outputs(row) if lost is None else _by_accuracy(row, lost, max_loss)
+    found = row.evaluation
+    if found is None or found.loss is None:
+        return _by_outputs(row)
+    return _by_accuracy(row, figure(found.loss, found.loss_ci95), max_loss)
 
 
 def _by_accuracy(row: Row, lost: Figure, max_loss: float) -> _Cost:
@@ -86,14 +88,6 @@ def _by_outputs(row: Row) -> _Cost:
     if min(ratios) < LEAST_SNR_DB:
         return _Cost(row, False, f"{words}, less than {LEAST_SNR_DB:g}")
     return _Cost(row, True, words)
-
-
-def _lost(row: Evaluated | None, twin: Evaluated | None) -> Figure | None:
-    """Percentage points of accuracy that a row has less than its twin; None where they are not of the same samples."""
-    if row is None or twin is None:
-        return None
-    same = [(of.dataset_sha256, of.metric, of.samples) for of in (row, twin)]
-    return difference(figure(twin.value, twin.ci95), figure(row.value, row.ci95)) if same[0] == same[1] else None
 
 
 def _named(row: Row) -> str:
