@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from models.datasets.base import Dataset
 from models.errors import ModelError
 from models.train.recipe import Recipe
+
+_MAX_BYTES = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,32 @@ class Examples:
         return Examples(self.images.to(device), self.labels.to(device))
 
 
-def epoch_of(examples: Examples, recipe: Recipe, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def examples_of(dataset: Dataset, size: int) -> Examples:
+    """A data set in memory, as images of `size`. Raises UnreadableDataset, ModelError where it is too large."""
+    is_grey = (pixels := dataset.arrays()) is not None and pixels.ndim == 3
+    shape = (len(dataset), 1 if is_grey else 3, size, size)
+    if math.prod(shape) > _MAX_BYTES:
+        raise ModelError(
+            f"{dataset.name}: {len(dataset)} images at {size} x {size} take over {_MAX_BYTES >> 30} GiB of memory; "
+            "train at a smaller resolution (NAME@48)"
+        )
+    images = np.empty(shape, np.uint8)
+    for index in range(len(dataset)):
+        images[index] = _fitted(dataset.image(index), size)[:, :, : shape[1]].transpose(2, 0, 1)
+    return Examples(torch.from_numpy(images), torch.from_numpy(dataset.labels.astype(np.int64)))
+
+
+def _fitted(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    height, width, _ = pixels.shape
+    scale = size / min(height, width)
+    resized = Image.fromarray(pixels).resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
+    left, top = (resized.width - size) // 2, (resized.height - size) // 2
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def epoch_of(
+    examples: Examples, recipe: Recipe, generator: torch.Generator, size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the augmented batches of one epoch, in an order drawn from `generator`; what fills no batch is left out."""
     count = len(examples)
     order = torch.randperm(count, generator=generator)
@@ -68,7 +100,7 @@ def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator, size: 
 
 
 def normalized(images: Tensor, recipe: Recipe) -> Tensor:
-    """Images of 0 to 255 as float32 with the mean and deviation of the recipe; a grey channel becomes as many as these."""
+    """Images of 0 to 255 as float32 with the recipe's mean and deviation; a grey channel becomes as many as these."""
     mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (recipe.mean, recipe.std))
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 

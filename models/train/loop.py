@@ -22,7 +22,7 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: epochs done, mean loss of the last one, its images a second, the seconds it took."""
+    """How far a training is: epochs done, mean loss and images a second of the last one, seconds of all of them."""
 
     epoch: int
     epochs: int
@@ -30,9 +30,14 @@ class Progress:
     images_per_s: float
     seconds: float
 
+    @property
+    def left_s(self) -> float:
+        """How many seconds more it will take, if the rest is as fast."""
+        return self.seconds / self.epoch * (self.epochs - self.epoch)
+
 
 def initialize(module: nn.Module, seed: int) -> None:
-    """Fill convolutions as He et al. 2015 (arXiv:1502.01852), linear layers small; the rest keeps what it was made with.
+    """Fill convolutions as He et al. 2015 (arXiv:1502.01852) and linear layers small; the rest stays as it was made.
 
     The same seed gives the same weights, whatever the state of the global generators.
     """
@@ -80,11 +85,12 @@ def train(
     while run.epoch < recipe.epochs:
         begun = time.perf_counter()
         loss = run.one_epoch()
-        seconds = time.perf_counter() - begun
+        epoch_s = time.perf_counter() - begun
+        run.seconds += epoch_s
         if state is not None:
             run.keep(state, identity)
         if progress is not None:
-            progress(Progress(run.epoch, recipe.epochs, loss, len(examples) / seconds, seconds))
+            progress(Progress(run.epoch, recipe.epochs, loss, len(examples) / epoch_s, run.seconds))
     return run.result()
 
 
@@ -103,10 +109,15 @@ class _Run:
         self.module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = None if teacher is None else teacher.to(device).eval()
         self.recipe, self.examples, self.device, self.after_step = recipe, examples, device, after_step
-        self.epoch = 0
+        self.epoch, self.seconds = 0, 0.0
         self.optimizer = torch.optim.SGD(
             _groups(module, recipe.weight_decay), lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
         )
+        # There from the beginning: a buffer that SGD makes of the first gradient may lie otherwise in memory than one
+        # that is read again, and sums in another order differ in their last bits.
+        self.momenta = {name: torch.zeros_like(parameter) for name, parameter in self.module.named_parameters()}
+        for name, parameter in self.module.named_parameters():
+            self.optimizer.state[parameter]["momentum_buffer"] = self.momenta[name]
         self.average = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
     def one_epoch(self) -> float:
@@ -136,7 +147,7 @@ class _Run:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.bf16):
             logits = self.module(images)
         loss = self._loss(logits.float(), images, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         if self.after_step is not None:
             self.after_step(self.module)
@@ -168,38 +179,33 @@ class _Run:
 
     def keep(self, path: Path, identity: str) -> None:
         """Replace the file that a later process goes on from."""
-        momenta = {}
-        for name, parameter in self.module.named_parameters():
-            buffer = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
-            if buffer is not None:
-                momenta[name] = buffer
-        parts = {"module": self.module.state_dict(), "average": self.average, "momentum": momenta}
-        states.write(path, parts, states.Head(recipe=self.recipe, identity=identity, epoch=self.epoch))
+        parts = {"module": self.module.state_dict(), "average": self.average, "momentum": self.momenta}
+        states.write(path, parts, self._head(identity))
 
     def restore(self, path: Path, identity: str) -> None:
         """Go on from such a file. Raises ModelError where it is damaged or of another training."""
         head, parts = states.read(path)
         if (head.recipe, head.identity) != (self.recipe, identity):
-            raise ModelError(f"{path}: of another training; remove it, or train with the settings that it was made with")
+            raise ModelError(f"{path}: of another training; remove it, or repeat the settings that it was made with")
         states.fill(path, self.average, parts["average"])
         states.fill(path, self.module.state_dict(), parts["module"])
-        parameters = dict(self.module.named_parameters())
-        for name, momentum in parts["momentum"].items():
-            if name not in parameters or momentum.shape != parameters[name].shape:
-                raise ModelError(f"{path}: does not fit the network at {name}; remove it and begin anew")
-            like = parameters[name]
-            self.optimizer.state[like]["momentum_buffer"] = torch.empty_like(like).copy_(momentum)
-        self.epoch = head.epoch
+        states.fill(path, self.momenta, parts["momentum"])
+        self.epoch, self.seconds = head.epoch, head.seconds
+
+    def _head(self, identity: str) -> states.Head:
+        return states.Head(recipe=self.recipe, identity=identity, epoch=self.epoch, seconds=self.seconds)
 
     def result(self) -> nn.Module:
         """The module with its averaged weights."""
         self.module.load_state_dict(self.average)
-        return self.module.to("cpu").eval()
+        module: nn.Module = self.module.to("cpu").eval()
+        return module
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Parameters with weight decay, and those of normalizations and biases without (He et al. 2018, arXiv:1812.01187)."""
-    decayed, free = [], []
+    """Parameters with weight decay, then without: normalizations and biases (He et al. 2018, arXiv:1812.01187)."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for layer in module.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             spared = isinstance(layer, (*_NORMS, nn.PReLU)) or name == "bias" or parameter.ndim < 2

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -22,11 +23,12 @@ _KEY = "edgebench-training"
 
 
 class Head(Record):
-    """Of which training it is, and how many epochs of it are done."""
+    """Of which training it is, how many epochs of it are done, and the seconds that they took."""
 
     recipe: Recipe
     identity: Text
-    epoch: int
+    epoch: Annotated[int, Field(ge=0, le=10_000)]
+    seconds: Annotated[float, Field(ge=0)]
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], head: Head) -> None:
