@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -17,7 +17,6 @@ from models.errors import ModelError, UnreadableModel
 from models.train.needs import require_torch
 from models.train.recipe import Recipe
 from models.zoo import catalog
-from models.zoo.variant import Preprocessing
 from results.files import write_file
 from results.records import Accuracy, Record, Sha256, Text, Word
 
@@ -72,12 +71,8 @@ class Trained(Record):
 
     @property
     def variant(self) -> catalog.Variant:
-        """The zoo's variant, fed as in training. Raises UnknownModel."""
-        from dataclasses import replace
-
-        size, recipe = self.recipe.size, self.recipe
-        mean, std = (cast("tuple[float, float, float]", values) for values in (recipe.mean, recipe.std))
-        return replace(catalog.get(self.model), preprocessing=Preprocessing(size, size, "bilinear", mean=mean, std=std))
+        """The zoo's variant. Raises UnknownModel."""
+        return catalog.get(self.model)
 
     def network(self) -> nn.Module:
         """The network without its weights. Raises ModelError."""
@@ -100,7 +95,7 @@ def describe(path: Path) -> Trained:
     except (ValueError, RecursionError) as error:
         raise UnreadableModel(f"{path}: what it says of itself is damaged: {_first(error)}") from error
     variant = _variant(trained, path)
-    if variant.resolution != trained.recipe.size or not len(trained.recipe.mean) == len(trained.recipe.std) == 3:
+    if variant.resolution != trained.recipe.size:
         raise UnreadableModel(f"{path}: what it says of itself is damaged: it contradicts itself about its images")
     return trained
 

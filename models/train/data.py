@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,8 +39,9 @@ class Examples:
         return Examples(self.images.to(device), self.labels.to(device))
 
 
-def examples_of(dataset: Dataset, size: int) -> Examples:
-    """A data set in memory, as images of `size`. Raises UnreadableDataset, ModelError where it is too large."""
+def examples_of(dataset: Dataset, recipe: Recipe) -> Examples:
+    """A data set in memory, prepared for a recipe. Raises UnreadableDataset, ModelError where it is too large."""
+    size, preprocessing = recipe.size, recipe.preprocessing
     is_grey = (pixels := dataset.arrays()) is not None and pixels.ndim == 3
     shape = (len(dataset), 1 if is_grey else 3, size, size)
     if math.prod(shape) > _MAX_BYTES:
@@ -51,17 +50,9 @@ def examples_of(dataset: Dataset, size: int) -> Examples:
             "train at a smaller resolution (NAME@48)"
         )
     images = np.empty(shape, np.uint8)
-    for index in range(len(dataset)):
-        images[index] = _fitted(dataset.image(index), size)[:, :, : shape[1]].transpose(2, 0, 1)
+    for index, load in dataset.samples(range(len(dataset))):
+        images[index] = preprocessing.apply(load().picture)[:, :, : shape[1]].transpose(2, 0, 1)
     return Examples(torch.from_numpy(images), torch.from_numpy(dataset.labels.astype(np.int64)))
-
-
-def _fitted(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    height, width, _ = pixels.shape
-    scale = size / min(height, width)
-    resized = Image.fromarray(pixels).resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
-    left, top = (resized.width - size) // 2, (resized.height - size) // 2
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
 def epoch_of(

@@ -10,11 +10,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.preprocessing import Preprocessing
 from results.records import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
-Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=16)]
+Level = Annotated[float, Field(gt=0, le=1)]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
 
 
@@ -46,10 +47,15 @@ class Recipe(Record):
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
     bf16: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    mean: Channels = (0.5, 0.5, 0.5)
-    std: Channels = (0.5, 0.5, 0.5)
+    mean: tuple[Share, Share, Share] = (0.5, 0.5, 0.5)
+    std: tuple[Level, Level, Level] = (0.5, 0.5, 0.5)
     temperature: Positive = 4.0
     teaching: Share = 0.5
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes the network's input, besides crops and flips in training."""
+        return Preprocessing(resize=self.size, crop=self.size, mean=self.mean, std=self.std)
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of `step` of `steps` an epoch, counted from 0 over all epochs."""

@@ -84,7 +84,7 @@ def carry_out(order: Order, progress: Callable[[Progress], None] | None = None) 
             teacher=None if order.teacher is None else sha256_of(order.teacher),
             software={"torch": torch.__version__},
         )
-        examples = examples_of(order.data, order.recipe.size)
+        examples = examples_of(order.data, order.recipe)
         module = train(
             fresh(order.model, len(order.data.classes), order.recipe.seed),
             order.recipe,
@@ -118,7 +118,7 @@ def fresh(model: str, classes: int, seed: int) -> nn.Module:
 
 def _write(order: Order, module: nn.Module, trained: checkpoint.Trained) -> None:
     """In float16 where the test images see no difference."""
-    examples, halved = examples_of(order.test, order.recipe.size), checkpoint.rounded(module)
+    examples, halved = examples_of(order.test, order.recipe), checkpoint.rounded(module)
     exact, coarse = (correct(weights, examples, order.recipe) for weights in (module, halved))
     half = abs(exact - coarse) <= LARGEST_LOSS_BY_ROUNDING * len(examples)
     tested = checkpoint.Tested(

@@ -26,7 +26,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
     path.write_bytes(struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes())
 
 
-def make(folder: Path, *, train: int = 320, test: int = 100) -> Path:
+def make(folder: Path, *, train: int = 160, test: int = 50) -> Path:
     """Write the four files of an MNIST-like data set."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, count, seed in (("train", train, 1), ("t10k", test, 2)):
