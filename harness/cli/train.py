@@ -120,5 +120,5 @@ def _described(outcome: Outcome) -> dict[str, Any]:
         "sha256": outcome.sha256,
         "seconds": round(outcome.seconds, 1),
         "images_per_s": round(outcome.images_per_s, 1),
-        **outcome.trained.model_dump(mode="json"),
+        "checkpoint": outcome.trained.model_dump(mode="json"),
     }

@@ -90,7 +90,7 @@ def carry_out(order: Order, progress: Callable[[Progress], None] | None = None) 
             order.recipe,
             examples,
             device=order.device,
-            teacher=None if order.teacher is None else _teacher(order.teacher, trained),
+            teacher=None if order.teacher is None else checkpoint.load(order.teacher)[0],
             state=order.state,
             identity=trained.model_dump_json(exclude={"software"}),
             progress=told,
@@ -134,6 +134,8 @@ def _write(order: Order, module: nn.Module, trained: checkpoint.Trained) -> None
 def _check(order: Order) -> None:
     if order.device == "cuda" and not torch.cuda.is_available():
         raise ModelError("PyTorch finds no CUDA device here; train with --device cpu")
+    if order.teacher is not None:
+        _check_teacher(order.teacher, order)
     if order.test.classes != order.data.classes:
         raise ModelError(f"{order.test.name}:{order.test.split} has other classes than {order.data.name}")
     if order.state.exists() and not order.resume:
@@ -142,13 +144,12 @@ def _check(order: Order) -> None:
         raise ModelError(f"{order.out}: exists already; remove it, or name another file with --out")
 
 
-def _teacher(path: Path, trained: checkpoint.Trained) -> nn.Module:
-    module, teacher = checkpoint.load(path)
-    if teacher.classes != trained.classes:
-        raise ModelError(f"{path}: a teacher of other classes; it must know those of {trained.dataset}, in their order")
-    if (teacher.recipe.mean, teacher.recipe.std) != (trained.recipe.mean, trained.recipe.std):
+def _check_teacher(path: Path, order: Order) -> None:
+    teacher = checkpoint.describe(path)
+    if teacher.classes != order.data.classes:
+        raise ModelError(f"{path}: a teacher of other classes; it must know those of {order.data.name}, in their order")
+    if (teacher.recipe.mean, teacher.recipe.std) != (order.recipe.mean, order.recipe.std):
         raise ModelError(f"{path}: a teacher that was trained on images of another mean or deviation")
-    return module
 
 
 @contextmanager
