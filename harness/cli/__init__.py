@@ -14,7 +14,20 @@ from types import FrameType
 
 import click
 
-from harness.cli import accuracy, best, check, check_models, devices, diff, models, provisioning, report, results, run, train
+from harness.cli import (
+    accuracy,
+    best,
+    check,
+    check_models,
+    devices,
+    diff,
+    models,
+    provisioning,
+    report,
+    results,
+    run,
+    train,
+)
 from harness.cli.shared import INTERRUPTED, drop, say
 
 
@@ -31,7 +44,16 @@ def cli(context: click.Context, devices_file: str | None) -> None:
     context.obj = devices_file
 
 
-for command in (run.run, accuracy.accuracy, models.models, devices.devices, results.results, report.report, best.best, train.train):
+for command in (
+    run.run,
+    accuracy.accuracy,
+    models.models,
+    devices.devices,
+    results.results,
+    report.report,
+    best.best,
+    train.train,
+):
     cli.add_command(command)
 for command in (check.check, provisioning.setup, provisioning.clean):
     devices.devices.add_command(command)
