@@ -97,16 +97,6 @@ class Preprocessing(Record):
         said = self.model_dump(mode="json", include={"resize", "crop", "interpolation", "channel_order", "rule"})
         return said | ({"padding": self._padding()} if self.rule == "longer side" else {})
 
-    def words(self) -> str:
-        """What is done to an image, for people."""
-        resized = {
-            "shorter side": f"shorter side {self.resize} px {self.interpolation}, center crop {self.crop} px",
-            "longer side": f"longer side {self.resize} px {self.interpolation}, filled to {self.crop} px",
-            "stretch": f"stretched to {self.resize} px {self.interpolation}, center crop {self.crop} px",
-            "none": f"center crop {self.crop} px",
-        }[self.rule]
-        return f"{resized}, {self.channel_order}"
-
     def at(self, resolution: int) -> Preprocessing:
         """The same for another size of the input: the same ratio of crop to resize."""
         resize = self.resize and round(self.resize * resolution / self.crop)

@@ -31,7 +31,7 @@ from models.errors import ModelError, UnreadableDataset
 from models.export.recipe import digest
 from models.preprocessing import Preprocessing
 from results.files import sha256_of, write_file
-from results.records import DatasetFacts, Record, Sha256, Text, Word, packed
+from results.records import Record, Sha256, Text, Word
 
 VERSION = 1
 """Of what packing does: another version packs everything anew."""
@@ -54,10 +54,7 @@ class Chunk(Record):
 
 
 class PackedRecord(Record):
-    """What was packed: `total` is the number of images in the whole data set.
-
-    `geometry` is that of a `Preprocessing`, which `preprocessing` says in words.
-    """
+    """What was packed. `geometry` is that of a `Preprocessing`, `total` the number of images in the whole data set."""
 
     version: Count
     name: Text
@@ -66,7 +63,6 @@ class PackedRecord(Record):
     classes: tuple[Text, ...]
     total: Count
     geometry: dict[str, Any]
-    preprocessing: Text
     seed: int
     chunk_images: Count
     notes: tuple[Text, ...] = ()
@@ -105,22 +101,6 @@ class Packed:
             raise ValueError("a data set for classification has no masks")
         return self._read(chunk.masks)[: self.samples - chunk.first]
 
-    def facts(self) -> DatasetFacts:
-        """What a run document says of it."""
-        segmentation = any(chunk.masks for chunk in self.chunks)
-        return DatasetFacts(
-            name=self.record.name,
-            split=self.record.split,
-            sha256=self.key,
-            metric="mean IoU %" if segmentation else "top-1 %",
-            classes=self.record.classes,
-            total=self.record.total,
-            samples=self.samples,
-            labels="" if segmentation else packed(self.labels[: self.samples].astype(np.uint32)),
-            preprocessing=self.record.preprocessing,
-            notes=self.record.notes,
-        )
-
     def _read(self, sha256: str) -> Pixels:
         pixels: Pixels = np.load(self.path(sha256), mmap_mode="r", allow_pickle=False)
         return pixels
@@ -152,14 +132,13 @@ def pack(
         classes=dataset.classes,
         total=len(dataset),
         geometry=preprocessing.geometry(),
-        preprocessing=preprocessing.words(),
         seed=SEED,
         chunk_images=max(1, chunk_bytes // int(np.prod(preprocessing.shape))),
         notes=dataset.notes,
     )
     key = digest(
         {
-            **record.model_dump(mode="json", exclude={"name", "split", "preprocessing", "chunks", "notes"}),
+            **record.model_dump(mode="json", exclude={"name", "split", "chunks", "notes"}),
             "labels": hashlib.sha256(dataset.labels.astype("<i4").tobytes()).hexdigest(),
         }
     )

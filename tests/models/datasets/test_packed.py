@@ -13,7 +13,6 @@ from models.datasets.base import Dataset, Sample
 from models.datasets.packed import Packed, pack
 from models.errors import ModelError, UnreadableDataset
 from models.preprocessing import Preprocessing
-from results.records import unpacked
 
 EIGHT = Preprocessing(resize=8, crop=8, mean=(0.5,) * 3, std=(0.25,) * 3)
 CHUNK_BYTES = 10 * 8 * 8 * 3  # ten images
@@ -138,15 +137,6 @@ def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     pack(Numbered(), EIGHT, tmp_path, 15, CHUNK_BYTES, lambda done, total: told.append((done, total)))
     assert told == [(done, 20) for done in range(1, 21)]
-
-
-def test_what_a_run_document_says_of_it(tmp_path: Path) -> None:
-    packed = pack(Numbered(), EIGHT, tmp_path, samples=12, chunk_bytes=CHUNK_BYTES)
-    facts = packed.facts()
-    assert (facts.name, facts.split, facts.sha256, facts.metric) == ("numbered", "test", packed.key, "top-1 %")
-    assert (facts.samples, facts.total, facts.classes) == (12, 34, ("a", "b", "c"))
-    assert facts.preprocessing == "shorter side 8 px bilinear, center crop 8 px, RGB"
-    assert unpacked(facts.labels, "uint32", (12,)).tolist() == packed.labels[:12].tolist()
 
 
 def test_no_samples_and_no_place(tmp_path: Path) -> None:
