@@ -1,7 +1,9 @@
 """DeepLab: strides and dilations, maps and their corners, heads; what neither counts nor classifiers' tests see."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import models
@@ -47,6 +49,16 @@ def test_the_logits_are_one_per_class_and_pixel(name):
         assert network(torch.zeros(2, 3, size, size, device="meta")).shape == (2, 21, size, size)
     other = build(name, num_classes=5, in_chans=1)
     assert other(torch.zeros(1, 1, 65, 97, device="meta")).shape == (1, 5, 65, 97)
+
+
+def test_images_are_shown_whole():
+    shown = catalog.get(NAMES[0]).preprocessing
+    assert (shown.rule, shown.resize, shown.crop) == ("longer side", 513, 513)
+    assert catalog.get(f"{NAMES[0]}@257").preprocessing.facts()["rule"] == "longer side"
+    grey = Image.new("RGB", (500, 375), (200, 100, 50))
+    pixels = shown.apply(grey)
+    assert pixels.shape == (513, 513, 3)
+    assert np.abs(shown.normalized(pixels[-1, -1])).max() < 0.01  # what is filled in is nothing to the network
 
 
 def test_classifiers_keep_their_thousand_classes():

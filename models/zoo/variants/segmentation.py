@@ -1,5 +1,7 @@
 """DeepLab."""
 
+from dataclasses import replace
+
 from models.zoo.variant import HALF, Family, Variant, build
 
 DEEPLAB = Family(
@@ -15,7 +17,8 @@ VOC_CLASSES = 21  # the twenty of PASCAL VOC and the background
 
 
 def _deeplab(name: str, factory: str, **arguments: float) -> Variant:
-    return build(
+    """Images are shown whole: the longer side fits, the rest is filled."""
+    variant = build(
         DEEPLAB,
         name,
         factory,
@@ -25,6 +28,8 @@ def _deeplab(name: str, factory: str, **arguments: float) -> Variant:
         task="segmentation",
         classes=VOC_CLASSES,
     )
+    whole = variant.preprocessing.model_copy(update={"rule": "longer side"})
+    return replace(variant, preprocessing=whole)
 
 
 VARIANTS: tuple[Variant, ...] = (
