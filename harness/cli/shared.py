@@ -136,14 +136,14 @@ def asked_accuracy(
     Raises ModelError for one that is named and cannot be read.
     """
     from harness.run.datasets import AccuracyRequest
-    from models.datasets import open_dataset
+    from models.datasets import open_dataset, open_images
     from models.errors import ModelError
 
     if dataset == "none":
         return None
     count = QUICK_SAMPLES if samples is None and is_quick else samples
     if dataset is not None:
-        return AccuracyRequest(open_dataset(dataset), count)
+        return AccuracyRequest(open_images(dataset), count)
     for name in dict.fromkeys(source.trained_on for source in sources if source.trained_on):
         try:
             return AccuracyRequest(open_dataset(name), count, is_default=True)

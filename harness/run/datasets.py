@@ -14,11 +14,13 @@ from pydantic import ValidationError
 
 from harness.errors import NothingToRun
 from harness.jobs import accuracy
-from harness.jobs.accuracy import Feed
+from harness.jobs.accuracy import Accuracy, Feed
+from harness.jobs.latency import Target
+from harness.jobs.segmentation import MapFeed, Segmentation
 from harness.link.ready import File
 from harness.workspace import Workspace
 from models.artifacts import Artifact
-from models.datasets import Images
+from models.datasets import Images, SegmentationDataset
 from models.datasets.packed import Chunk, Packed, PackedRecord, pack
 from models.errors import UnusableModel
 from models.preprocessing import Preprocessing, preprocessing_of
@@ -57,13 +59,28 @@ class PreparedSet:
         """The chunks where they lie on a device whose folder is `root`."""
         folder = root / "datasets" / self.sha256
         return [
-            accuracy.Chunk(folder / f"{chunk.sha256}.npy", chunk.sha256, chunk.first, chunk.images)
+            accuracy.Chunk(
+                folder / f"{chunk.sha256}.npy",
+                chunk.sha256,
+                chunk.first,
+                chunk.images,
+                None if chunk.masks is None else (folder / f"{chunk.masks}.npy", chunk.masks),
+            )
             for chunk in self.chunks
         ]
 
     def files(self, root: PurePosixPath) -> list[File]:
         """The files that a device needs."""
-        return [File(chunk.path, self.folder / f"{chunk.sha256}.npy", chunk.sha256) for chunk in self.on_device(root)]
+        folder, names = root / "datasets" / self.sha256, files_of(self.chunks)
+        return [File(folder / f"{name}.npy", self.folder / f"{name}.npy", name) for name in names]
+
+    def job(
+        self, target: Target, artifact: Artifact, root: PurePosixPath, gap: tuple[int, int], attempt: int
+    ) -> Accuracy:
+        """What evaluates a model on the samples of a gap, on a device whose folder is `root`. Raises UnusableModel."""
+        feed = feed_of(artifact, self.classes, maps=any(chunk.masks for chunk in self.chunks))
+        rest = (self.sha256, self.on_device(root), *gap, attempt)
+        return Segmentation(target, feed, *rest) if isinstance(feed, MapFeed) else Accuracy(target, feed, *rest)
 
 
 @dataclass(frozen=True)
@@ -111,16 +128,22 @@ def why_not(artifact: Artifact, dataset: Images) -> str:
     if artifact.weights == "random":
         return "its weights are random"
     try:
-        feed_of(artifact, len(dataset.classes))
+        feed_of(artifact, len(dataset.classes), maps=isinstance(dataset, SegmentationDataset))
     except UnusableModel as exc:
         return str(exc)
     return ""
 
 
-def feed_of(artifact: Artifact, classes: int) -> Feed:
+def files_of(chunks: Sequence[Chunk]) -> list[str]:
+    """The SHA-256 of every file of these chunks, that of masks included."""
+    return [name for chunk in chunks for name in (chunk.sha256, chunk.masks) if name is not None]
+
+
+def feed_of(artifact: Artifact, classes: int, *, maps: bool = False) -> Feed:
     """Return how prepared images become the model's input, and where its scores of so many classes stand.
 
-    Raises UnusableModel that says what keeps it from being evaluated.
+    With `maps` it has scores for every pixel of the image. Raises UnusableModel that says what keeps it from being
+    evaluated.
     """
     if len(artifact.inputs) != 1:
         raise UnusableModel(f"{artifact.model} has {len(artifact.inputs)} inputs, and an image is one")
@@ -131,18 +154,15 @@ def feed_of(artifact: Artifact, classes: int) -> Feed:
         raise UnusableModel(
             f"{artifact.model} has an input of {spec.shape}, its preprocessing makes images of {preprocessing.shape}"
         )
-    batch = spec.shape[0]
+    batch, table = spec.shape[0], in_type(preprocessing.table(), spec)
     for position, output in enumerate(artifact.outputs):
-        if output.shape[:1] == (batch,) and prod(output.shape) == batch * classes:
-            return Feed(
-                table=in_type(preprocessing.table(), spec),
-                output=position,
-                classes=classes,
-                batch=batch,
-                scale=output.scale,
-                zero_point=output.zero_point,
-            )
-    raise UnusableModel(f"{artifact.model} has no output for {classes} classes, it has {_shapes(artifact.outputs)}")
+        if maps and output.shape in (planar := (batch, classes, height, width), (batch, height, width, classes)):
+            axis = 1 if output.shape == planar else 3
+            return MapFeed(table, position, classes, batch, class_axis=axis, pixels=height * width)
+        if not maps and output.shape[:1] == (batch,) and prod(output.shape) == batch * classes:
+            return Feed(table, position, classes, batch, scale=output.scale, zero_point=output.zero_point)
+    what = f"{classes} classes" + (f" and each of {height}x{width} pixels" if maps else "")
+    raise UnusableModel(f"{artifact.model} has no output for {what}, it has {_shapes(artifact.outputs)}")
 
 
 def in_type(table: NDArray[np.float32], spec: InputSpec) -> NDArray[Any]:
@@ -187,7 +207,7 @@ def stored(facts: DatasetFacts, workspace: Workspace) -> PreparedSet:
         raise _gone(facts, folder) from exc
     chunks = tuple(chunk for chunk in record.chunks if chunk.first < facts.samples)
     held = sum(chunk.images for chunk in chunks)
-    if held < facts.samples or not all((folder / f"{chunk.sha256}.npy").is_file() for chunk in chunks):
+    if held < facts.samples or not all((folder / f"{name}.npy").is_file() for name in files_of(chunks)):
         raise _gone(facts, folder)
     return PreparedSet(facts.sha256, len(facts.classes), facts.samples, folder, chunks)
 
@@ -221,7 +241,7 @@ def _set(made: Packed) -> PreparedSet:
 
 
 def _facts(made: Packed, preprocessing: str) -> DatasetFacts:
-    record = made.record
+    record, has_masks = made.record, any(chunk.masks for chunk in made.chunks)
     return DatasetFacts(
         name=record.name,
         split=record.split,
@@ -229,7 +249,8 @@ def _facts(made: Packed, preprocessing: str) -> DatasetFacts:
         classes=record.classes,
         total=record.total,
         samples=made.samples,
-        labels=packed(made.labels[: made.samples].astype(np.uint32)),
+        metric="mean IoU %" if has_masks else "top-1 %",
+        labels="" if has_masks else packed(made.labels[: made.samples].astype(np.uint32)),
         preprocessing=preprocessing,
         notes=record.notes,
     )

@@ -16,7 +16,7 @@ from harness.jobs.conversation import is_greeted
 from harness.jobs.latency import Target
 from harness.link.ready import File, ReadyDevice
 from harness.run.coverage import Coverage
-from harness.run.datasets import PreparedSet, feed_of
+from harness.run.datasets import PreparedSet
 from models.artifacts import Artifact
 from results.records import Case, Evaluation, shortened
 
@@ -52,12 +52,11 @@ class Evaluator:
         Raises TransportError when the device stays away.
         """
         case, prepared = target.case, self.sets[str(target.case.dataset)]
-        feed, chunks = feed_of(artifact, prepared.classes), prepared.on_device(self.root)
         self._losses = 0
         self.emit(Evaluating(case, self.coverage.evaluated(case.case_id), prepared.samples))
         while (gap := self.coverage.gap(case.case_id, prepared.samples)) and not self.stop.is_set():
             attempt = self.coverage.failed.get((case.case_id, gap[0]), 0)
-            job = Accuracy(target, feed, prepared.sha256, chunks, *gap, attempt)
+            job = prepared.job(target, artifact, self.root, gap, attempt)
             try:
                 failure = self._carry_out(job)
             except TransportError as exc:

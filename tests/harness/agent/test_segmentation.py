@@ -20,30 +20,10 @@ from results.files import sha256_of
 from results.judge import segmentation as judge
 from tests.harness.agent.test_accuracy import parts, told
 from tests.rigs.bench import add_tiny
-from tests.rigs.images import images, job, on_this_machine, table, written
+from tests.rigs.images import SIZE, images, job, on_this_machine, table, written
+from tests.rigs.maps import CLASSES, network
 
-CLASSES, SIZE, COUNT = 3, 64, 11
-
-
-def network(path: Path, *, channels_last: bool = False, size: int = SIZE) -> None:
-    """A network whose score of each class is the color of a channel at that pixel."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    nodes = [helper.make_node("Relu", ["input"], ["planes"])]
-    shape = [1, CLASSES, size, size]
-    if channels_last:
-        nodes.append(helper.make_node("Transpose", ["planes"], ["output"], perm=[0, 2, 3, 1]))
-        shape = [1, size, size, CLASSES]
-    else:
-        nodes.append(helper.make_node("Identity", ["planes"], ["output"]))
-    graph = helper.make_graph(
-        nodes,
-        "colors",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+COUNT = 11
 
 
 def asked(folder: Path, store: ArtifactStore, backend: str, truth: np.ndarray, **changes: Any) -> Segmentation:
