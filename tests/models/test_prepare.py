@@ -231,7 +231,7 @@ def test_two_runs_at_once_make_an_artifact_once(tmp_path):
         "seen = []\n"
         "store = ArtifactStore(Path(sys.argv[2]))\n"
         "made = prepare(resolve([sys.argv[1]]), store, on_event=lambda progress: seen.append(progress.stage))\n"
-        "print(made[0].artifacts['onnx', 'fp32'].created_at, 'storing onnx' in seen)"
+        "print(next(iter(made[0].artifacts.values())).created_at, 'storing onnx' in seen)"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "store")]
     runs = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
