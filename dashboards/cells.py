@@ -23,6 +23,8 @@ _IN_WORDS = (
     "unevaluated",
     "chosen",
 )
+_OF_LATENCY = ("median_ms", "ci95_ms", "percentiles_ms", "load_ms", "first_ms", "peak_rss_bytes", "n_restarts",
+               "n_iterations")  # fmt: skip
 _LONG, _VERY_LONG = 40, 400
 
 
@@ -64,6 +66,8 @@ _OWN: dict[str, Callable[[Row], str]] = {
 
 def some(column: Column, rows: Sequence[Row]) -> bool:
     """Whether a column has its place beside these rows."""
+    if column.key in _OF_LATENCY and rows and not any("latency" in row.asked for row in rows):
+        return False
     if column.key in ("batch", "throughput_per_s"):
         return any((row.batch or 0) > 1 for row in rows)
     return not column.seldom or any(text(column.key, row) for row in rows)

@@ -111,7 +111,7 @@ def reasons(rows: Sequence[Row]) -> list[Text]:
     ]
     told: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
-        for one in fed.particulars(row):
+        for one in fed.particulars(row) if "latency" in row.asked else ():
             told.setdefault(one, {})[row.model] = None
     return lines + [
         Text.assemble((what, "yellow"), clean(f" {', '.join(models)}: {shortened(words, 4 * wording.LONGEST)}"))

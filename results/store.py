@@ -112,19 +112,18 @@ class Store:
     def latest(self, *, device: str | None = None, model: str | None = None) -> list[Row]:
         """Return for every case the row of the run that was recorded last, in the order of the runs.
 
-        Of a case whose latency and accuracy were measured in different runs, the latest of each are one row.
+        Of a case whose latency and accuracy were measured in different runs, one row is made (`judge.joined`).
         """
-        found: dict[tuple[str, ...], dict[str, str]] = {}
+        found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         with self._transaction() as connection:
             columns = sa.select(
                 _RESULTS.c.case_id, _RESULTS.c.model, _RESULTS.c.backend, _RESULTS.c.asked, _RESULTS.c.row
             )
             for *case, asked, row in connection.execute(_chosen(columns, device, model)):
-                before = found.pop(tuple(case), {})  # so that it takes the place of the later run
-                found[tuple(case)] = before | dict.fromkeys(asked.split(), row)
-            return [
-                joined({what: Row.model_validate_json(row) for what, row in kept.items()}) for kept in found.values()
-            ]
+                before = found.pop(tuple(case), [])  # so that it takes the place of the later run
+                kept = [one for one in before if "accuracy" in one[0] or "latency" not in asked]
+                found[tuple(case)] = [*kept, (asked, row)]
+            return [joined([Row.model_validate_json(row) for _, row in kept]) for kept in found.values()]
 
     @staticmethod
     def remove(path: Path) -> None:

@@ -86,6 +86,16 @@ def test_the_page_shows_an_evaluation_in_detail(table: list[Row]) -> None:
     assert "Points vs fp32" in page
 
 
+def test_accuracy_alone_has_no_columns_of_a_latency() -> None:
+    case = make_case(dataset=DATA.sha256)
+    table = rows(evaluated_document([case], DATA, make_parts(case, DATA, make_scores(DATA))))
+    text, page = printed(table), render(table)
+    assert "100.00 ±0.19 m" in text
+    for head in (" ms ", "p90", "Load", "Peak MB"):
+        assert head not in text.split("\n\n")[0]
+    assert ">Median<" not in page
+
+
 def test_data_sets_of_one_name_are_told_apart(table: list[Row]) -> None:
     assert not any("different data sets" in notice for notice in measured.notices(table))
     other = table[0].evaluation

@@ -15,7 +15,7 @@ import pytest
 from results.errors import ResultsError
 from results.judge import summary
 from results.judge.summary import rows
-from results.records import Row, RunDocument, Verdict
+from results.records import DatasetFacts, Row, RunDocument, Verdict
 from results.runs import in_order
 from results.store import Store
 from tests.results.evaluations import evaluated_document, make_dataset, make_parts, make_scores
@@ -101,6 +101,26 @@ def test_latency_and_accuracy_of_different_runs_are_one_row(tmp_path: Path) -> N
     assert row.notes == ("its accuracy was measured in run c",)
     assert [row.run for row in latest(runs[0], runs[1])] == ["a", "b"], "the other way round it is the same"
     assert latest(runs[1], runs[2]) == rows(runs[2])
+
+
+def test_an_accuracy_on_fewer_samples_does_not_hide_one_on_more(tmp_path: Path) -> None:
+    whole, some = make_dataset(1000), make_dataset(200, total=1000)
+    case = make_case(dataset=whole.sha256)
+    shared = case.model_copy(update={"dataset": some.sha256})
+
+    def run(name: str, facts: DatasetFacts, version: str) -> RunDocument:
+        own = case if facts is whole else shared
+        parts = make_parts(own, facts, make_scores(facts), agent={"backend_version": version})
+        return evaluated_document([own], facts, parts, run_id=name)
+
+    documents = [run("full", whole, "1"), run("quick", some, "1"), run("newer", some, "2")]
+    store = Store(tmp_path / "index.sqlite")
+    seen = []
+    for document in documents:
+        store.add(document)
+        seen += [(row.run, row.evaluation.samples) for row in store.latest() if row.evaluation is not None]
+    assert seen == [("full", 1000), ("full", 1000), ("newer", 200)]
+    store.close()
 
 
 def test_filters(tmp_path: Path, runs: list[RunDocument]) -> None:
