@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,15 +38,23 @@ def begun(
     *devices: str,
     backend: str = "onnxruntime",
     kind: str = "onnx",
-    count: int = COUNT,
+    options: Mapping[str, str] | None = None,
+    **changes: Any,
 ) -> tuple[Run, dict[str, Artifact], list[Device]]:
+    folder.mkdir(exist_ok=True)
     workspace = Workspace(folder / "bench")
-    tiny = add_rated(ArtifactStore(workspace.artifacts), kind)
+    tiny = add_rated(ArtifactStore(workspace.artifacts), kind, **changes)
     model = Prepared(OwnModel("tiny", {}), {tiny.form: tiny})
     fleet = [Device.model_validate({"name": name, "transport": "local"}) for name in devices]
-    dataset = open_dataset(str(written_set(folder / "set.npz", count)))
+    dataset = open_dataset(str(written_set(folder / "set.npz", COUNT)))
     request = RunRequest(
-        fleet, (), [BackendChoice(backend)], ONLY_ACCURACY, threads=[1], seed=1, accuracy=AccuracyRequest(dataset)
+        fleet,
+        (),
+        [BackendChoice(backend, options or {})],
+        ONLY_ACCURACY,
+        threads=[1],
+        seed=1,
+        accuracy=AccuracyRequest(dataset),
     )
     run, artifacts = begin(request, [model], workspace, Manners(), watched.append)
     return run, artifacts, fleet
