@@ -64,7 +64,8 @@ def open_images(expression: str) -> Images:
         if not (colon and _is_there(path)):
             path = ""
     if path.endswith(".toml"):
-        return _open(_described(Path(path).expanduser(), split), Path(path).parent)
+        file = Path(path).expanduser()
+        return _open(_described(file, split), file.parent)
     if path and len(split) <= 64:
         return _open(Description(path=path, split=split), Path())
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", expression):

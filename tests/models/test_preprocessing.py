@@ -57,6 +57,25 @@ def test_the_shorter_side_is_resized_and_the_middle_cut_out() -> None:
     assert found.shape == (28, 28, 3)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_it_is_what_torchvision_does(interpolation: str) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    rng = np.random.default_rng(0)
+    for width, height, crop, more in rng.integers((20, 20, 16, 0), (300, 300, 99, 40), (20, 4)).tolist():
+        ours = Preprocessing(resize=crop + more, crop=crop, interpolation=interpolation, **IMAGENET)
+        theirs = transforms.Compose(
+            [
+                transforms.Resize(crop + more, transforms.InterpolationMode(interpolation)),
+                transforms.CenterCrop(crop),
+                transforms.ToTensor(),
+                transforms.Normalize(ours.mean, ours.std),
+            ]
+        )
+        image = picture(width, height)
+        expected = np.ascontiguousarray(theirs(image).numpy().transpose(1, 2, 0))
+        assert ours.normalized(ours.apply(image)).tobytes() == expected.tobytes()
+
+
 def test_an_odd_rest_is_rounded_half_to_even() -> None:
     image = picture(11, 13)
     found = Preprocessing(rule="none", crop=8, **IMAGENET).apply(image)
