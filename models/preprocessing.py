@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Side = Annotated[int, Field(ge=1, le=8192)]
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 ChannelOrder = Literal["RGB", "BGR", "grey"]
+Rule = Literal["shorter side", "longer side", "stretch", "none"]
 
 IGNORED = 255
 """The class of pixels of a mask that do not count, and of those that padding adds."""
@@ -49,7 +50,7 @@ class Preprocessing(Record):
     std: tuple[float, ...]
     channel_order: ChannelOrder = "RGB"
     range: tuple[float, float] = (0.0, 1.0)
-    rule: Literal["shorter side", "longer side", "stretch", "none"] = "shorter side"
+    rule: Rule = "shorter side"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

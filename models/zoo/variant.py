@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from models.preprocessing import ChannelOrder, Interpolation, Preprocessing
+from models.preprocessing import ChannelOrder, Interpolation, Preprocessing, Rule
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -28,6 +28,7 @@ class Family:
     std: tuple[float, float, float] = IMAGENET_STD
     channel_order: ChannelOrder = "RGB"
     range: tuple[float, float] = (0.0, 1.0)
+    rule: Rule = "shorter side"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def build(
         std=family.std,
         channel_order=family.channel_order,
         range=family.range,
+        rule=family.rule,
     )
     return Variant(
         name,

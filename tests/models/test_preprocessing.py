@@ -170,6 +170,13 @@ def test_the_record_of_an_artifact() -> None:
         preprocessing_of({**said, "interpolation": "random"}, "m")
 
 
+def test_a_network_that_segments_sees_the_whole_picture() -> None:
+    deeplab = catalog.get("deeplab_v3_mobilenet_v2_1.0@129").preprocessing
+    assert (deeplab.rule, deeplab.resize, deeplab.crop) == ("longer side", 129, 129)
+    assert deeplab.facts()["rule"] == "longer side"
+    assert deeplab.apply(picture(40, 20))[-1, -1].tolist() == [127, 127, 127]
+
+
 def test_networks_that_differ_in_normalization_share_prepared_images() -> None:
     other = Preprocessing(resize=2, crop=2, mean=(0.5,) * 3, std=(0.5,) * 3)
     assert other.geometry() == TWO.geometry()

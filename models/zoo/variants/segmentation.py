@@ -11,6 +11,7 @@ DEEPLAB = Family(
     "Chen et al. 2017, arXiv:1706.05587; Chen et al. 2018, arXiv:1802.02611; Sandler et al. 2018, arXiv:1801.04381",
     mean=HALF,
     std=HALF,
+    rule="longer side",  # nothing is cut off: deeplab_demo.ipynb of tensorflow/models fills up with the mean color, too
 )
 RESOLUTION = 513  # 1 + 32 * 16, so that corners of images and of maps lie upon each other
 VOC_CLASSES = 21  # the twenty of PASCAL VOC and the background
