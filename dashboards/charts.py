@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ TOOLTIP = {
     "standing": "Standing",
 }
 X_TITLE = "median latency of one inference, ms"
+ARROWHEADS = "arrowheads"
 STATIC_COLORS = {"currentColor": "#222222"}
 _PNG_SCALE = 2
 
@@ -45,8 +46,10 @@ def frontier_chart(points: Sequence[Point] | None, backends: Sequence[str], metr
     frontier = alt.Chart(stairs).mark_line(interpolate="step-after", strokeWidth=1.5, stroke="currentColor", aria=False)
     names = base.mark_text(align="right", baseline="bottom", dx=-7, dy=-5, fill="currentColor", aria=False)
     chart = alt.layer(
+        *_arrows(_data("arrows", None if points is None else _between_twins(points)), x, y),
         frontier.encode(x=x, y=y),
         _bars(base, backends),
+        _accuracy_bars(base, backends),
         _marks(base, backends),
         _flags(base),
         names.encode(text="label:N"),
@@ -88,7 +91,7 @@ def write_image(rows: Sequence[Row], path: Path | str) -> None:
         raise ResultsError(f"cannot draw {path.name}: the name must end in .svg or .png")
     specification = configured(alt.vconcat(*_panels(rows)).resolve_scale(x="independent", y="independent"))
     specification["background"] = "white"
-    vega = _fixed_colors(vl_convert.vegalite_to_vega(specification))
+    vega = _fixed_colors(turned(vl_convert.vegalite_to_vega(specification)))
     if path.suffix == ".svg":
         write_file(path, vl_convert.vega_to_svg(vega).encode("utf-8"))
     else:
@@ -118,6 +121,45 @@ def _bars(base: alt.Chart, backends: Sequence[str]) -> Any:
     )
 
 
+def _accuracy_bars(base: alt.Chart, backends: Sequence[str]) -> Any:
+    """The 95 % interval of each accuracy that was measured."""
+    return base.mark_rule(strokeWidth=1.5, aria=False).encode(
+        y="least:Q", y2="most:Q", stroke=_stroke(backends), opacity=_opacity()
+    )
+
+
+def _arrows(data: Any, x: Any, y: Any) -> list[Any]:
+    """A line from each fp32 point to its twins, with a head in the middle, where no mark hides it."""
+    base = alt.Chart(data)
+    line = base.mark_rule(strokeWidth=1, stroke="currentColor", opacity=0.45, aria=False)
+    head = base.mark_point(shape="triangle-right", filled=True, size=45, fill="currentColor", aria=False)
+    is_nowhere = "datum.median == datum.median2 && datum.accuracy == datum.accuracy2"
+    return [
+        line.encode(x=x, y=y, x2="median2:Q", y2="accuracy2:Q"),
+        head.encode(
+            x="middle:Q", y="middle2:Q", opacity=alt.when(is_nowhere).then(alt.value(0)).otherwise(alt.value(0.6))
+        ).properties(name=ARROWHEADS),
+    ]
+
+
+def turned(vega: dict[str, Any]) -> dict[str, Any]:
+    """The Vega specification with its arrowheads turned along their lines: Vega-Lite knows no angle between pixels."""
+    for mark in _all_marks(vega):
+        if ARROWHEADS in str(mark.get("name", "")):
+            update = mark["encode"]["update"]
+            x, y = (update[axis]["scale"] for axis in ("x", "y"))
+            rise = f"scale('{y}', datum.accuracy2) - scale('{y}', datum.accuracy)"
+            run = f"scale('{x}', datum.median2) - scale('{x}', datum.median)"
+            update["angle"] = {"signal": f"atan2({rise}, {run}) * 180 / PI"}
+    return vega
+
+
+def _all_marks(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for mark in group.get("marks", []):
+        yield mark
+        yield from _all_marks(mark)
+
+
 def _marks(base: alt.Chart, backends: Sequence[str]) -> Any:
     """A mark per row: filled when it is valid and checked, faded when it is dominated."""
     domain, count = list(backends), len(backends)
@@ -143,6 +185,21 @@ def _stairs(points: Sequence[Point]) -> list[dict[str, float]]:
     """Corners of the staircase, from fast to slow: at each latency the best accuracy to be had."""
     frontier = sorted((p["median"], p["accuracy"]) for p in points if p["status"] == "frontier")
     return [{"median": median, "accuracy": accuracy} for median, accuracy in frontier]
+
+
+def _between_twins(points: Sequence[Point]) -> list[dict[str, float]]:
+    """From the point of each model in fp32 to those in other precisions, with the middle of the way."""
+    return [
+        {
+            "median": whole["median"],
+            "accuracy": whole["accuracy"],
+            "median2": point["median"],
+            "accuracy2": point["accuracy"],
+            "middle": (whole["median"] * point["median"]) ** 0.5,  # on a logarithmic axis
+            "middle2": (whole["accuracy"] + point["accuracy"]) / 2,
+        }
+        for whole, point in ((points[point["twin"]], point) for point in points if "twin" in point)
+    ]
 
 
 def _data(name: str, values: Sequence[Any] | None) -> Any:

@@ -82,17 +82,32 @@
     const stairs = corners.map((index) => {
       return { median: data.points[index].median, accuracy: data.points[index].accuracy };
     });
+    const arrows = data.frontiers ? arrowsBetween(points) : [];
     const width = get("chart").clientWidth;
     if (!view) {
-      const specification = filled({ points, stairs }, { lowest: lowest(points), width });
+      const specification = filled({ points, stairs, arrows }, { lowest: lowest(points), width });
       view = vegaEmbed(get("chart"), specification, EMBED).then((result) => result.view);
       await view;
       return;
     }
     const drawn = await view;
     drawn.data("points", points).width(width);
-    if (data.frontiers) drawn.data("stairs", stairs).signal("lowest", lowest(points));
+    if (data.frontiers) drawn.data("stairs", stairs).data("arrows", arrows).signal("lowest", lowest(points));
     await drawn.runAsync();
+  }
+
+  // From the point of each model in fp32 to those in other precisions, where both are shown.
+  function arrowsBetween(points) {
+    const shown = new Set(points.map((point) => point.index));
+    const pairs = data.twins.filter((pair) => pair.every((index) => shown.has(index)));
+    if (pairs.length === 0) pairs.push([points[0].index, points[0].index]); // invisible, but unlike nothing it has an extent
+    return pairs.map(([index, twin]) => {
+      const [to, from] = [data.points[index], data.points[twin]];
+      return {
+        median: from.median, accuracy: from.accuracy, median2: to.median, accuracy2: to.accuracy,
+        middle: Math.sqrt(from.median * to.median), middle2: (from.accuracy + to.accuracy) / 2,
+      };
+    });
   }
 
   // The chart's specification with its first data in it: scales of empty data would be warned about.
@@ -128,7 +143,7 @@
     };
     get("frontier").replaceChildren(...found.frontier.map((index) => {
       const { accuracy, mark, name, latency_text: latency } = shown(index);
-      return item(`Fastest at ≥ ${accuracy}${mark} (${data.metrics[Number(state.accuracy)]}): ${name}, ${latency}`);
+      return item(`Fastest at ≥ ${Number(accuracy.toPrecision(4))}${mark} (${data.metrics[Number(state.accuracy)]}): ${name}, ${latency}`);
     }));
     get("ties").replaceChildren(...found.tie.map(([index, by]) => {
       return item(`${shown(index).name}, ${shown(index).latency_text}, ${shown(index).accuracy_text}: not told apart from ${shown(by).name}, ${shown(by).latency_text}, ${shown(by).accuracy_text}`);

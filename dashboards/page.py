@@ -26,7 +26,7 @@ import vl_convert
 
 from dashboards import measured, wording
 from dashboards.cells import page_head, page_lines
-from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections
+from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections, twins
 from results.errors import ResultsError
 from results.files import write_file
 from results.judge.pareto import AccuracyClass, accuracy_class
@@ -41,7 +41,8 @@ _SELECTORS = {
 }
 _KEY = (
     "Shape and color: backend. Line: the frontier, at each latency the best accuracy to be had. Faded: dominated. "
-    "Hollow: not valid or not checked, never on the frontier. Bars: 95 % interval of the latency."
+    "Hollow: not valid or not checked, never on the frontier. Bars: 95 % intervals of latency and accuracy. "
+    "Arrows: from a model in fp32 to the same in another precision."
 )
 _LATENCY_KEY = (
     "No row has an accuracy, so there is no frontier. Shape and color: backend. Hollow: not valid or not checked. "
@@ -151,6 +152,7 @@ def _data(shown: Chartable) -> dict[str, Any]:
     metric = f"{classes[0][1]} ({classes[0][0]})" if len(classes) == 1 else "accuracy"
     return {
         "points": [point(row) for row in shown.rows],
+        "twins": sorted(twins(shown.rows).items()),
         "options": values | {"accuracy": [wording.class_text(kind) for kind in classes]},
         "selections": selections(shown),
         "metrics": [kind[1] for kind in classes],
@@ -165,10 +167,10 @@ def _chart(backends: list[str], metric: str | None) -> dict[str, Any]:
     """The chart's Vega specification without data: the frontier over `metric`, without one the latencies."""
 
     def make() -> str:
-        from dashboards.charts import configured, frontier_chart, latency_chart
+        from dashboards.charts import configured, frontier_chart, latency_chart, turned
 
         chart = latency_chart(None, backends) if metric is None else frontier_chart(None, backends, metric)
-        specification = vl_convert.vegalite_to_vega(configured(chart))
+        specification = turned(vl_convert.vegalite_to_vega(configured(chart)))
         specification["autosize"] = {"type": "fit-x", "contains": "padding"}
         specification["description"] = "The figures of this chart are in the table of all rows."
         return json.dumps(specification)

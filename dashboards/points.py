@@ -12,7 +12,9 @@ from math import log
 from typing import Any
 
 from dashboards import wording
+from results.judge.figures import loss
 from results.judge.pareto import AccuracyClass, Standing, accuracy_class, by_class, has_place, off_frontier, standings
+from results.judge.twins import alike, is_reference
 from results.records import Row
 
 Point = dict[str, Any]
@@ -51,6 +53,7 @@ def chartable(rows: Sequence[Row]) -> Chartable:
 def point(row: Row) -> Point:
     """What the chart draws and its tooltip says about a row, apart from its standing."""
     low, high = row.ci95_ms or (row.median_ms, row.median_ms)
+    of_accuracy = -loss(row.accuracy)
     version = f", version {row.backend_version}" if row.backend_version else ""
     return {
         "name": wording.name(row),
@@ -65,6 +68,8 @@ def point(row: Row) -> Point:
         "low": low if low else row.median_ms,  # 0 has no place on a logarithmic axis
         "high": high,
         "accuracy": row.accuracy.value if row.accuracy else None,
+        "least": of_accuracy.low,
+        "most": of_accuracy.high,
         "latency_text": wording.latency(row),
         "accuracy_text": wording.accuracy_text(row.accuracy),
         "source": row.accuracy.source if row.accuracy else "-",
@@ -75,6 +80,13 @@ def point(row: Row) -> Point:
     }
 
 
+def twins(rows: Sequence[Row]) -> dict[int, int]:
+    """From each row of another precision to the fp32 row beside it, in the same class of accuracy, by their places."""
+    keys = [(alike(row), accuracy_class(row)) if has_place(row) else None for row in rows]
+    whole = {key: place for place, (key, row) in enumerate(zip(keys, rows, strict=True)) if key and is_reference(row)}
+    return {place: whole[key] for place, key in enumerate(keys) if key in whole and whole[key] != place}
+
+
 def with_standings(rows: Sequence[Row]) -> list[Point]:
     """Points with their standing among these rows, for a chart that never changes. Frontier points are numbered."""
     result = standings(rows)
@@ -82,6 +94,8 @@ def with_standings(rows: Sequence[Row]) -> list[Point]:
         point(row) | {"status": standing.status, "standing": wording.standing_text(standing, rows), "label": ""}
         for row, standing in zip(rows, result, strict=True)
     ]
+    for place, twin in twins(rows).items():
+        points[place]["twin"] = twin
     frontier = frontier_order(rows, result)
     named, numbered = labels_that_fit(rows, frontier)
     for number, index in enumerate(frontier, 1):

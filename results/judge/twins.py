@@ -18,10 +18,15 @@ _MOST_KINDS = 3
 Group = tuple[object, ...]
 
 
-def group(row: Row) -> Group:
+def alike(row: Row) -> Group:
     """What rows have in common that differ in nothing but precision."""
     options = tuple(sorted(pair for pair in row.options.items() if pair[0] not in _HINTS))
-    return row.run, row.device, row.model, row.backend, row.threads, options
+    return row.device, row.model, row.backend, row.threads, options
+
+
+def group(row: Row) -> Group:
+    """What rows of one run have in common that differ in nothing but precision."""
+    return row.run, *alike(row)
 
 
 def is_reference(row: Row) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from xml.etree import ElementTree
@@ -42,6 +43,19 @@ def test_published_and_measured_never_share_a_panel(tmp_path: Path) -> None:
     words = texts(tmp_path / "image.svg")
     assert "pi4: published top-1 %, ImageNet-1k val" in words
     assert "pi4: measured top-1 %, ImageNet-1k val" in words
+
+
+def test_an_arrow_leads_from_fp32_to_the_same_model_in_another_precision(tmp_path: Path) -> None:
+    """It points to the left and down: faster, and less accurate."""
+    fp32 = make_row("net", 20, 90, kind="measured", accuracy_ci95=(89, 91))
+    int8 = make_row("net", 10, 88, kind="measured", accuracy_ci95=(87, 89), precision="int8", method="qdq")
+    alone = make_row("alone", 12, 85, kind="measured", precision="int8", method="qdq")
+    write_image([fp32, int8, alone], tmp_path / "image.svg")
+    (group,) = re.findall(r'class="[^"]*arrowheads[^"]*".*?</g>', (tmp_path / "image.svg").read_text(), re.DOTALL)
+    (angle,) = re.findall(r"rotate\(([-0-9.]+)\)", group)
+    assert 90 < float(angle) < 180
+    write_image([fp32, alone], tmp_path / "none.svg")
+    assert "rotate(1" not in (tmp_path / "none.svg").read_text()
 
 
 def test_png(tmp_path: Path) -> None:

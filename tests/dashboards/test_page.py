@@ -357,6 +357,28 @@ def test_filtering_the_table(browser: Any, page_file: Path) -> None:
 
 
 @pytest.mark.browser
+def test_arrows_and_intervals_follow_the_selection(browser: Any, tmp_path: Path) -> None:
+    measured = {"kind": "measured", "accuracy_ci95": (89, 91)}
+    table = [
+        make_row("net", 20, 90, **measured),
+        make_row("net", 10, 90, precision="int8", method="qdq", **measured),
+        make_row("alone", 12, 85, kind="measured", backend="tflite"),
+    ]
+    write_page(table, tmp_path / "page.html")
+    opened = Opened(browser, tmp_path / "page.html")
+    heads = opened.page.locator("#chart svg .arrowheads_marks path, #chart svg .role-mark.arrowheads_marks path")
+
+    def seen() -> list[str]:
+        return [head.get_attribute("opacity") for head in heads.all()]
+
+    assert seen() == ["0.6"]
+    opened.page.select_option("#select-precision", label="int8")
+    opened.page.wait_for_function("document.querySelectorAll('[aria-roledescription=point]').length === 1")
+    assert seen() == ["0"], "its fp32 is not shown"
+    assert opened.said == []
+
+
+@pytest.mark.browser
 def test_tooltip_says_everything(browser: Any, page_file: Path) -> None:
     opened = Opened(browser, page_file)
     opened.page.locator('#chart svg [aria-roledescription="point"]').first.hover(force=True)

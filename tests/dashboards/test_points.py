@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboards.points import ANY, chartable, labels_that_fit, lowest, options, point, selections, with_standings
+from dashboards.points import ANY, chartable, labels_that_fit, lowest, options, point, selections, twins, with_standings
 from results.judge.pareto import standings
 from results.judge.summary import rows
 from results.records import Row, Verdict
@@ -86,6 +86,27 @@ def test_points_are_worded_completely() -> None:
     assert drawn["latency_text"] == "20.0 ms (95 %: 19.8-20.2)"
     assert drawn["accuracy_text"] == "70 top-1 % on ImageNet-1k val (published)"
     assert drawn["verdict_text"] == "unstable: 3 of 5 restarts"
+
+
+def test_twins_are_of_one_model_runtime_and_kind_of_accuracy() -> None:
+    int8 = {"precision": "int8", "method": "qdq"}
+    rows = [
+        make_row("net", 10, 90, kind="measured"),
+        make_row("net", 10, 75),
+        make_row("net", 5, 89, kind="measured", **int8),
+        make_row("net", 4, 89, kind="measured", precision="int8", method="nncf"),
+        make_row("net", 5, 89, kind="measured", backend="tflite", **int8),
+        make_row("other", 5, 89, kind="measured", **int8),
+        make_row("net", 5, None, **int8),
+    ]
+    assert twins(rows) == {2: 0, 3: 0}
+    assert twins(rows[1:]) == {}
+
+
+def test_a_point_has_the_interval_of_its_accuracy() -> None:
+    drawn = point(make_row("net", 20, 70, kind="measured", accuracy_ci95=(69, 70.5)))
+    assert (drawn["least"], drawn["accuracy"], drawn["most"]) == (69, 70, 70.5)
+    assert (point(make_row())["least"], point(make_row())["most"]) == (70, 70)
 
 
 def test_numbers_on_the_frontier() -> None:
