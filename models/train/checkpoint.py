@@ -45,9 +45,10 @@ class Tested(Record):
         """As a figure of the checkpoint's own, in percent."""
         return Accuracy(
             value=round(100 * self.correct / self.images, 4),
-            dataset=f"{self.dataset}:{self.split}",
+            dataset=f"{self.dataset} {self.split}".rstrip(),
             kind="published",
             source="the checkpoint: PyTorch in fp32",
+            samples=self.images,
         )
 
 

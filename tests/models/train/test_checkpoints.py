@@ -68,7 +68,7 @@ def test_the_same_network_is_the_same_file(module: torch.nn.Module, path: Path, 
 
 def test_its_accuracy_is_in_percent() -> None:
     assert TRAINED.tested is not None
-    assert (TRAINED.tested.accuracy.value, TRAINED.tested.accuracy.dataset) == (97.0, "stripes:test")
+    assert (TRAINED.tested.accuracy.value, TRAINED.tested.accuracy.dataset) == (97.0, "stripes test")
 
 
 def said(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:

@@ -285,6 +285,16 @@ def test_int8_is_judged_by_a_threshold_of_the_user_alone() -> None:
     assert "3 are allowed" in found.check
 
 
+def test_what_was_published_of_the_weights_on_the_same_data_set_is_a_reference() -> None:
+    known = (with_reference(99.0)[0].reference, with_reference(76.0, dataset="ImageNet-1k val")[0].reference)
+    model = ModelFacts(name="mobilenet_v2", weights="fashion-mnist", accuracies=tuple(a for a in known if a)[::-1])
+    found = evaluated(row_of(parts_of(*range(4)), models=(model,)))
+    assert (found.reference, found.drop, found.threshold, found.notes) == (99.0, 1.0, 0.5, ())
+    assert found.check != ""
+    other = model.model_copy(update={"accuracies": model.accuracies[:1]})
+    assert evaluated(row_of(parts_of(), models=(other,))).reference is None
+
+
 def test_a_reference_may_be_named_as_options_name_it() -> None:
     assert evaluated(row_of(parts_of(), models=with_reference(99.0, dataset="fashion-mnist:test"))).reference == 99.0
 
