@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from harness.link.manners import PATIENCE_S, WAIT_S
+from models import checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,10 +74,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stan
 
 weights_option = click.option(
     "--weights",
-    type=click.Choice(["random", "imagenet", "pretrained"]),
+    type=click.Choice(["random", "imagenet", "pretrained", *checkpoints.sets()]),
     default="random",
     show_default=True,
-    help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision.",
+    help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision; "
+    "fashion-mnist: networks of the zoo that were trained on it.",
 )
 
 

@@ -16,7 +16,7 @@ from models import cost, inputs
 from models.artifacts import TOLERANCES, WeightsOrigin
 from models.errors import ExportFailed
 from models.export import recipe
-from models.export.orders import LibraryOrder, NetworkTarget, ZooOrder
+from models.export.orders import NetworkOrder, NetworkTarget
 from models.export.parity import OnnxRunner, TfliteRunner, check, spec
 from models.store import ArtifactStore
 from results.records import Accuracy, InputSpec, OutputSpec
@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 class NetworkExport:
     """The work of one order. The network is loaded when the first artifact really has to be made."""
 
-    def __init__(self, order: ZooOrder | LibraryOrder, store: ArtifactStore, load: Callable[[], Network]) -> None:
+    def __init__(self, order: NetworkOrder, store: ArtifactStore, load: Callable[[], Network]) -> None:
         self.order = order
         self._store = store
         self._load = load

@@ -55,6 +55,20 @@ class LibraryOrder(Record):
     targets: tuple[NetworkTarget, ...]
 
 
+class CheckpointOrder(Record):
+    """Export the network of one checkpoint, whose file has this hash."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    store: str
+    model: str
+    path: str
+    sha256: str
+    targets: tuple[NetworkTarget, ...]
+
+
+NetworkOrder = ZooOrder | LibraryOrder | CheckpointOrder
+
+
 class FileTarget(Record):
     """One of the user's own files and the key it is stored under; `precision` where the TOML beside it says it."""
 
@@ -132,7 +146,9 @@ class DerivedOrder(Record):
     targets: tuple[DerivedTarget, ...]
 
 
-Order = Annotated[ZooOrder | LibraryOrder | FileOrder | CopiesOrder | DerivedOrder, Field(discriminator="kind")]
+Order = Annotated[
+    ZooOrder | LibraryOrder | CheckpointOrder | FileOrder | CopiesOrder | DerivedOrder, Field(discriminator="kind")
+]
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 

@@ -67,6 +67,19 @@ def zoo_recipe(form: Form, variant: catalog.Variant, trained: str | None = None)
     )
 
 
+def checkpoint_recipe(form: Form, variant: catalog.Variant, sha256: str) -> str:
+    """What an artifact of a checkpoint is made from, exporter versions aside; `sha256` is that of its file."""
+    return digest(
+        {
+            **_form(form),
+            "checkpoint": sha256,
+            "zoo": catalog.zoo_digest(variant),
+            "input_seed": INPUT_SEED,
+            "sources": _sources((*_NETWORK_SOURCES, "export/checkpoint.py", f"export/{form.format}.py")),
+        }
+    )
+
+
 def library_versions(library: str) -> dict[str, str] | None:
     """The version of a library of networks, for timm with that of torchvision; None when it is not installed here."""
     found = _versions(("timm", "torchvision") if library == "timm" else (library,))

@@ -52,9 +52,11 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
         from models.export.precision.derivation import Derivation
 
         return Derivation(order, store).make
-    from models.export import library, zoo
+    from models.export import checkpoint, library, zoo
     from models.export.network import NetworkExport
 
+    if order.kind == "checkpoint":
+        return NetworkExport(order, store, partial(checkpoint.load, order)).make
     load = partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
     return NetworkExport(order, store, load).make
 

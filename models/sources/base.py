@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 from zlib import crc32
 
 from models.artifacts import FORMATS, Artifact, Form
@@ -16,7 +16,8 @@ from models.given import NOTHING, Given
 from models.store import ArtifactStore
 from results.records import ModelFacts
 
-Weights = Literal["random", "imagenet", "pretrained"]
+Weights = str
+"""Which weights are asked for: `random`, `imagenet`, `pretrained`, or a set of `models.checkpoints`."""
 
 _MOST_CHOSEN = 200  # characters of signature and sizes in a name
 INSTALL = "install the exporters: pip install 'edgebench[export]'"

@@ -38,9 +38,9 @@ class LibraryModel(NetworkSource):
 
     def weighted(self, weights: Weights) -> LibraryModel:
         """Whether the library has trained weights of the network shows when it is built."""
-        if weights == "imagenet":
+        if weights not in ("random", "pretrained"):
             raise NoSuchWeights(f"trained weights of {self.library} are --weights pretrained")
-        return replace(self, weights=weights)
+        return replace(self, weights="pretrained" if weights == "pretrained" else "random")
 
     def recipe(self, form: Form) -> str:
         """The library's version is no part of it."""

