@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from harness.link.manners import PATIENCE_S, WAIT_S
-from models import checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,7 +73,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stan
 
 weights_option = click.option(
     "--weights",
-    type=click.Choice(["random", "imagenet", "pretrained", *checkpoints.sets()]),
+    type=click.Choice(["random", "imagenet", "fashion-mnist", "pretrained"]),
     default="random",
     show_default=True,
     help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision; "
