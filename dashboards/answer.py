@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dashboards import wording
-from results.judge.best import WORDS, Answer, Limits
+from results.judge.best import WORDS, Answer
 from results.judge.figures import Figure, difference, latency, loss, ratio
 from results.records import Row
 
@@ -35,7 +35,7 @@ def _found(answer: Answer) -> Iterator[str]:
     best, second, count = answer.fitting[0], answer.second, len(answer.fitting)
     yield f"Best on {answer.device}: {_described(best)}."
     among = f"the {answer.limits.aim} of {count} rows" if count > 1 else "the only row"
-    yield f"Why: {among} within the limits ({_limits(answer.limits)})."
+    yield f"Why: {among} within the limits ({_limits(answer)})."
     for limit in answer.unsure:
         yield f"Not sure: its interval reaches beyond the limit of {WORDS[limit]}."
     for limit, row in answer.better.items():
@@ -48,14 +48,14 @@ def _found(answer: Answer) -> Iterator[str]:
 def _open(answer: Answer) -> Iterator[str]:
     best = answer.fitting[0]
     for row, why in answer.open[:_MOST_NAMES]:
-        compared = "" if row == answer.second else f" {_against(row, best)}"
-        yield f"Left open by noise: {wording.name(row)} {why};{compared or ' it is the second'}."
+        compared = "; it is the second" if row == answer.second else f" {_against(row, best)}"
+        yield f"Left open by noise: {wording.name(row)} {why}{compared}."
     if (more := len(answer.open) - _MOST_NAMES) > 0:
         yield f"Left open by noise: {more} more, which --json lists."
 
 
 def _nothing(answer: Answer) -> Iterator[str]:
-    yield f"Nothing on {answer.device} is within the limits ({_limits(answer.limits)})."
+    yield f"Nothing on {answer.device} is within the limits ({_limits(answer)})."
     for one in answer.nearest:
         also = f"; it also misses {' and '.join(WORDS[name] for name in one.also)}" if one.also else ""
         yield f"Nearest to the limit of {WORDS[one.limit]}: {_described(one.row)}{also}."
@@ -72,10 +72,11 @@ def _listed(rows: Sequence[Row]) -> str:
     return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
-def _limits(limits: Limits) -> str:
+def _limits(answer: Answer) -> str:
+    limits = answer.limits
     given = [
         ("latency at most {} ms", limits.max_latency_ms, 1.0),
-        ("accuracy at least {}", limits.min_accuracy, 1.0),
+        ("accuracy at least {} " + answer.kind[1], limits.min_accuracy, 1.0),
         ("size at most {} MB", limits.max_size_bytes, 1e6),
         ("memory at most {} MB", limits.max_memory_bytes, 1e6),
     ]
@@ -95,9 +96,9 @@ def _against(row: Row, best: Row) -> str:
     """What is given up and what is gained by a row in place of the best, each with its interval."""
     gain = difference(loss(best.accuracy), loss(row.accuracy))
     more = "equally accurate" if gain.value == 0 else f"{abs(gain.value):.2g} {'more' if gain.value > 0 else 'less'}"
-    speed = ratio(latency(best), latency(row))
-    factor, words = (speed.value, "as fast") if speed.value >= 1 else (1 / speed.value, "as slow")
-    return f"({more}{_interval(gain, 2)}; {factor:.2f} times {words}{_interval(speed, 3)})"
+    fast, slow = ratio(latency(best), latency(row)), ratio(latency(row), latency(best))
+    factor, words = (fast, "as fast") if fast.value >= 1 else (slow, "as slow")
+    return f"({more}{_interval(gain, 2)}; {factor.value:.2f} times {words}{_interval(factor, 3)})"
 
 
 def _interval(of: Figure, digits: int) -> str:

@@ -19,7 +19,7 @@ from typing import Literal
 
 from results.judge.figures import Figure, figure, latency, loss
 from results.judge.pareto import AccuracyClass, accuracy_class, by_class, has_place, off_frontier
-from results.records import Row
+from results.records import Row, Verdict
 
 Aim = Literal["most accurate", "fastest"]
 WORDS = {
@@ -170,8 +170,10 @@ def _considered(
     candidates, left_out = [], defaultdict(list)
     for row in rows:
         view = next((view for view in by_class(row) if accuracy_class(view) == kind), None)
-        if row.median_ms is None or row.median_ms <= 0:
-            reason = f"{row.verdict.value}, without a latency"
+        if row.verdict is not Verdict.VALID:
+            reason = row.verdict.value  # each in its own way, which its row says
+        elif row.median_ms is None or row.median_ms <= 0:
+            reason = "no latency was measured"
         elif view is None:
             others = sorted({f"{a.kind} {a.metric} on {a.dataset}" for a in row.accuracies})
             reason = f"another accuracy ({', '.join(others)})" if others else "no accuracy is known"

@@ -29,7 +29,7 @@ def test_the_answer_in_words_and_as_json(bench: Bench) -> None:
     limits = ("best", "--device", "pixel", "--max-latency", "0.01s", "--min-accuracy", "0.55")
     words = bench(*limits).stdout.splitlines()
     assert words[0].startswith("Best on pixel: middle (onnxruntime, fp32, 4 threads): 8.")
-    within = "within the limits (latency at most 10 ms, accuracy at least 55)"
+    within = "within the limits (latency at most 10 ms, accuracy at least 55 top-1 %)"
     assert words[1] == f"Why: the most accurate of 2 rows {within}."
     assert words[2].startswith("Held back by the limit of the latency: large (onnxruntime, fp32, 4 threads): 20")
     assert words[3].startswith("Second: small (onnxruntime, fp32, 4 threads)")
@@ -45,7 +45,7 @@ def test_nothing_fits_is_a_failure_that_names_the_nearest(bench: Bench) -> None:
     with_runs(bench.workspace)
     done = bench("best", "--device", "pi4", "--max-latency", "10ms", "--min-accuracy", "75%", expect=1)
     first, *nearest = done.stdout.splitlines()
-    assert first == "Nothing on pi4 is within the limits (latency at most 10 ms, accuracy at least 75)."
+    assert first == "Nothing on pi4 is within the limits (latency at most 10 ms, accuracy at least 75 top-1 %)."
     assert [line.split(" (")[0] for line in nearest] == [
         "Nearest to the limit of the latency: large",
         "Nearest to the limit of the accuracy: middle",
