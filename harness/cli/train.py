@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 )
 @click.option("--bf16", is_flag=True, default=None, help="Compute in bfloat16 where PyTorch thinks it safe.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of everything that is random (0).")
+@click.option("--from", "start", type=click.Path(dir_okay=False), default=None, help="A checkpoint to begin with.")
+@click.option(
+    "--optimize", default="none", metavar="WHAT", help="Change it first: prune=0.5, cluster=16, lowrank=0.5, qat."
+)
 @click.option("--teacher", type=click.Path(dir_okay=False), default=None, help="A checkpoint to learn from, too.")
 @click.option("--teaching", type=click.FloatRange(0, 1), default=None, help="The teacher's share of the loss (0.5).")
 @click.option("--temperature", type=click.FloatRange(0.1, 100), default=None, help="Softens its outputs (4).")
@@ -43,6 +47,8 @@ def train(
     model: str,
     data: str,
     test: str | None,
+    start: str | None,
+    optimize: str,
     teacher: str | None,
     device: str,
     threads: int,
@@ -57,25 +63,32 @@ def train(
     interrupted or not.
     """
     from models.datasets.opening import open_dataset
+    from models.optimize import table
     from models.train.needs import require_torch
     from models.zoo import catalog
 
-    variant = catalog.get(model)
+    variant, transformations = catalog.get(model), table.parse(optimize)
     require_torch()
     from models.train import session
-    from models.train.recipe import Recipe
+    from models.train.checkpoint import describe
+    from models.train.recipe import FINE_TUNING, Recipe
 
     chosen = {name: value for name, value in settings.items() if value is not None}
+    if start is not None:
+        chosen = {**FINE_TUNING, **chosen}
     if teacher is not None:
         chosen.setdefault("small_share", 0.0)  # what it was trained on
+    before = () if start is None else table.transformations(describe(Path(start).expanduser()).applied)
     trained_on, tested_on = _splits(data, test, open_dataset)
     order = session.Order(
         model=variant.name,
         recipe=Recipe(**chosen, size=variant.resolution),
         data=trained_on,
         test=tested_on,
-        out=Path(out or f"{variant.name}.safetensors").expanduser().absolute(),
+        out=Path(out or f"{table.join(variant.name, (*before, *transformations))}.safetensors").expanduser().absolute(),
         teacher=None if teacher is None else Path(teacher).expanduser(),
+        start=None if start is None else Path(start).expanduser(),
+        optimize=transformations,
         device=device,
         threads=threads,
         resume=resume,

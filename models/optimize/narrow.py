@@ -87,7 +87,7 @@ class _Part:
         self._importance = tp.importance.GroupMagnitudeImportance(p=2)
         self._last = [layer for layer in module.modules() if isinstance(layer, _ROOTS)][-1:]
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.enable_grad():
                 warnings.simplefilter("ignore")
                 self._graph: Any = tp.DependencyGraph().build_dependency(module, example_inputs=example)
         except Exception as error:  # it raises anything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.inputs import natural_image
 from models.optimize.base import Shape
 
 _LARGEST_BATCH = 65_536
@@ -33,16 +33,13 @@ class Rounding(nn.Module):
                 network.train(), (torch.zeros((4, *shape)),), dynamic_shapes=({0: batch},), strict=True
             )
             self.graph: nn.Module = self._pt2e.quantize_pt2e.prepare_qat_pt2e(program.module(), quantizer)
-        self._give_ranges_their_shapes(torch.zeros((4, *shape)))
+        self._begin_ranges(torch.from_numpy(natural_image((4, *shape), seed=0)))
 
-    def _give_ranges_their_shapes(self, images: Tensor) -> None:
-        """They get them from the first images otherwise, and who averages or resumes a training finds others."""
+    def _begin_ranges(self, images: Tensor) -> None:
+        """They get their shapes from the first images; an average, or a training gone on with, expects them before."""
         before = {name: tensor.clone() for name, tensor in self.learned().items()}
         with torch.no_grad():
             self.graph(images)
-        for name, buffer in self.graph.named_buffers():
-            if name.endswith((".min_val", ".max_val")):
-                buffer.fill_(math.inf if name.endswith(".min_val") else -math.inf)  # as if nothing had been seen
         self.graph.load_state_dict(before, strict=False)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -41,31 +41,31 @@ def split(name: str) -> tuple[str, tuple[Transformation, ...]]:
     return f"{variant}{at}{resolution}", in_order([_one(part) for part in parts])
 
 
-def join(name: str, transformations: Sequence[Transformation]) -> str:
+def join(name: str, done: Sequence[Transformation]) -> str:
     """The name of a transformed model, from that of the untransformed one; the other way of `split`."""
     base, at, resolution = name.partition("@")
-    return "+".join([base, *map(str, transformations)]) + at + resolution
+    return "+".join([base, *map(str, done)]) + at + resolution
 
 
-def in_order(transformations: Sequence[Transformation]) -> tuple[Transformation, ...]:
+def in_order(wanted: Sequence[Transformation]) -> tuple[Transformation, ...]:
     """The same, when they can follow one another. Raises ModelError."""
-    places = [_KINDS.index(type(transformation)) for transformation in transformations]
+    places = [_KINDS.index(type(transformation)) for transformation in wanted]
     if places != sorted(set(places)):
         order = ", ".join(kind.keyword for kind in _KINDS)
-        asked = ", ".join(map(str, transformations))
+        asked = ", ".join(map(str, wanted))
         raise ModelError(f"{asked}: each transformation at most once, and in this order: {order}")
-    if {Cluster, QuantizationAware} <= set(map(type, transformations)):
+    if {Cluster, QuantizationAware} <= set(map(type, wanted)):
         raise ModelError("cluster and qat do not go together: both decide which values the weights may have")
-    return tuple(transformations)
+    return tuple(wanted)
 
 
-def apply(network: nn.Module, transformations: Sequence[Transformation], shape: Shape) -> tuple[Applied, ...]:
+def apply(network: nn.Module, wanted: Sequence[Transformation], shape: Shape) -> tuple[Applied, ...]:
     """Transform a trained network in place; return the record for its checkpoint. Raises ModelError."""
     from models.export.network import one_thread
 
     applied = []
     with one_thread():
-        for transformation in transformations:
+        for transformation in wanted:
             layers = transformation.apply(network, shape)
             applied.append(Applied(transformation=str(transformation), layers=layers))
     return tuple(applied)
@@ -76,18 +76,23 @@ def rebuild(network: nn.Module, applied: Sequence[Applied]) -> tuple[Transformat
 
     Returns the transformations, which the network's name carries and whose training goes on with `training`.
     """
-    transformations = in_order([_one(one.transformation) for one in applied])
-    for transformation, one in zip(transformations, applied, strict=True):
+    found = transformations(applied)
+    for transformation, one in zip(found, applied, strict=True):
         transformation.rebuild(network, one.layers)
-    return transformations
+    return found
+
+
+def transformations(applied: Sequence[Applied]) -> tuple[Transformation, ...]:
+    """Those of a record. Raises ModelError."""
+    return in_order([_one(one.transformation) for one in applied])
 
 
 @contextmanager
-def training(network: nn.Module, transformations: Sequence[Transformation], shape: Shape) -> Iterator[nn.Module]:
+def training(network: nn.Module, done: Sequence[Transformation], shape: Shape) -> Iterator[nn.Module]:
     """Yield what is trained in the place of a transformed network; at the end the network has its weights."""
     with ExitStack() as stack:
         trained = network
-        for transformation in transformations:
+        for transformation in done:
             trained = stack.enter_context(transformation.training(trained, shape))
         yield trained
 

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 import models
 from models.errors import ModelError, UnreadableModel
+from models.optimize import table as optimizations
+from models.optimize.base import Applied
 from models.train.needs import require_torch
 from models.train.recipe import Recipe
 from models.zoo import catalog
@@ -56,6 +58,7 @@ class Trained(Record):
 
     `model` is the zoo's name of the network with its resolution, `classes` are in the order of the outputs, `dataset`
     with `split` and `sha256` are the images it was trained on, `teacher` is the hash of the checkpoint it learned from.
+    `start` is that of the checkpoint its training began with, and `applied` what was done to the network of the zoo.
     """
 
     model: Text
@@ -67,7 +70,14 @@ class Trained(Record):
     images: Count
     tested: Tested | None = None
     teacher: Sha256 | None = None
+    start: Sha256 | None = None
+    applied: Annotated[tuple[Applied, ...], Field(max_length=8)] = ()
     software: Annotated[dict[Word, Word], Field(max_length=16)] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's name with what was done to it. Raises ModelError where that is nothing known here."""
+        return optimizations.join(self.model, optimizations.transformations(self.applied))
 
     @property
     def variant(self) -> catalog.Variant:
@@ -76,7 +86,9 @@ class Trained(Record):
 
     def network(self) -> nn.Module:
         """The network without its weights. Raises ModelError."""
-        return models.create(self.model, num_classes=len(self.classes))
+        network = models.create(self.model, num_classes=len(self.classes))
+        optimizations.rebuild(network, self.applied)
+        return network
 
 
 def describe(path: Path) -> Trained:
@@ -161,6 +173,7 @@ def _half(tensor: Tensor) -> Tensor:
 
 def _variant(trained: Trained, path: Path) -> catalog.Variant:
     try:
+        _ = trained.name
         return trained.variant
     except ModelError as error:
         raise UnreadableModel(f"{path}: of a network that is not in the zoo: {error}") from error

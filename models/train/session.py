@@ -13,6 +13,8 @@ import torch
 import models
 from models.datasets.base import Dataset
 from models.errors import ModelError
+from models.optimize import table as optimizations
+from models.optimize.base import Applied, Transformation
 from models.train import checkpoint
 from models.train.data import correct, examples_of
 from models.train.loop import Progress, initialize, train
@@ -30,7 +32,10 @@ LARGEST_LOSS_BY_ROUNDING = 0.0002
 
 @dataclass(frozen=True)
 class Order:
-    """What to train on what, and where to leave it. `model` carries the resolution; that of the recipe must agree."""
+    """What to train on what, and where to leave it. `model` carries the resolution; that of the recipe must agree.
+
+    The training begins with random weights or with those of the checkpoint `start`, to which `optimize` is done first.
+    """
 
     model: str
     recipe: Recipe
@@ -38,6 +43,8 @@ class Order:
     test: Dataset
     out: Path
     teacher: Path | None = None
+    start: Path | None = None
+    optimize: tuple[Transformation, ...] = ()
     device: str = "cpu"
     threads: int = 1
     resume: bool = False
@@ -73,6 +80,7 @@ def carry_out(order: Order, progress: Callable[[Progress], None] | None = None) 
             progress(made)
 
     with _machine(order):
+        module, applied = _beginning(order)
         trained = checkpoint.Trained(
             model=order.model,
             classes=order.data.classes,
@@ -82,20 +90,23 @@ def carry_out(order: Order, progress: Callable[[Progress], None] | None = None) 
             sha256=order.data.identity,
             images=len(order.data),
             teacher=None if order.teacher is None else sha256_of(order.teacher),
+            start=None if order.start is None else sha256_of(order.start),
+            applied=applied,
             software={"torch": torch.__version__},
         )
         examples = examples_of(order.data, order.recipe)
-        module = train(
-            fresh(order.model, len(order.data.classes), order.recipe.seed),
-            order.recipe,
-            examples,
-            device=order.device,
-            teacher=None if order.teacher is None else checkpoint.load(order.teacher)[0],
-            state=order.state,
-            identity=trained.model_dump_json(exclude={"software"}),
-            progress=told,
-        )
-        _write(order, module, trained)
+        with optimizations.training(module, optimizations.transformations(applied), _shape(order)) as learning:
+            train(
+                learning,
+                order.recipe,
+                examples,
+                device=order.device,
+                teacher=None if order.teacher is None else checkpoint.load(order.teacher)[0],
+                state=order.state,
+                identity=trained.model_dump_json(exclude={"software"}),
+                progress=told,
+            )
+        _write(order, module.eval(), trained)
     order.state.unlink(missing_ok=True)
     seconds = last[0].seconds if last else 0.0
     return Outcome(
@@ -114,6 +125,24 @@ def fresh(model: str, classes: int, seed: int) -> nn.Module:
         module = models.create(model, num_classes=classes)
     initialize(module, seed)
     return module
+
+
+def _beginning(order: Order) -> tuple[nn.Module, tuple[Applied, ...]]:
+    """The network that the training begins with, and everything that was done to it."""
+    if order.start is None:
+        return fresh(order.model, len(order.data.classes), order.recipe.seed), ()
+    module, started = checkpoint.load(order.start)
+    if (started.model, started.classes) != (order.model, order.data.classes):
+        raise ModelError(
+            f"{order.start}: a {started.model} of {len(started.classes)} classes, which can go on with data of the "
+            "same classes only"
+        )
+    optimizations.in_order((*optimizations.transformations(started.applied), *order.optimize))
+    return module, (*started.applied, *optimizations.apply(module, order.optimize, _shape(order)))
+
+
+def _shape(order: Order) -> tuple[int, int, int]:
+    return (len(order.recipe.mean), order.recipe.size, order.recipe.size)
 
 
 def _write(order: Order, module: nn.Module, trained: checkpoint.Trained) -> None:
@@ -138,6 +167,8 @@ def _check(order: Order) -> None:
         _check_teacher(order.teacher, order)
     if order.test.classes != order.data.classes:
         raise ModelError(f"{order.test.name}:{order.test.split} has other classes than {order.data.name}")
+    if order.optimize and order.start is None:
+        raise ModelError("--optimize changes a trained network: name its checkpoint with --from")
     if order.state.exists() and not order.resume:
         raise ModelError(f"{order.state}: a training was interrupted; go on with --resume, or remove it")
     if order.out.exists() and not order.state.exists():

@@ -33,8 +33,10 @@ class Head(Record):
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], head: Head) -> None:
     """Replace the file in one step. Raises ResultsError where the disk does not take it."""
-    tensors = {
-        f"{part}.{name}": tensor.detach().cpu().contiguous() for part in PARTS for name, tensor in parts[part].items()
+    tensors = {  # cloned, because a graph may have one tensor under two names, which the format refuses
+        f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for part in PARTS
+        for name, tensor in parts[part].items()
     }
     write_file(path, safetensors.torch.save(tensors, {_KEY: head.model_dump_json()}))
 
