@@ -43,7 +43,7 @@ NETWORKS = (
     "squeezenet_1.1",
 )
 BACKENDS = ("onnxruntime", "openvino", "tflite")
-SECONDS = 3.0
+SECONDS = 1.0
 """About as long all files of one network run under one runtime, in turns."""
 
 # A process for each network and runtime: runtimes in one process take cores from one another.
@@ -68,15 +68,18 @@ end = time.monotonic() + told["seconds"]
 while sessions and (time.monotonic() < end or len(next(iter(taken.values()))) < 15):
     for name in order.permutation(list(sessions)):
         sessions[name].run()
-        start = time.perf_counter_ns()
+        start = time.process_time_ns()
         sessions[name].run()
-        taken[name].append(time.perf_counter_ns() - start)
+        taken[name].append(time.process_time_ns() - start)
 print(json.dumps({name: median(values) / 1e6 for name, values in taken.items()}))
 """
 
 
 def race(store: ArtifactStore, backend: str, artifacts: dict[Form, Artifact]) -> dict[str, float]:
-    """Medians in ms of everything that the backend can run of one network."""
+    """Median milliseconds of a core of everything that the backend can run of one network, with one thread.
+
+    Not of the clock: on a busy machine a long inference is interrupted and a short one is not, which says nothing.
+    """
     files = {}
     for precision in ("fp32", "bf16", "int8"):
         for way in chosen.ways(backend, precision):
@@ -91,9 +94,11 @@ def race(store: ArtifactStore, backend: str, artifacts: dict[Form, Artifact]) ->
                 }
     told = json.dumps({"backend": backend, "files": files, "seconds": SECONDS})
     command = (sys.executable, "-c", RACE)
-    done = subprocess.run(command, input=told, capture_output=True, text=True, cwd=ROOT, check=True)
-    medians: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return medians
+    done = subprocess.run(command, input=told, capture_output=True, text=True, cwd=ROOT, check=False)
+    if done.returncode:  # OpenVINO may end the process over a network that it cannot compile
+        return {}
+    taken_ms: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return taken_ms
 
 
 @pytest.mark.parametrize("name", os.environ.get("BENCH_NETWORKS", ",".join(NETWORKS)).split(","))
@@ -104,14 +109,14 @@ def test_speed_ups(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (model,) = prepare(resolve([name]), store, wanted=wanted)
     cells = []
     for backend in BACKENDS:
-        medians = race(store, backend, model.artifacts)
-        cells.append(f"{medians['fp32']:.3g}")
+        taken_ms = race(store, backend, model.artifacts)
+        cells.append(f"{taken_ms['fp32']:.3g}" if "fp32" in taken_ms else "-")
         kind = "tflite" if backend == "tflite" else "onnx"
         for asked in ("bf16", "int8 qdq", "int8 nncf", "int8 static"):
-            if asked in medians:
+            if asked in taken_ms:
                 artifact = model.artifacts.get(Form(kind, "int8", asked.partition(" ")[2]))  # type: ignore[arg-type]
                 found = artifact.quality if artifact is not None else None
                 ratio = f" / {found.snr_db:.0f}" if found is not None else ""
-                cells.append(f"{asked} {medians['fp32'] / medians[asked]:.2f}{ratio}")
+                cells.append(f"{asked} {taken_ms['fp32'] / taken_ms[asked]:.2f}{ratio}")
     with capsys.disabled():
         print(f"\n| {name} | " + " | ".join(cells) + " |", *model.failures.values())
