@@ -68,7 +68,9 @@ class Xception65(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept: list[Tensor] = []
-        hook = self.backbone.blocks[1].stack.conv2.register_forward_hook(lambda _, __, output: kept.append(output))
+        # Cloned: the activation after it works in place.
+        fine_layer = self.backbone.blocks[1].stack.conv2
+        hook = fine_layer.register_forward_hook(lambda _, __, output: kept.append(output.clone()))
         coarse = self.backbone.forward_features(x)
         hook.remove()
         seen = [_resized(self.pool(coarse.mean((2, 3), keepdim=True)), coarse), self.point(coarse)]

@@ -1,7 +1,5 @@
 """DeepLab."""
 
-from dataclasses import replace
-
 from models.zoo.variant import HALF, Family, Variant, build
 
 DEEPLAB = Family(
@@ -18,8 +16,7 @@ VOC_CLASSES = 21  # the twenty of PASCAL VOC and the background
 
 
 def _deeplab(name: str, factory: str, **arguments: float) -> Variant:
-    """Images are shown whole: the longer side fits, the rest is filled."""
-    variant = build(
+    return build(
         DEEPLAB,
         name,
         factory,
@@ -29,8 +26,6 @@ def _deeplab(name: str, factory: str, **arguments: float) -> Variant:
         task="segmentation",
         classes=VOC_CLASSES,
     )
-    whole = variant.preprocessing.model_copy(update={"rule": "longer side"})
-    return replace(variant, preprocessing=whole)
 
 
 VARIANTS: tuple[Variant, ...] = (
