@@ -234,6 +234,8 @@ def _input(declared: Declared, shape: Shape, fed: Fed, sizes_made_up: bool) -> I
         shape=shape,
         dims=None if dims == shape else dims,
         values=fed.values,
+        scale=declared.scale if np.dtype(declared.dtype).kind in "iu" else None,
+        zero_point=declared.zero_point,
         made_up=(*made_up, "sizes") if sizes_made_up else tuple(made_up),
     )
 

@@ -17,11 +17,16 @@ _UNKNOWN = ("", "?", "-1", "*", "None", "unknown")
 
 @dataclass(frozen=True)
 class Declared:
-    """An input as its file declares it; `dims` is None where not even the rank is known."""
+    """An input as its file declares it; `dims` is None where not even the rank is known.
+
+    `scale` and `zero_point` are those of a quantized one.
+    """
 
     name: str
     dtype: str
     dims: tuple[Dimension, ...] | None
+    scale: float | None = None
+    zero_point: int = 0
 
     def __str__(self) -> str:
         if self.dims is None:

@@ -141,7 +141,8 @@ class OwnTflite:
         if kind not in _DTYPES:
             raise UnsupportedModel(f"{self.path}: input {name} holds {kind.lower()}, which cannot be fed")
         sizes = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()
-        return Declared(name, _DTYPES[kind], tuple(size if size >= 0 else None for size in _numbers(sizes)))
+        dims = tuple(size if size >= 0 else None for size in _numbers(sizes))
+        return Declared(name, _DTYPES[kind], dims, *_quantization(tensor))
 
     def _count(self, schema: Any) -> Numbers:
         found, activations, others = Numbers(), Counter[str](), Counter[str]()
@@ -225,6 +226,14 @@ def _called(schema: Any, operator: Any) -> list[int]:
             options.Init(table.Bytes, table.Pos)
             found += [int(getattr(options, field)()) for field in _CALLS[name]]
     return found
+
+
+def _quantization(tensor: Any) -> tuple[float | None, int]:
+    """Scale and zero point of a tensor that has one of each, (None, 0) for any other."""
+    said = tensor.Quantization()
+    if said is None or said.ScaleLength() != 1 or said.ZeroPointLength() > 1 or not 0 < said.Scale(0) < np.inf:
+        return None, 0
+    return float(said.Scale(0)), int(said.ZeroPoint(0)) if said.ZeroPointLength() else 0
 
 
 def _numbers(array: Any) -> list[int]:
