@@ -9,15 +9,17 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables iproute2 dataset-fashion-mnist
 TEST_TOOLS := sshd ssh busybox tcsh iptables ip
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
+TRAINED := mobilenet_v1_0.25,shufflenet_v2_0.5,mobilenet_v3_small_0.75
 
 .DEFAULT_GOAL := help
-.PHONY: help run measure-only test test-zoo test-real-models test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
+.PHONY: help run fashion-mnist measure-only test test-zoo test-real-models test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-17s %s\n", $$1, $$2}'
 
-run: $(VENV)/.export  ## Make the environment, then: bench run --device local --models quick
-	$(BIN)/bench run --device local --models quick
+# Networks with trained weights inside, so that accuracies are measured here, too.
+run: $(VENV)/.export fashion-mnist  ## Make the environment, then measure networks trained on Fashion-MNIST
+	$(BIN)/bench run --device local --models $(TRAINED) --weights fashion-mnist --precision fp32,int8
 
 measure-only: $(VENV)/.measure  ## An environment that measures but cannot export (no PyTorch)
 
@@ -90,6 +92,9 @@ $(VENV)/.test: $(BIN)/python locks/test.txt pyproject.toml
 	$(PIP) install -qq -r locks/test.txt
 	$(PIP) install -qq --no-deps --editable .
 	@touch $@ $(VENV)/.export $(VENV)/.measure
+
+fashion-mnist:
+	@[ -d $(FASHION_MNIST) ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends dataset-fashion-mnist; }
 
 # The tests need the program sshd and not the service: where it is new, systemd is told not to start it.
 system-packages:

@@ -75,13 +75,13 @@ class CheckpointModel(NetworkSource):
         )
 
     def facts(self, made: Artifact | None) -> ModelFacts:
-        """With the accuracy that the checkpoint says of itself."""
+        """With the accuracy that the checkpoint says of itself: it is what measuring it should give."""
         tested = self.trained.tested
         known = {
             "family": self.trained.variant.family,
             "weights": self.weights,
             "resolution": self.trained.recipe.size,
-            "accuracies": (tested.accuracy,) if tested else (),
+            "reference": tested.accuracy if tested else None,
         }
         return super().facts(made).model_copy(update=known)
 

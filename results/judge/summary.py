@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -196,6 +196,8 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
 def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None, measurement: Measurement) -> Row:
     case, ok, outcome = measurement.case, measurement.ok, measurement.outcome
     verdict, reason = judge(measurement)
+    if outcome is not None and outcome.evaluated is None and measurement.restarts and not ok:
+        outcome = replace(outcome, missing=shortened(reason))  # what does not run is not evaluated
     asked: dict[Asked, bool] = {"latency": header.profile.restarts > 0, "accuracy": case.dataset is not None}
     facts = facts or ModelFacts(name=case.model, weights="unknown")
     told: list[Restart | Evaluation] = [*(outcome.parts if outcome is not None else ()), *ok]
