@@ -128,7 +128,12 @@ def _described(variant: Any) -> dict[str, Any]:
     from models.facts import published
 
     accuracy = published.accuracy(variant.name)
-    return {**dataclasses.asdict(variant), "accuracy": accuracy and accuracy.model_dump()}
+    preprocessing = variant.preprocessing.model_dump(mode="json")
+    return {
+        **dataclasses.asdict(variant),
+        "preprocessing": preprocessing,
+        "accuracy": accuracy and accuracy.model_dump(),
+    }
 
 
 def _report(variant: Any) -> Any:

@@ -240,7 +240,7 @@ def test_every_source_of_agent_and_backends_is_packed_as_it_is_and_parses_on_pyt
 def test_an_unknown_job_is_an_error_that_lists_those_there_are(agent: Path, name: Any) -> None:
     (_, error) = talk(agent, {"protocol": 2, "job": name, "give_up_after_s": LIMIT_S})
     assert (error["event"], error["phase"]) == ("error", "request")
-    assert "there are: latency, compute, probe, hold" in error["message"]
+    assert "there are: latency, accuracy, segmentation, compute, probe, hold" in error["message"]
 
 
 def test_a_field_that_the_job_does_not_know_is_an_error(agent: Path) -> None:
