@@ -21,5 +21,8 @@ def fold_batch_norms(network: nn.Module) -> None:
             convolution, norm = sequence._modules[first], sequence._modules[second]
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats:
                 training = network.training
-                sequence._modules[first] = fuse_conv_bn_eval(convolution.eval(), norm.eval()).train(training)
+                fused = fuse_conv_bn_eval(convolution.eval(), norm.eval()).train(training)
+                if fused.bias is not None:  # a convolution that had none leaves it fixed
+                    fused.bias.requires_grad_(convolution.weight.requires_grad)
+                sequence._modules[first] = fused
                 sequence._modules[second] = nn.Identity().train(training)

@@ -33,7 +33,7 @@ def set_all(network: nn.Module, layers: Layers) -> None:
     before = of(network)
     for name, wanted in layers.items():
         widths = before.get(name, {})
-        if wanted.keys() != widths.keys() or not all(0 < wanted[key] <= widths[key] for key in wanted):
+        if not wanted or wanted.keys() != widths.keys() or not all(0 < wanted[key] <= widths[key] for key in wanted):
             raise ModelError(f"the network has no layer {name!r} of {wanted}: the record is that of another one")
         if "groups" in wanted and (
             wanted["in_channels"] % wanted["groups"] or wanted["out_channels"] % wanted["groups"]

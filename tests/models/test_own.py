@@ -47,6 +47,8 @@ def test_a_full_description(tmp_path):
         "kind": "measured",
         "source": "own validation, 2000 images",
         "recalled": False,
+        "ci95": None,
+        "samples": None,
     }
 
 
