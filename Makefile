@@ -9,7 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TEST_PACKAGES := chromium openssh-server openssh-client busybox tcsh iptables iproute2 dataset-fashion-mnist
 TEST_TOOLS := sshd ssh busybox tcsh iptables ip
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
-TRAINED := mobilenet_v1_0.25,shufflenet_v2_0.5,mobilenet_v3_small_0.75
+TRAINED := mobilenet_v1_0.25,mobilenet_v2_0.35,mobilenet_v3_small_0.75,shufflenet_v2_0.5
 
 .DEFAULT_GOAL := help
 .PHONY: help run fashion-mnist measure-only test test-zoo test-real-models test-arm64 test-arm64-system test-faults check lint types format perf docs lock clean system-packages
