@@ -81,6 +81,7 @@ class CheckpointModel(NetworkSource):
             "family": self.trained.variant.family,
             "weights": self.weights,
             "resolution": self.trained.recipe.size,
+            "accuracies": (),
             "reference": tested.accuracy if tested else None,
         }
         return super().facts(made).model_copy(update=known)
