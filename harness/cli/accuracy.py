@@ -1,4 +1,4 @@
-"""`bench accuracy`, and what `bench run` shares of it: on which data set accuracies are measured."""
+"""`bench accuracy`."""
 
 from __future__ import annotations
 

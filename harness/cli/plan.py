@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from harness.run.chosen import PlannedModel
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
-    from models.artifacts import Artifact
     from models.prepare import Prepared
-    from results.records import Case, Row
+    from results.records import Case, InputSpec, Row
 
 
 # What an inference is taken to last of which nothing is known.
@@ -25,7 +25,6 @@ _IMAGE_MS = 5.0
 
 def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> None:
     """Print cases, what is known of their inputs, restarts and the expected time."""
-    from dashboards import fed
     from harness.jobs.latency import expected_seconds
     from harness.run import plan
     from harness.run import start as runs
@@ -48,38 +47,44 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         by_device[case.device] = by_device.get(case.device, 0.0) + _images(request) * latency_ms / 1000
     to_export = [model.name for model in models if model.targets]
     seconds = max(by_device.values(), default=0.0) + sum(map(runs.preparing_seconds, models))
-    made: dict[tuple[str, ...], Artifact] = {
-        (model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()
-    }
+    made = runs.by_file(models)
     inputs = {
         case.case_id: artifact.inputs for case in cases if (artifact := made.get(plan.file_key(case))) is not None
     }
     if as_json:
-        fields = {
-            "device",
-            "model",
-            "backend",
-            "precision",
-            "method",
-            "threads",
-            "options",
-            "artifact_format",
-            "unsupported",
-        }
         shared.print_json(
-            cases=[
-                {
-                    **case.model_dump(mode="json", include=fields),
-                    "inputs": [spec.model_dump(mode="json") for spec in inputs.get(case.case_id, ())],
-                }
-                for case in cases
-            ],
+            cases=[_described(case, inputs.get(case.case_id, ())) for case in cases],
             restarts=len(steps),
             images=_images(request) * len(rated),
             to_export=to_export,
             expected_seconds=round(seconds, 1),
         )
         return
+    _print_cases(cases, planned, inputs)
+    if to_export:
+        click.echo(f"To be prepared first: {', '.join(to_export)}")
+    images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
+    click.echo(
+        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}){images}, "
+        f"about {_duration(seconds)}. Nothing was run."
+    )
+
+
+_FIELDS = {"device", "model", "backend", "precision", "method", "threads", "options", "artifact_format", "unsupported"}
+
+
+def _described(case: Case, inputs: Sequence[InputSpec]) -> dict[str, Any]:
+    told = case.model_dump(mode="json", include=_FIELDS)
+    return {**told, "inputs": [spec.model_dump(mode="json") for spec in inputs]}
+
+
+def _print_cases(
+    cases: Sequence[Case], planned: Mapping[str, PlannedModel], inputs: Mapping[str, Sequence[InputSpec]]
+) -> None:
+    """Print a line for each case, and what would be made up of the inputs of each model."""
+    from dashboards import fed
+    from harness.run import plan
+
     for case in cases:
         failure = plan.export_failure(case, planned[case.model])
         note = f"failed: {failure}" if failure else case.artifact_format
@@ -92,13 +97,6 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
     for model, words in guesses:
         if words:
             shared.say(f"made up {model}: {words}")
-    if to_export:
-        click.echo(f"To be prepared first: {', '.join(to_export)}")
-    images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
-    click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}){images}, "
-        f"about {_duration(seconds)}. Nothing was run."
-    )
 
 
 def _images(request: RunRequest) -> int:
@@ -109,13 +107,12 @@ def _images(request: RunRequest) -> int:
 def _rated(request: RunRequest, cases: Sequence[Case], models: Sequence[Prepared]) -> list[Case]:
     """Return the cases whose accuracy will be measured, as far as is known before their files are made."""
     from harness.run import plan
+    from harness.run import start as runs
     from harness.run.datasets import why_not
 
     if request.accuracy is None:
         return []
-    made: dict[tuple[str, ...], Artifact] = {
-        (model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()
-    }
+    made = runs.by_file(models)
     random = {model.name for model in models if model.source.weights == "random"}
     runnable = [case for case in cases if case.unsupported is None and case.model not in random]
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.run.tally import is_last
+from harness.run.tally import is_last, is_no_fault
 from results.records import Evaluation
 
 
@@ -30,7 +30,7 @@ class Coverage:
         coverage = cls()
         for evaluation in evaluations:
             coverage.add(evaluation)
-            if evaluation.outcome == "failed" and (evaluation.cause == "damaged" or not evaluation.agent):
+            if evaluation.outcome == "failed" and is_no_fault(evaluation):
                 coverage.given_up.discard(evaluation.case_id)
         coverage.given_up -= coverage.done.keys()
         return coverage

@@ -85,6 +85,11 @@ def look_up(request: RunRequest, workspace: Workspace) -> list[Prepared]:
     return prepare.look_up(request.models, ArtifactStore(workspace.artifacts), request.wanted)
 
 
+def by_file(models: Sequence[Prepared]) -> dict[tuple[str, ...], Artifact]:
+    """Return every artifact that is there, by the key that `plan.file_key` gives the cases that run it."""
+    return {(model.name, *form): artifact for model in models for form, artifact in model.artifacts.items()}
+
+
 def planned(model: Prepared) -> PlannedModel:
     """Return a model as the plan sees it, whether or not everything of it is made already."""
     made = [
@@ -132,9 +137,7 @@ def begin(
     cases = plan.build_cases(
         request.devices, list(models.values()), request.backends, request.threads, request.precisions
     )
-    artifacts: dict[tuple[str, ...], Artifact] = {
-        (model.name, *form): artifact for model in prepared for form, artifact in model.artifacts.items()
-    }
+    artifacts = by_file(prepared)
     of_case = {case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None}
     assigned = _assigned(request, cases, of_case, workspace, watch)
     header = RunHeader(

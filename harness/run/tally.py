@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from results.records import Case, Restart
+from results.records import Case, Evaluation, Restart
 
 # A failed restart is tried this often in its round; then the case is given up. One that is measured again by a resumed
 # run gets as many again, numbered onward.
@@ -33,7 +33,7 @@ class Tally:
         tally = cls()
         for restart in restarts:
             tally.add(restart)
-        spoiled = {restart.case_id for restart in restarts if restart.outcome == "failed" and _is_no_fault(restart)}
+        spoiled = {restart.case_id for restart in restarts if restart.outcome == "failed" and is_no_fault(restart)}
         tally.given_up -= spoiled | {case_id for case_id, _ in tally.done}
         return tally
 
@@ -60,6 +60,6 @@ def is_last(attempt: int) -> bool:
     return (attempt + 1) % ATTEMPTS == 0
 
 
-def _is_no_fault(restart: Restart) -> bool:
-    """Whether a restart failed before the case had any part in it."""
-    return restart.cause == "damaged" or (not restart.agent and restart.cause != "export")
+def is_no_fault(record: Restart | Evaluation) -> bool:
+    """Whether something failed before the case had any part in it."""
+    return record.cause == "damaged" or (not record.agent and record.cause != "export")

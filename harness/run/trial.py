@@ -58,9 +58,7 @@ def check(
     store = ArtifactStore(workspace.artifacts)
     prepared = prepare(request.models, store, workers=workers, on_event=on_event, alone_is_fatal=False)
     models = [start.planned(model) for model in prepared]
-    artifacts: dict[tuple[str, ...], Artifact] = {
-        (model.name, *form): made for model in prepared for form, made in model.artifacts.items()
-    }
+    artifacts = start.by_file(prepared)
     cases = [
         case
         for case in plan.build_cases([LOCAL], models, request.backends, [1])

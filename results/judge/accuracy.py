@@ -113,10 +113,12 @@ def loss(one: Right, other: Right) -> tuple[float, Interval]:
 def snr_db(reference: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]) -> float:
     """Signal-to-noise ratio of outputs against those of a reference, 10 log10(sum r^2 / sum (o - r)^2).
 
-    Between -MOST_DB and MOST_DB, which is also that of equal outputs.
+    Between -MOST_DB and MOST_DB, which is also that of equal outputs; outputs that are not finite are all noise.
     """
     signal = float(np.square(reference.astype(np.float64)).sum())
     noise = float(np.square(outputs.astype(np.float64) - reference.astype(np.float64)).sum())
+    if not np.isfinite(noise):
+        return -MOST_DB
     if noise == 0:
         return MOST_DB
     return float(np.clip(10 * np.log10(signal / noise), -MOST_DB, MOST_DB)) if signal > 0 else -MOST_DB

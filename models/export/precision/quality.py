@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.errors import ExportFailed, UnsupportedModel
 from models.export.parity import OnnxRunner, TfliteRunner
-from results.records import MOST_DB
+from results.judge.accuracy import snr_db as snr_db
 
 Run = Callable[[Sequence[NDArray[Any]]], list[Any]]
 
@@ -50,17 +49,6 @@ def outputs(run: Run, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float64
     return [
         np.concatenate([np.atleast_1d(one) for one in each]).astype(np.float64) for each in zip(*every, strict=True)
     ]
-
-
-def snr_db(reference: NDArray[Any], found: NDArray[Any]) -> float:
-    """10 log10 of the ratio of the sums of squares, within MOST_DB; an output that is not finite is all noise."""
-    signal, noise = reference.astype(np.float64), found.astype(np.float64) - reference
-    power, lost = float(np.sum(signal**2)), float(np.sum(noise**2))
-    if not math.isfinite(lost):
-        return -MOST_DB
-    if not lost:
-        return MOST_DB
-    return max(-MOST_DB, min(MOST_DB, 10 * math.log10(power / lost))) if power else -MOST_DB
 
 
 def top1_agreement(reference: NDArray[Any], found: NDArray[Any]) -> float | None:

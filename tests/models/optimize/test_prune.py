@@ -137,7 +137,14 @@ def test_a_record_of_another_network_is_refused(layers):
 
 
 @pytest.mark.export
-@pytest.mark.parametrize("name", ["mobilenet_v2_0.35", "shufflenet_v2_0.5", "mobilenet_v3_small_0.5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v2_0.35",
+        pytest.param("shufflenet_v2_0.5", marks=pytest.mark.zoo),
+        pytest.param("mobilenet_v3_small_0.5", marks=pytest.mark.zoo),
+    ],
+)
 def test_a_pruned_network_is_exported_to_both_formats(name, tmp_path):
     from models.export import onnx, parity, tflite
 
