@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(1, 10_000), default=None, help="How often every image is seen (12).")
 @click.option("--batch", type=click.IntRange(2, 65_536), default=None, help="Images a step (128).")
 @click.option("--rate", type=click.FloatRange(1e-6, 100), default=None, help="The highest learning rate (0.1).")
+@click.option(
+    "--warm-up-epochs", type=click.FloatRange(0, 10_000), default=None, help="Until the highest rate is reached (1)."
+)
 @click.option("--weight-decay", type=click.FloatRange(0, 1), default=None, help="Of kernels and matrices (0.0005).")
 @click.option(
     "--small-share",
