@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from dashboards.wording import RECALLED_MARK
+from results.judge.twins import is_reference
 from results.records import Accuracy, Evaluated, Row, shortened
 
 _MOST_CLASSES = 50
@@ -35,8 +36,8 @@ def against_fp32(row: Row) -> str:
     return f"({words})" if found.mcnemar_p is not None and found.mcnemar_p >= BY_CHANCE else words
 
 
-def facts(found: Evaluated) -> list[str]:
-    """All of an evaluation but its classes, a fact a part."""
+def facts(found: Evaluated, against: str = "fp32") -> list[str]:
+    """All of an evaluation but its classes, a fact a part; `against` is what it was held against."""
     low, high = found.ci95 or (None, None)
     interval = "" if low is None or high is None else f" (95 %: {low:.4g}-{high:.4g})"
     words = [f"{found.value:.4g} {found.metric}{interval} on {found.samples} of {found.total} samples"]
@@ -48,8 +49,8 @@ def facts(found: Evaluated) -> list[str]:
         between = (
             "" if found.loss_ci95 is None else f" (95 %: {-found.loss_ci95[1]:+.2f} to {-found.loss_ci95[0]:+.2f})"
         )
-        words.append(f"against fp32 {-found.loss:+.2f} points{between}")
-    words += [f"same class as fp32 in {100 * found.agreement:.2f} %"] if found.agreement is not None else []
+        words.append(f"against {against} {-found.loss:+.2f} points{between}")
+    words += [f"same class as {against} in {100 * found.agreement:.2f} %"] if found.agreement is not None else []
     words += [f"McNemar p = {found.mcnemar_p:.2g}"] if found.mcnemar_p is not None else []
     words += [f"outputs at {found.logit_snr_db:.1f} dB"] if found.logit_snr_db is not None else []
     words += [f"calibration error {found.calibration_error:.3f}"] if found.calibration_error is not None else []
@@ -59,7 +60,12 @@ def facts(found: Evaluated) -> list[str]:
 
 def in_detail(row: Row) -> str:
     """An evaluation as text."""
-    return "; ".join(facts(row.evaluation)) if row.evaluation is not None else ""
+    return "; ".join(facts(row.evaluation, _against(row))) if row.evaluation is not None else ""
+
+
+def _against(row: Row) -> str:
+    """Its fp32 file; of a transformed model in fp32, the model before."""
+    return row.untransformed if row.untransformed and is_reference(row) else "fp32"
 
 
 def detail_html(row: Row) -> str:
@@ -67,8 +73,8 @@ def detail_html(row: Row) -> str:
     found = row.evaluation
     if found is None:
         return ""
-    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts(found))
-    short = [] if found.agreement is None else [f"same as fp32 {100 * found.agreement:.2f} %"]
+    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts(found, _against(row)))
+    short = [] if found.agreement is None else [f"same as {shortened(_against(row), 40)} {100 * found.agreement:.2f} %"]
     ordered = sorted(found.per_class.items(), key=lambda entry: entry[1])
     short += [f"worst class {shortened(name, 40)} {share:.4g} %" for name, share in ordered[:1]]
     summary = escape("; ".join(short) or f"{found.samples} samples")

@@ -14,7 +14,7 @@ from typing import Any
 from dashboards import wording
 from results.judge.figures import loss
 from results.judge.pareto import AccuracyClass, Standing, accuracy_class, by_class, has_place, off_frontier, standings
-from results.judge.twins import alike, is_reference
+from results.judge.twins import alike, held_against, is_reference
 from results.records import Row
 
 Point = dict[str, Any]
@@ -81,10 +81,14 @@ def point(row: Row) -> Point:
 
 
 def twins(rows: Sequence[Row]) -> dict[int, int]:
-    """From each row of another precision to the fp32 row beside it, in the same class of accuracy, by their places."""
-    keys = [(alike(row), accuracy_class(row)) if has_place(row) else None for row in rows]
-    whole = {key: place for place, (key, row) in enumerate(zip(keys, rows, strict=True)) if key and is_reference(row)}
-    return {place: whole[key] for place, key in enumerate(keys) if key in whole and whole[key] != place}
+    """From each row to the one it is held against, in the same class of accuracy, by their places.
+
+    That is from another precision to fp32, and from a transformed model to what it was before.
+    """
+    placed = [(place, row, accuracy_class(row)) for place, row in enumerate(rows) if has_place(row)]
+    whole = {(alike(row), kind): place for place, row, kind in placed if is_reference(row)}
+    keys = [(place, (held_against(row), kind)) for place, row, kind in placed]
+    return {place: whole[key] for place, key in keys if key in whole}
 
 
 def with_standings(rows: Sequence[Row]) -> list[Point]:

@@ -67,6 +67,8 @@ def _table(device: str, found: Sequence[tuple[Row, Standings]], width: int) -> T
     columns = [c for c in COLUMNS if c.short and c.key not in shared and (wide or not c.wide) and some(c, rows)]
     if not fed.differ(rows):
         columns = [column for column in columns if column.key != "inputs"]
+    if not any(row.untransformed for row in rows):
+        columns = [column for column in columns if column.key != "size_bytes"]
     for column in columns:
         folding = column.key in ("model", "backend", "precision", "inputs")
         side: JustifyMethod = "right" if column.is_number else "left"

@@ -81,8 +81,8 @@ def interval_of(row: Row) -> str:
 
 
 def megabytes(count: int | None) -> str:
-    """Bytes as MB of 10^6 bytes."""
-    return "-" if count is None else f"{count / 1e6:.1f}"
+    """Bytes as MB of 10^6 bytes: 0.37, 4.21, 67.2."""
+    return "-" if count is None else f"{count / 1e6:.{1 if count >= 1e7 else 2}f}"
 
 
 def accuracy_text(accuracy: Accuracy | None) -> str:

@@ -71,6 +71,7 @@ COLUMNS = (
     Column("started_at", "text", "when the run began (UTC)"),
     Column("device", "text", "the device's name", "Device"),
     Column("model", "text", "the model's name", "Model", "Model"),
+    Column("untransformed", "text", "the model that it is an optimization of; empty where it is none"),
     Column("family", "text or null", "of the zoo; null outside it"),
     Column("backend", "text", "the runtime", "Backend", "Backend"),
     Column("backend_version", "text or null", "its version; null when nothing ran"),
@@ -92,10 +93,12 @@ COLUMNS = (
     Column("accuracies", "list of objects", "published and measured side by side: `value`, `metric`, `dataset`, `kind` "
            "(`published`, `measured`), `source`, `recalled`, `ci95` and `samples` (of what was measured)",
            "Accuracy", "Acc.", frame=_ACCURACY),
-    Column("against_fp32", "", "percentage points of accuracy more or less than the fp32 file on the same samples; in "
-           "brackets where so many differences may be chance", "Points vs fp32", "vs fp32", seldom=True),
+    Column("against_fp32", "", "percentage points of accuracy more or less than the fp32 file on the same samples (a "
+           "transformed model in fp32: than the model before); in brackets where so many differences may be chance",
+           "Points vs fp32", "vs fp32", seldom=True),
     Column("speedup", "number or null", "how many times as fast as the fp32 row of the same device, model, backend, "
-           "threads and options in its run", "Times fp32", "x fp32", seldom=True),
+           "threads and options in its run (a transformed model in fp32: as the model before)", "Times fp32", "x fp32",
+           seldom=True),
     Column("speedup_ci95", "[low, high] or null", "its 95 % interval"),
     Column("chosen", "text", "why `--precision auto` takes this row; empty where it does not", "Auto", "Auto",
            seldom=True),
@@ -107,7 +110,7 @@ COLUMNS = (
     Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
     Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
     Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
-    Column("size_bytes", "whole number or null", "of the model's files", "Size MB"),
+    Column("size_bytes", "whole number or null", "of the model's files", "Size MB", "MB"),
     Column("evaluation", "object or null",
            "the accuracy measured of this very file on this device: `dataset`, `split`, `dataset_sha256`, `truth`, "
            "`metric`, `value`, `ci95`, `samples`, `total`, `top5`, `per_class`, `calibration_error`, `reference`, "

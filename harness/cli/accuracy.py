@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @shared.backends_options
 @run.precision_option
 @shared.weights_option
+@shared.optimize_option
 @shared.given_options
 @shared.wait_option
 @shared.patience_option
@@ -46,6 +47,7 @@ def accuracy(
     options: tuple[str, ...],
     precisions: tuple[str, ...],
     weights: Weights,
+    optimize: str,
     given: Given,
     wait_s: float,
     patience_s: float,
@@ -65,7 +67,7 @@ def accuracy(
     from models.sources.selection import resolve
 
     workspace = shared.open_workspace()
-    sources = resolve(expressions, given, weights)
+    sources = resolve(expressions, given, weights, optimize)
     request = runs.RunRequest(
         devices=fleet.choose(shared.load_fleet(), device_names),
         models=sources,

@@ -114,6 +114,7 @@ reconnect_option = click.option(
 )
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
 @shared.weights_option
+@shared.optimize_option
 @shared.given_options
 @click.option(
     "--accuracy",
@@ -144,6 +145,7 @@ def run(
     calibration: str | None,
     profile: str,
     weights: Weights,
+    optimize: str,
     given: Given,
     dataset: str | None,
     samples: int | None,
@@ -179,7 +181,7 @@ def run(
             devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
             document = _execute(started, devices, artifacts, display)
         context.exit(_conclude(started, document, as_json=as_json))
-    sources = resolve(expressions or ("quick",), given, weights)
+    sources = resolve(expressions or ("quick",), given, weights, optimize)
     request = runs.RunRequest(
         devices=fleet.choose(known, device_names),
         models=sources,

@@ -80,6 +80,14 @@ weights_option = click.option(
     "fashion-mnist: networks of the zoo that were trained on it.",
 )
 
+optimize_option = click.option(
+    "--optimize",
+    default="none",
+    show_default=True,
+    metavar="WHAT",
+    help="Comma-separated none, prune=0.5, lowrank=0.5, cluster=16, or several with +; each is a case of its own.",
+)
+
 
 def backends_options(command: Callable[..., None]) -> Callable[..., None]:
     """Which backends, and with which options of theirs."""

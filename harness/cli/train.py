@@ -77,11 +77,11 @@ def train(
     from models.train.recipe import FINE_TUNING, Recipe
 
     chosen = {name: value for name, value in settings.items() if value is not None}
-    if start is not None:
-        chosen = {**FINE_TUNING, **chosen}
     if teacher is not None:
         chosen.setdefault("small_share", 0.0)  # what it was trained on
     before = () if start is None else table.transformations(describe(Path(start).expanduser()).applied)
+    if start is not None:
+        chosen = {**FINE_TUNING, "rate": table.rate((*before, *transformations)), **chosen}
     trained_on, tested_on = _splits(data, test, open_dataset)
     order = session.Order(
         model=variant.name,

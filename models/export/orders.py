@@ -66,7 +66,18 @@ class CheckpointOrder(Record):
     targets: tuple[NetworkTarget, ...]
 
 
-NetworkOrder = ZooOrder | LibraryOrder | CheckpointOrder
+class OptimizedOrder(Record):
+    """Export the network of another order, transformed; what that is to export does not count."""
+
+    kind: Literal["optimized"] = "optimized"
+    store: str
+    model: str
+    network: Annotated[ZooOrder | CheckpointOrder, Field(discriminator="kind")]
+    optimize: str
+    targets: tuple[NetworkTarget, ...]
+
+
+NetworkOrder = ZooOrder | LibraryOrder | CheckpointOrder | OptimizedOrder
 
 
 class FileTarget(Record):
@@ -147,7 +158,8 @@ class DerivedOrder(Record):
 
 
 Order = Annotated[
-    ZooOrder | LibraryOrder | CheckpointOrder | FileOrder | CopiesOrder | DerivedOrder, Field(discriminator="kind")
+    ZooOrder | LibraryOrder | CheckpointOrder | OptimizedOrder | FileOrder | CopiesOrder | DerivedOrder,
+    Field(discriminator="kind"),
 ]
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from models.errors import ModelError
-from models.export.orders import ORDER, Event, Order, Target
+from models.export.orders import ORDER, Event, NetworkOrder, Order, Target
 from models.store import ArtifactStore
 from results.records import shortened
+
+if TYPE_CHECKING:
+    from models.export.network import Network
 
 
 def main() -> int:
@@ -52,13 +55,19 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
         from models.export.precision.derivation import Derivation
 
         return Derivation(order, store).make
-    from models.export import checkpoint, library, zoo
     from models.export.network import NetworkExport
 
+    return NetworkExport(order, store, _loader(order)).make
+
+
+def _loader(order: NetworkOrder) -> Callable[[], Network]:
+    from models.export import checkpoint, library, optimized, zoo
+
     if order.kind == "checkpoint":
-        return NetworkExport(order, store, partial(checkpoint.load, order)).make
-    load = partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
-    return NetworkExport(order, store, load).make
+        return partial(checkpoint.load, order)
+    if order.kind == "optimized":
+        return partial(optimized.load, order)
+    return partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
 
 
 def _end_with_host() -> None:

@@ -39,6 +39,12 @@ class Transformation(ABC):
     keyword: ClassVar[str]
     usage: ClassVar[str]
     """What to write for it, in an error message."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What `apply` needs besides PyTorch, by the names under which they are installed."""
+    only_by_training: ClassVar[bool] = False
+    """Whether `apply` alone changes nothing."""
+    rate: ClassVar[float] = 0.02
+    """The highest learning rate of the training after it, where nothing else is asked for."""
 
     @classmethod
     @abstractmethod

@@ -35,6 +35,8 @@ class Cluster(Transformation):
     values: int
     keyword: ClassVar[str] = "cluster"
     usage: ClassVar[str] = "cluster=VALUES"
+    packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
+    rate: ClassVar[float] = 0.001  # without normalization
 
     @classmethod
     def parse(cls, amount: str) -> Self:

@@ -22,6 +22,7 @@ class Prune(Transformation):
     removed: float
     keyword: ClassVar[str] = "prune"
     usage: ClassVar[str] = "prune=SHARE"
+    packages: ClassVar[tuple[str, ...]] = ("torch-pruning",)
 
     @classmethod
     def parse(cls, amount: str) -> Self:

@@ -26,6 +26,9 @@ class QuantizationAware(Transformation):
 
     keyword: ClassVar[str] = "qat"
     usage: ClassVar[str] = "qat"
+    packages: ClassVar[tuple[str, ...]] = ("torchao",)
+    only_by_training: ClassVar[bool] = True
+    rate: ClassVar[float] = 0.005
 
     @classmethod
     def parse(cls, amount: str) -> Self:

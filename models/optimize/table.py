@@ -28,10 +28,23 @@ _ONE = re.compile(r"([a-z]+)=?([0-9.]*)")
 
 
 def parse(text: str) -> tuple[Transformation, ...]:
-    """Read an option like "prune=0.5,cluster=16" ("none" and "" are none). Raises ModelError."""
+    """Read what is done to one network, like "prune=0.5+cluster=16" ("none" and "" are none). Raises ModelError."""
     if text in ("", "none"):
         return ()
-    return in_order([_one(part.strip()) for part in text.split(",")])
+    return in_order([_one(part.strip()) for part in text.split("+")])
+
+
+def parse_several(text: str) -> list[tuple[Transformation, ...]]:
+    """Read an axis like "none,prune=0.5,prune=0.5+cluster=16", each entry once. Raises ModelError."""
+    found = [parse(part.strip()) for part in text.split(",") if part.strip()]
+    if not found:
+        raise ModelError(f"{text!r} names no transformation; none is the network as it is")
+    return list(dict.fromkeys(found))
+
+
+def text(done: Sequence[Transformation]) -> str:
+    """The other way of `parse`: "prune0.5+cluster16"."""
+    return "+".join(map(str, done)) or "none"
 
 
 def split(name: str) -> tuple[str, tuple[Transformation, ...]]:
@@ -45,6 +58,11 @@ def join(name: str, done: Sequence[Transformation]) -> str:
     """The name of a transformed model, from that of the untransformed one; the other way of `split`."""
     base, at, resolution = name.partition("@")
     return "+".join([base, *map(str, done)]) + at + resolution
+
+
+def rate(done: Sequence[Transformation]) -> float:
+    """The learning rate for a training after these: of several the lowest, which all of them bear."""
+    return min((one.rate for one in done), default=Transformation.rate)
 
 
 def in_order(wanted: Sequence[Transformation]) -> tuple[Transformation, ...]:

@@ -83,6 +83,7 @@ class CheckpointModel(NetworkSource):
             "resolution": self.trained.recipe.size,
             "accuracies": (),
             "reference": tested.accuracy if tested else None,
+            "untransformed": self.trained.model if self.trained.applied else "",
         }
         return super().facts(made).model_copy(update=known)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from models import checkpoints
 from models.errors import ModelError, NoSuchWeights, UnreadableModel, WrongInput
 from models.given import NOTHING, Given
-from models.sources import checkpoint, library, own
+from models.optimize import table
+from models.sources import checkpoint, library, optimized, own
 from models.sources.base import Source, Weights
 from models.sources.own import OwnModel
 from models.sources.zoo import ZooModel
@@ -28,15 +29,17 @@ def resolve(
     expressions: Sequence[str],
     given: Given = NOTHING,
     weights: Weights = "random",
+    optimize: str = "none",
 ) -> list[Source]:
     """The models meant by `expressions`, in order: zoo names, globs, groups, `NAME@RES`, `timm:NAME`, paths.
 
     They may be repeated or joined by commas. A set of trained weights is the group of its checkpoints; these,
     like an own file, keep their weights. `imagenet` and the sets are for the zoo, `pretrained` for libraries, and
-    `given` is for own files alone. Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path
-    that is no model file or when every model is a file that cannot be read, WrongInput when something is given and
-    there is no own file, and ModelError for a name that does not have such weights or a library that cannot be asked
-    what matches a glob. A variant that a group or glob brought along has random weights instead, which is logged.
+    `given` is for own files alone. `optimize` says in which ways each is taken (`models.sources.optimized.axis`).
+    Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path that is no model file or when
+    every model is a file that cannot be read, WrongInput when something is given and there is no own file, and
+    ModelError for a name that does not have such weights, a library that cannot be asked what matches a glob or
+    what is no transformation. A variant that a group or glob brought along has random weights instead, which is logged.
     """
     found: dict[object, Source] = {}
     twins: dict[Path, OwnModel] = {}
@@ -75,11 +78,13 @@ def resolve(
     faults = [source.fault for source in sources if source.fault is not None]
     if faults and len(faults) == len(sources):
         raise faults[0]
-    return sources if weights == "random" else _once_each(_weighted(sources, weights, named))
+    return optimized.axis(_once_each(_weighted(sources, weights, named)), table.parse_several(optimize))
 
 
 def _weighted(sources: list[Source], weights: Weights, named: set[str]) -> list[Source]:
     """The models with the weights that were asked for, where they have them."""
+    if weights == "random":
+        return sources
     weighted: list[Source] = []
     without: dict[str, str] = {}
     for source in sources:

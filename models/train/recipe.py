@@ -18,8 +18,8 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 Level = Annotated[float, Field(gt=0, le=1)]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
 
-FINE_TUNING = {"epochs": 2, "rate": 0.02, "warm_up_epochs": 0.2, "small_share": 0.0}
-"""Of a training that begins with trained weights: short, gentle, at the size that they know."""
+FINE_TUNING = {"epochs": 2, "warm_up_epochs": 0.2, "small_share": 0.0}
+"""Of a training that begins with trained weights: short, at the size that they know, at `optimize.table.rate`."""
 
 
 class Recipe(Record):

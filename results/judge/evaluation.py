@@ -2,7 +2,8 @@
 
 Everything is of one run. Two files are held against each other on the very samples that both have answered, which is
 far sharper than two accuracies beside each other. The fp32 file of a case is that of the same model on the same data
-set, as it was exported, best under the same runtime on the same device.
+set, as it was exported, best under the same runtime on the same device; for such a file of a transformed model it is
+that of the model as it was before.
 
 A measured accuracy is named after its data set, and after the number of samples where these are not all of it
 (`fashion-mnist test, 1000 of 10000`): a part is drawn with its own luck, so what was measured on it is in another class
@@ -63,27 +64,28 @@ def outcomes(document: RunDocument) -> dict[str, Outcome]:
     groups: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in header.cases:
         if case.dataset is not None and case.unsupported is None:
-            groups[case.model, case.dataset].append(case)
+            facts = models.get(case.model)
+            groups[(facts and facts.untransformed) or case.model, case.dataset].append(case)
     found: dict[str, Outcome] = {}
-    for (model, dataset), cases in groups.items():
-        facts = datasets.get(dataset)
-        if facts is None:
+    for (_, dataset), cases in groups.items():
+        images = datasets.get(dataset)
+        if images is None:
             found |= {case.case_id: _without("the run does not say what its data set is") for case in cases}
             continue
         own = {case.case_id: records[case.case_id, dataset] for case in cases}
-        found |= _of_group(facts, models.get(model), cases, own, finished=document.finished_at is not None)
+        found |= _of_group(images, models, cases, own, finished=document.finished_at is not None)
     return found
 
 
 def _of_group(
     facts: DatasetFacts,
-    model: ModelFacts | None,
+    models: Mapping[str, ModelFacts],
     cases: Sequence[Case],
     records: Mapping[str, Sequence[Evaluation]],
     *,
     finished: bool,
 ) -> dict[str, Outcome]:
-    """Of the cases of one model on one data set."""
+    """Of the cases of one model, with those of its transformations, on one data set."""
     try:
         labels = labels_of(facts)
     except ValueError as exc:
@@ -96,7 +98,8 @@ def _of_group(
         if own.answers is None:
             result[case.case_id] = Outcome(None, None, missing, verdict)
             continue
-        whole = _fp32(case, cases, answers)
+        model = models.get(case.model)
+        whole = _fp32(case, model, cases, answers)
         evaluated = _evaluated(own.answers, case, model, None if whole is None else answers[whole.case_id].answers)
         if whole is not None and whole.backend != case.backend:
             words = f"held against the fp32 file under {whole.backend}, as it was not evaluated under {case.backend}"
@@ -126,11 +129,11 @@ def _missing(facts: DatasetFacts, found: Gathered, *, finished: bool) -> tuple[s
     return f"{found.has} of {facts.samples} samples: {words}", Verdict.UNSTABLE
 
 
-def _fp32(case: Case, cases: Sequence[Case], answers: Mapping[str, Gathered]) -> Case | None:
-    """The case of the fp32 file that this one is held against; None for such a one itself."""
-    if _is_exported_fp32(case):
-        return None
-    others = [other for other in cases if _is_exported_fp32(other) and answers[other.case_id].answers is not None]
+def _fp32(case: Case, model: ModelFacts | None, cases: Sequence[Case], answers: Mapping[str, Gathered]) -> Case | None:
+    """The case of the fp32 file that this one is held against; None for such a one of a model as it always was."""
+    of = case.model if not _is_exported_fp32(case) else model.untransformed if model is not None else ""
+    evaluated = [other for other in cases if other.model == of and answers[other.case_id].answers is not None]
+    others = [other for other in evaluated if _is_exported_fp32(other)]
     same = ("device", "backend", "threads", "options")
     return max(others, key=lambda other: [getattr(other, name) == getattr(case, name) for name in same], default=None)
 

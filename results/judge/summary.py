@@ -210,6 +210,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         device=case.device,
         device_id=board,
         model=case.model,
+        untransformed=facts.untransformed,
         family=facts.family,
         backend=case.backend,
         backend_version=version,
@@ -235,7 +236,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         aggregates=telling.in_words(ok, "aggregates"),
         unverified=telling.unverified(ok, file),
         compute_precision=telling.computed_in(told[-1].actual) if told else "",
-        notes=telling.notes(case, ok, file),
+        notes=(*facts.notes, *telling.notes(case, ok, file)),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(
             case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback

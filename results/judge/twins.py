@@ -1,7 +1,8 @@
-"""A row beside its fp32 twin: how many times as fast it is, and which operators are to blame where it is slower. Pure.
+"""A row beside its twin: how many times as fast it is, and which operators are to blame where it is slower. Pure.
 
 Twins have the same device, model, backend, number of threads and options, but for those by which a runtime is told to
-compute in another precision.
+compute in another precision. That of a row in another precision is the fp32 one; that of a transformed model in fp32 is
+the model as it was before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ def group(row: Row) -> Group:
     return row.run, *alike(row)
 
 
+def held_against(row: Row) -> Group | None:
+    """What its twin and the rows of other precisions beside that have in common; None of one that has no twin."""
+    if not is_reference(row):
+        return alike(row)
+    return alike(row.model_copy(update={"model": row.untransformed})) if row.untransformed else None
+
+
 def is_reference(row: Row) -> bool:
     """Whether the row is the fp32 one that others of its group are held against."""
     return row.precision == "fp32" and not row.method
@@ -42,7 +50,7 @@ def references(rows: Sequence[Row]) -> dict[Group, Row]:
 def compared(rows: Sequence[Row]) -> list[Row]:
     """The rows of a run in their order, those that have a twin with their speed-up and, if slower, a note why."""
     twins = references(rows)
-    return [_beside(row, twins.get(group(row))) for row in rows]
+    return [_beside(row, twins.get((row.run, *(held_against(row) or ())))) for row in rows]
 
 
 def speedup(row: Row, twin: Row) -> Figure | None:
@@ -53,10 +61,11 @@ def speedup(row: Row, twin: Row) -> Figure | None:
 
 
 def _beside(row: Row, twin: Row | None) -> Row:
-    found = None if twin is None or is_reference(row) else speedup(row, twin)
+    found = None if twin is None else speedup(row, twin)
     if twin is None or found is None:
         return row
-    words = [] if found.high >= 1 else [f"slower than fp32 ({found.value:.2f} times as fast): {to_blame(row, twin)}"]
+    what = "fp32" if twin.model == row.model else twin.model
+    words = [] if found.high >= 1 else [f"slower than {what} ({found.value:.2f} times as fast): {to_blame(row, twin)}"]
     changes = {"speedup": found.value, "speedup_ci95": (found.low, found.high), "notes": (*row.notes, *words)}
     return row.model_copy(update=changes)
 

@@ -32,7 +32,8 @@ class ModelFacts(Record):
     """What is known about a model. `weights` is `random`, `own` or the name of a set; the first accuracy is shown.
 
     `reference` is what its accuracy should come to where it is measured, `threshold` how many percentage points less
-    is allowed; without one `judge.evaluation` decides by the precision.
+    is allowed; without one `judge.evaluation` decides by the precision. `untransformed` is the model that it is an
+    optimization of, "" where it is none; `notes` are what else to know of its weights.
     """
 
     name: Text
@@ -44,3 +45,5 @@ class ModelFacts(Record):
     accuracies: tuple[Accuracy, ...] = ()
     reference: Accuracy | None = None
     threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    untransformed: Text = ""
+    notes: tuple[Text, ...] = ()

@@ -43,7 +43,8 @@ class Row(Record):
     `asked` is what was to be measured. `evaluation` is what was measured of its accuracy, which is among `accuracies`,
     too; `unevaluated` says why that is not of all samples that were asked for, "" when it is and without any. `quality`
     is what the precision cost when the file was made, None where bench has not made it.
-    `speedup` is how many times as fast it is as the fp32 row beside it, with its interval (`judge.twins`); `chosen` is
+    `untransformed` is the model that this one is an optimization of, "" where it is none. `speedup` is how many times
+    as fast it is as the row that it is held against, with its interval (`judge.twins`); `chosen` is
     why `--precision auto` takes this row, "" where it does not (`judge.choice`).
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
@@ -57,6 +58,7 @@ class Row(Record):
     device: Text
     device_id: Text | None = None
     model: Text
+    untransformed: Text = ""
     family: Text | None
     backend: Text
     backend_version: Text | None

@@ -30,7 +30,7 @@ def test_every_part_of_the_answer_is_worded() -> None:
         "Left open by noise",
         "Left out (no accuracy is known)",
     ]
-    assert "4.0 MB large" in said[0]
+    assert "4.00 MB large" in said[0]
     assert "91 (95 %: 90.5-91.5) top-1 %" in said[0]
     assert any("0.5 less, 95 %: -1.2 to 0.21; 1.98 times as fast, 95 %: 1.95 to 2.01" in line for line in said)
     assert any("near (onnxruntime, fp32, 4 threads) misses the latency by no more than noise" in line for line in said)

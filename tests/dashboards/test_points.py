@@ -98,9 +98,11 @@ def test_twins_are_of_one_model_runtime_and_kind_of_accuracy() -> None:
         make_row("net", 5, 89, kind="measured", backend="tflite", **int8),
         make_row("other", 5, 89, kind="measured", **int8),
         make_row("net", 5, None, **int8),
+        make_row("net+prune0.5", 5, 80, kind="measured", untransformed="net"),
+        make_row("net+prune0.5", 4, 79, kind="measured", untransformed="net", **int8),
     ]
-    assert twins(rows) == {2: 0, 3: 0}
-    assert twins(rows[1:]) == {}
+    assert twins(rows) == {2: 0, 3: 0, 7: 0, 8: 7}
+    assert twins(rows[1:7]) == {}
 
 
 def test_a_point_has_the_interval_of_its_accuracy() -> None:

@@ -76,7 +76,7 @@ def test_it_stands_in_the_name_and_takes_nothing():
     with pytest.raises(ModelError, match="qat takes nothing behind it, not '8'"):
         table.parse("qat=8")
     with pytest.raises(ModelError, match="cluster and qat do not go together"):
-        table.parse("cluster=16,qat")
+        table.parse("cluster=16+qat")
 
 
 def test_without_torchao_it_says_what_to_install(monkeypatch):

@@ -22,9 +22,14 @@ SHARES = st.integers(10, 990).map(lambda thousandths: thousandths / 1000)
 
 
 def test_an_option_names_transformations():
-    assert table.parse("lowrank=0.5, cluster=16") == (LowRank(0.5), Cluster(16))
+    assert table.parse("lowrank=0.5 + cluster=16") == (LowRank(0.5), Cluster(16))
     assert table.parse("lowrank0.50") == (LowRank(0.5),)
     assert table.parse("none") == table.parse("") == ()
+
+
+def test_a_training_after_several_has_the_rate_that_all_of_them_bear():
+    rates = [table.rate(table.parse(text)) for text in ("none", "prune=0.5", "qat", "prune=0.5+cluster=16")]
+    assert rates == [0.02, 0.02, 0.005, 0.001]
 
 
 @given(SHARES, st.integers(2, 256), st.sampled_from(["", "@48"]))
@@ -33,7 +38,7 @@ def test_a_name_carries_what_was_done(removed, values, resolution):
     name = table.join(f"mobilenet_v2_0.35{resolution}", done)
     assert name.startswith("mobilenet_v2_0.35+lowrank")
     assert table.split(name) == (f"mobilenet_v2_0.35{resolution}", done)
-    assert table.parse(",".join(map(str, done))) == done
+    assert table.parse("+".join(map(str, done))) == done
 
 
 @pytest.mark.parametrize(
@@ -45,9 +50,9 @@ def test_a_name_carries_what_was_done(removed, values, resolution):
         ("lowrank=0.5.5", "not '0.5.5'"),
         ("cluster=1", r"cluster takes the number of values in a layer, from 2 to 256 \(cluster=16\), not '1'"),
         ("cluster=2.5", "not '2.5'"),
-        ("cluster=16,cluster=8", "each transformation at most once"),
-        ("cluster=16,lowrank=0.5", "in this order: .*lowrank, cluster"),
-        ("lowrank=0.5,,", "'' is no transformation"),
+        ("cluster=16+cluster=8", "each transformation at most once"),
+        ("cluster=16+lowrank=0.5", "in this order: .*lowrank, cluster"),
+        ("lowrank=0.5++", "'' is no transformation"),
         ("lowrank=-0.5", "is no transformation"),
     ],
 )
@@ -65,7 +70,7 @@ def test_any_name_is_read_or_refused(text):
     assert table.split(table.join(name, done)) == (name, done)
 
 
-@pytest.mark.parametrize("option", ["lowrank=0.5", "cluster=16", "lowrank=0.4,cluster=8"])
+@pytest.mark.parametrize("option", ["lowrank=0.5", "cluster=16", "lowrank=0.4+cluster=8"])
 def test_a_network_is_made_again_from_its_record_alone(option):
     network = build("mobilenet_v2_0.35")
     applied = table.apply(network, table.parse(option), (3, SIDE, SIDE))
@@ -78,7 +83,7 @@ def test_a_network_is_made_again_from_its_record_alone(option):
 
 def test_the_same_weights_are_changed_in_the_same_way():
     network, other = build("mobilenet_v1_0.25"), build("mobilenet_v1_0.25")
-    done = table.parse("lowrank=0.5,cluster=16")
+    done = table.parse("lowrank=0.5+cluster=16")
     assert table.apply(network, done, (3, SIDE, SIDE)) == table.apply(other, done, (3, SIDE, SIDE))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name]), name
@@ -92,7 +97,7 @@ def test_the_record_of_another_network_is_refused():
 
 def test_training_ends_in_the_network_itself():
     network = build("mobilenet_v1_0.25")
-    done = table.parse("lowrank=0.5,cluster=8")
+    done = table.parse("lowrank=0.5+cluster=8")
     table.apply(network, done, (3, SIDE, SIDE))
     before = copy.deepcopy(network.state_dict())
     with table.training(network, done, (3, SIDE, SIDE)) as trained:

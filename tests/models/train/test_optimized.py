@@ -36,7 +36,7 @@ def after(trained: session.Order, what: str, out: Path, start: Path | None = Non
     return replace(trained, recipe=RECIPE, start=start or trained.out, optimize=table.parse(what), out=out)
 
 
-@pytest.mark.parametrize("what", ["prune=0.3", "lowrank=0.3,cluster=4", "qat"])
+@pytest.mark.parametrize("what", ["prune=0.3", "lowrank=0.3+cluster=4", "qat"])
 def test_a_transformed_network_is_a_checkpoint_like_any_other(
     trained: session.Order, what: str, tmp_path: Path
 ) -> None:
@@ -64,7 +64,7 @@ def test_the_next_transformation_goes_on_from_there(trained: session.Order, tmp_
 
 def test_an_interrupted_one_ends_in_the_same_file(trained: session.Order, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 2})
-    order = replace(after(trained, "prune=0.3,cluster=4", tmp_path / "a.safetensors"), recipe=recipe)
+    order = replace(after(trained, "prune=0.3+cluster=4", tmp_path / "a.safetensors"), recipe=recipe)
     whole = session.carry_out(order)
 
     def stop(_: object) -> None:

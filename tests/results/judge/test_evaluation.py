@@ -29,7 +29,8 @@ from tests.results.factory import STANDARD, make_case, make_facts, make_restart
 
 DATA = make_dataset()
 CASE = make_case(dataset=DATA.sha256)
-INT8 = make_case(dataset=DATA.sha256, precision="int8", method="qdq")
+INT8_WAY = {"precision": "int8", "method": "qdq"}
+INT8 = make_case(dataset=DATA.sha256, **INT8_WAY)
 
 
 def row_of(parts: list[Evaluation], facts: DatasetFacts = DATA, **changes: Any) -> Row:
@@ -135,6 +136,15 @@ def test_samples_that_only_one_of_the_two_has_answered_do_not_count() -> None:
     ours = make_parts(INT8, DATA, make_scores(DATA, [3, 151, 152]))
     found = evaluated(rows(evaluated_document([CASE, INT8], DATA, [*theirs, *ours]))[1])
     assert found.loss == pytest.approx(100 / 128)
+
+
+def test_a_transformed_model_is_held_against_the_model_before_and_its_int8_against_its_fp32() -> None:
+    cases = [CASE, *(make_case(model="small", dataset=DATA.sha256, **way) for way in ({}, INT8_WAY))]
+    models = (make_facts(CASE.model, None), make_facts("small", None).model_copy(update={"untransformed": CASE.model}))
+    wrong = {case.case_id: range(count) for case, count in zip(cases, (2, 8, 10), strict=True)}
+    parts = [part for case in cases for part in make_parts(case, DATA, make_scores(DATA, wrong[case.case_id]))]
+    losses = [evaluated(row).loss for row in rows(evaluated_document(cases, DATA, parts, models=models))]
+    assert losses == [None, 3.0, 1.0]
 
 
 def test_the_last_good_attempt_of_a_part_counts() -> None:

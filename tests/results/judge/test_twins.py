@@ -77,3 +77,13 @@ def test_a_hint_is_a_precision_and_no_option() -> None:
 def test_who_is_to_blame_is_what_the_runtime_tells(told: dict, before: dict, said: str) -> None:
     twin = FP32.model_copy(update={"actual": before})
     assert to_blame(int8(30, actual=told), twin).startswith(said)
+
+
+def test_a_transformed_model_in_fp32_is_held_against_the_model_before() -> None:
+    pruned = make_row("m+prune0.5", 20, 60, untransformed="m")
+    before, smaller, smaller_int8 = compared([FP32, pruned, int8(5).model_copy(update={"model": "m+prune0.5"})])
+    assert before.speedup is None
+    assert smaller.speedup == pytest.approx(0.5)
+    assert smaller.notes[0].startswith("slower than m (0.50 times as fast)")
+    assert smaller_int8.speedup == pytest.approx(4), "another precision is held against fp32 of the same model"
+    assert compared([pruned])[0].speedup is None
