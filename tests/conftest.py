@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -23,9 +25,29 @@ from tests.rigs.sshd import Sshd, serving
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Hundreds of programs are started from the same sources; compiling these for each of them takes a tenth of their time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A deadline for an example is a timed assertion, and this machine may be busy.
 settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")
+
+FETCHING = "tests/harness/provision/"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The files in which `fetching_packages` is held go to one worker: several would only wait for each other."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            scope: str = super()._split_scope(nodeid)
+            return FETCHING if scope.startswith(FETCHING) else scope
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture
