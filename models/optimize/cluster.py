@@ -36,7 +36,7 @@ class Cluster(Transformation):
     keyword: ClassVar[str] = "cluster"
     usage: ClassVar[str] = "cluster=VALUES"
     packages: ClassVar[tuple[str, ...]] = ("scikit-learn",)
-    rate: ClassVar[float] = 0.001  # without normalization
+    rate: ClassVar[float] = 0.0002  # without normalization
 
     @classmethod
     def parse(cls, amount: str) -> Self:
