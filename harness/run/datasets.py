@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +24,7 @@ from models.datasets import Images, SegmentationDataset
 from models.datasets.packed import Chunk, Packed, PackedRecord, pack
 from models.errors import UnusableModel
 from models.preprocessing import Preprocessing, preprocessing_of
-from results.records import Case, DatasetFacts, InputSpec, OutputSpec, packed
+from results.records import Case, DatasetFacts, InputSpec, OutputSpec, packed, shortened
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,11 @@ class PreparedSet:
 
 @dataclass(frozen=True)
 class Assigned:
-    """The cases, those whose accuracy is measured with their data set; `reasons` say of each other model why not."""
+    """The cases: those whose accuracy is measured with their data set, others with the reason why not."""
 
     cases: tuple[Case, ...]
     datasets: tuple[DatasetFacts, ...] = ()
     sets: tuple[PreparedSet, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def assign(
@@ -102,12 +101,13 @@ def assign(
 ) -> Assigned:
     """Prepare the data set for every model that fits it; `artifacts` is case_id -> artifact. Raises ModelError."""
     made: dict[str, tuple[Packed, Preprocessing]] = {}  # by what decides the bytes
-    reasons: dict[str, str] = {}
     found = []
     for case in cases:
         artifact = artifacts.get(case.case_id)
         if artifact is not None and (reason := why_not(artifact, asked.dataset)):
-            reasons.setdefault(case.model, reason)
+            if not asked.is_default:
+                words = shortened(f"no accuracy on {asked.dataset.name}: {reason}")
+                case = case.model_copy(update={"unevaluated": words})
         elif artifact is not None:
             preprocessing = preprocessing_of(artifact.preprocessing, artifact.model)
             geometry = str(preprocessing.geometry())
@@ -119,7 +119,6 @@ def assign(
         tuple(found),
         tuple(_facts(prepared, in_words(preprocessing)) for prepared, preprocessing in made.values()),
         tuple(_set(prepared) for prepared, _ in made.values()),
-        reasons,
     )
 
 

@@ -180,10 +180,11 @@ def _assigned(
         return Assigned(tuple(cases))
     assigned = datasets.assign(request.accuracy, cases, artifacts, workspace, lambda text: watch(Said(text)))
     name = request.accuracy.dataset.name
-    words = [f"{model}: no accuracy on {name}: {reason}" for model, reason in assigned.reasons.items()]
+    reasons = {case.model: case.unevaluated for case in assigned.cases if case.unevaluated}
+    words = [f"{model}: {reason}" for model, reason in reasons.items()]
     if not request.profile.restarts and not assigned.sets:
         raise NothingToRun("; ".join(words) or f"no model can be evaluated on {name}: none could be made")
-    for line in () if request.accuracy.is_default else words:
+    for line in words:
         watch(Said(line))
     return assigned
 

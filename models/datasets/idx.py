@@ -40,6 +40,9 @@ MAX_SIDE = 4096
 MAX_UNPACKED_BYTES = 256 * 2**20
 """Of a compressed file, which is unpacked in memory; others are mapped, whatever their size."""
 
+_AT_ONCE = 64
+"""How many images are hashed at once."""
+
 _DEBIAN_FOLDER = "/usr/share/datasets/fashion-mnist"
 _BEGINNINGS = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTES = 8
@@ -75,20 +78,34 @@ class IdxDataset(Dataset):
     def identity(self) -> str:
         """Of both files, as they are unpacked: the same data compressed otherwise are the same data."""
         content = hashlib.sha256(b"idx")
-        for part in (self._pixels, self._labels):
-            content.update(repr(part.shape).encode())
-            content.update(np.ascontiguousarray(part).data)
+        content.update(repr(self._pixels.shape).encode())
+        for first in range(0, len(self), _AT_ONCE):
+            content.update(self._read(first, min(_AT_ONCE, len(self) - first)).data)
+        content.update(repr(self._labels.shape).encode())
+        content.update(np.ascontiguousarray(self._labels).data)
         return content.hexdigest()
 
     def sample(self, index: int) -> Sample:
         """Of the mode L where the file has no colors."""
         from PIL import Image
 
-        return Sample(Image.fromarray(np.ascontiguousarray(self._pixels[index])))
+        return Sample(Image.fromarray(self._read(index, 1)[0]))
 
     def arrays(self) -> Pixels:
         """As they are in the file."""
         return self._pixels
+
+    def _read(self, first: int, count: int) -> Pixels:
+        """Images after one another: read where a mapped file would leave in memory all that was ever touched of it."""
+        mapped, each = self._pixels, self._pixels.shape[1:]
+        if not isinstance(mapped, np.memmap):
+            return np.ascontiguousarray(mapped[first : first + count])
+        size, header = int(np.prod(each)), 4 + 4 * mapped.ndim
+        try:
+            found = np.fromfile(mapped.filename, np.uint8, count * size, offset=header + first * size)
+            return found.reshape(count, *each)
+        except (OSError, ValueError) as exc:
+            raise UnreadableDataset(f"{mapped.filename}: changed while it was read; fetch it again") from exc
 
 
 def read_idx(path: Path, dimensions: Sequence[int]) -> Pixels:

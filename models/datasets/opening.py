@@ -71,8 +71,11 @@ def open_images(expression: str) -> Images:
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", expression):
         from models.datasets import own
 
-        return own.from_factory(expression)
-    raise UnknownDataset(f"{expression[:200]!r}: no such data set; {_EXPECTED}")
+        try:
+            return own.from_factory(expression)
+        except UnknownDataset as exc:
+            raise UnknownDataset(f"{exc}; nor is there a file or folder {name}; {_EXPECTED}") from exc
+    raise UnknownDataset(f"{expression[:200]!r}: no such data set, file or folder; {_EXPECTED}")
 
 
 def open_dataset(expression: str) -> Dataset:

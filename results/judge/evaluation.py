@@ -62,11 +62,15 @@ def outcomes(document: RunDocument) -> dict[str, Outcome]:
     for record in document.evaluations:
         records[record.case_id, record.dataset].append(record)
     groups: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    found = {
+        case.case_id: Outcome(None, None, case.unevaluated, Verdict.UNSUPPORTED)
+        for case in header.cases
+        if case.unevaluated
+    }
     for case in header.cases:
         if case.dataset is not None and case.unsupported is None:
             facts = models.get(case.model)
             groups[(facts and facts.untransformed) or case.model, case.dataset].append(case)
-    found: dict[str, Outcome] = {}
     for (_, dataset), cases in groups.items():
         images = datasets.get(dataset)
         if images is None:

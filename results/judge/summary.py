@@ -236,7 +236,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         aggregates=telling.in_words(ok, "aggregates"),
         unverified=telling.unverified(ok, file),
         compute_precision=telling.computed_in(told[-1].actual) if told else "",
-        notes=(*facts.notes, *telling.notes(case, ok, file)),
+        notes=(*facts.notes, *telling.notes(case, ok, file, facts.weights)),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(
             case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback

@@ -65,9 +65,12 @@ def computed_in(actual: Mapping[str, Any]) -> str:
     return _TYPES.get(only, "") if isinstance(only, str) else ""
 
 
-def notes(case: Case, ok: Sequence[Restart], file: ArtifactFacts | None) -> tuple[str, ...]:
-    """What was decided for the user, and that threads had to share cores."""
+def notes(case: Case, ok: Sequence[Restart], file: ArtifactFacts | None, weights: str) -> tuple[str, ...]:
+    """What was decided for the user, that trained weights were calibrated on made-up images, threads shared cores."""
     notes = list(file.notes) if file is not None else []
+    source = file.calibration if file is not None else None
+    if source is not None and source.name.startswith("synthetic") and weights != "random":
+        notes.append(f"calibrated on {source.name}: give images like those it was trained on with --calibration")
     allowed = {count for restart in ok if type(count := restart.actual.get("cores_allowed")) is int and count > 0}
     if allowed and case.threads > min(allowed):
         cores = f"{min(allowed)} core{'' if min(allowed) == 1 else 's'}"

@@ -354,6 +354,9 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     ):
         with pytest.raises(UnknownDataset):
             open_dataset(expression)
+    for expression in ("nowhere", "nowhere:train"):
+        with pytest.raises(UnknownDataset, match=r"file or folder.* a data set is fashion-mnist or"):
+            open_dataset(expression)
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(UnknownDataset, match="no data set that can be read; a data set is fashion-mnist"):
         open_dataset(str(tmp_path / "a.txt"))

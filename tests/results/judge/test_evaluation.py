@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from results.judge import accuracy
 from results.judge.pareto import accuracy_class, by_class
 from results.judge.summary import rows
-from results.records import Accuracy, DatasetFacts, Evaluated, Evaluation, ModelFacts, Row, Verdict, packed
+from results.records import Accuracy, DatasetFacts, Evaluated, Evaluation, ModelFacts, Profile, Row, Verdict, packed
 from tests.results.evaluations import (
     ACCURACY_ONLY,
     CLASSES,
@@ -179,6 +179,16 @@ def test_a_lost_evaluation_gives_its_reason(outcome: str, verdict: Verdict) -> N
     row = row_of([make_lost_part(CASE, DATA, outcome=outcome, reason="no room")])
     assert (row.verdict, row.reason, row.unevaluated) == (verdict, "no room", "no room")
     assert (row.evaluation, row.accuracies) == (None, ())
+
+
+@pytest.mark.parametrize(("profile", "asked"), [(ACCURACY_ONLY, ()), (STANDARD, ("latency",))])
+def test_what_is_not_evaluated_says_why_in_its_row(profile: Profile, asked: tuple[str, ...]) -> None:
+    case = CASE.model_copy(update={"dataset": None, "unevaluated": "no accuracy on x: no output for 3 classes"})
+    restarts = [make_restart(CASE, number) for number in range(5)] if asked else []
+    (row,) = rows(evaluated_document([case], DATA, [], restarts=restarts, profile=profile))
+    assert (row.unevaluated, row.evaluation, row.asked) == (case.unevaluated, None, asked)
+    expected = (Verdict.VALID, "") if asked else (Verdict.UNSUPPORTED, case.unevaluated)
+    assert (row.verdict, row.reason) == expected
 
 
 def test_a_lost_evaluation_leaves_the_latency_alone() -> None:
