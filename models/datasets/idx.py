@@ -102,7 +102,7 @@ class IdxDataset(Dataset):
             return np.ascontiguousarray(mapped[first : first + count])
         size, header = int(np.prod(each)), 4 + 4 * mapped.ndim
         try:
-            found = np.fromfile(mapped.filename, np.uint8, count * size, offset=header + first * size)
+            found = np.fromfile(str(mapped.filename), np.uint8, count * size, offset=header + first * size)
             return found.reshape(count, *each)
         except (OSError, ValueError) as exc:
             raise UnreadableDataset(f"{mapped.filename}: changed while it was read; fetch it again") from exc
