@@ -20,6 +20,7 @@ from models.store import ArtifactStore
 from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.bench import Bench
 from tests.rigs.proxy import FaultProxy, between
+from tests.rigs.quick import QuickBench
 from tests.rigs.sshd import Sshd, serving
 
 # A runner started in the background of a script inherits an ignored Ctrl-C, and so would every process started here.
@@ -63,6 +64,12 @@ def bench(tmp_path: Path) -> Bench:
     """`bench` in an empty folder, with device locks of its own: other tests and runs do not wait for it."""
     (tmp_path / "tmp").mkdir()
     return Bench(tmp_path, {"TMPDIR": str(tmp_path / "tmp")})
+
+
+@pytest.fixture
+def quick_bench(bench: Bench) -> QuickBench:
+    """The same with runs of one short restart a case: for what is told, not for times."""
+    return QuickBench(bench.folder, bench.environment)
 
 
 @pytest.fixture

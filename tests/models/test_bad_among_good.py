@@ -76,8 +76,8 @@ def test_a_file_that_takes_memory_without_end_is_ended(tmp_path, store):
 
 def test_a_file_that_computes_for_ever_is_ended(tmp_path, store):
     endless, good = files.endless(tmp_path / "endless.onnx"), files.static(tmp_path / "good.onnx")
-    one, two = prepare(own(endless, good), store, workers=2, limits=Limits(seconds=20))
-    assert "longer than 20 s and was ended; BENCH_PREPARE_SECONDS" in one.failures[Form("onnx", "unknown")]
+    one, two = prepare(own(endless, good), store, workers=2, limits=Limits(seconds=10))
+    assert "longer than 10 s and was ended; BENCH_PREPARE_SECONDS" in one.failures[Form("onnx", "unknown")]
     assert list(two.artifacts) == [Form("onnx", "fp32")]
 
 
@@ -130,15 +130,15 @@ def test_only_what_is_no_model_or_was_mistyped_ends_a_run_when_it_is_alone(tmp_p
     assert prepare(own(files.contradictory(tmp_path / "c.onnx"), tmp_path / "garbage.onnx"), store)
 
 
-def test_a_collection_gets_a_row_for_every_file(bench: Bench):
+def test_a_collection_gets_a_row_for_every_file(quick_bench: Bench):
     """Of an unsupported one under every runtime, with the operator or type that is lacking."""
     for make in (unsupported_files.operator_of_tomorrow, unsupported_files.tflite_resource):
-        make(bench.folder / f"{make.__name__}.tflite")
-    files.contradictory(bench.folder / "broken.onnx")
-    files.sequence(bench.folder / "sequence.onnx")
-    unsupported_files.double_conv(bench.folder / "double.onnx")
-    bench.copy_model("tflite", "good")
-    rows = bench.rows("run", "-m", "*.onnx,*.tflite", "--backends", "onnxruntime,openvino,tflite", expect=1)
+        make(quick_bench.folder / f"{make.__name__}.tflite")
+    files.contradictory(quick_bench.folder / "broken.onnx")
+    files.sequence(quick_bench.folder / "sequence.onnx")
+    unsupported_files.double_conv(quick_bench.folder / "double.onnx")
+    quick_bench.copy_model("tflite", "good")
+    rows = quick_bench.rows("run", "-m", "*.onnx,*.tflite", "--backends", "onnxruntime,openvino,tflite", expect=1)
     told = {(row["model"], row["backend"]): (row["verdict"], row["reason"]) for row in rows}
     verdicts = {key: verdict for key, (verdict, _) in told.items() if verdict not in ("valid", "unstable")}
     assert verdicts.pop(("broken", "onnxruntime")) == verdicts.pop(("broken", "openvino")) == "failed"

@@ -61,17 +61,17 @@ def test_the_block_for_people(bench: Bench) -> None:
         assert any(line.startswith(f"  {label}") and words in line for line in lines[1:]), label
 
 
-def test_a_collection_has_an_answer_for_every_file_and_says_what_a_run_does(bench: Bench) -> None:
-    bench.copy_model("tflite", "good")
-    unsupported_files.double_conv(bench.folder / "double.onnx")
-    unsupported_files.rank_seven(bench.folder / "seven.tflite")
-    unsupported_files.operator_of_tomorrow(bench.folder / "new.tflite")
-    onnx_files.contradictory(bench.folder / "broken.onnx")
-    onnx_files.sequence(bench.folder / "sequence.onnx")
-    onnx_files.text(bench.folder / "text.onnx")
-    (bench.folder / "garbage.onnx").write_bytes(b"\x08 garbage")
-    (bench.folder / "empty.onnx").write_bytes(b"")
-    found = check(bench, "*.onnx", "*.tflite", expect=1)
+def test_a_collection_has_an_answer_for_every_file_and_says_what_a_run_does(quick_bench: Bench) -> None:
+    quick_bench.copy_model("tflite", "good")
+    unsupported_files.double_conv(quick_bench.folder / "double.onnx")
+    unsupported_files.rank_seven(quick_bench.folder / "seven.tflite")
+    unsupported_files.operator_of_tomorrow(quick_bench.folder / "new.tflite")
+    onnx_files.contradictory(quick_bench.folder / "broken.onnx")
+    onnx_files.sequence(quick_bench.folder / "sequence.onnx")
+    onnx_files.text(quick_bench.folder / "text.onnx")
+    (quick_bench.folder / "garbage.onnx").write_bytes(b"\x08 garbage")
+    (quick_bench.folder / "empty.onnx").write_bytes(b"")
+    found = check(quick_bench, "*.onnx", "*.tflite", expect=1)
     assert {name: file["status"] for name, file in found.items()} == {
         "good": "runs",
         "double": "partly",
@@ -89,7 +89,7 @@ def test_a_collection_has_an_answer_for_every_file_and_says_what_a_run_does(benc
     assert found["double"]["warnings"] == ["its output cannot be checked: the runtime on this machine cannot run it"]
     assert statuses(found["seven"]) == {"openvino": "runs", "tflite": "unsupported"}
     assert "tflite.xnnpack=off runs it" in found["seven"]["reason"]
-    rows = bench.rows("run", "-m", "*.onnx,*.tflite", expect=1)
+    rows = quick_bench.rows("run", "-m", "*.onnx,*.tflite", expect=1)
     for row in rows:
         file = found[row["model"].split("@")[0]]
         status = statuses(file).get(row["backend"], file["status"])

@@ -140,7 +140,8 @@ def test_a_record_of_another_network_is_refused(layers):
 @pytest.mark.parametrize(
     "name",
     [
-        "mobilenet_v2_0.35",
+        "squeezenet_1.1",
+        pytest.param("mobilenet_v2_0.35", marks=pytest.mark.zoo),
         pytest.param("shufflenet_v2_0.5", marks=pytest.mark.zoo),
         pytest.param("mobilenet_v3_small_0.5", marks=pytest.mark.zoo),
     ],
