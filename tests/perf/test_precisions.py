@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -92,11 +93,20 @@ def race(store: ArtifactStore, backend: str, artifacts: dict[Form, Artifact]) ->
                     "inputs": [spec.declared for spec in artifact.inputs],
                     "options": {"precision": precision, **dict(way.hint)},
                 }
+    taken_ms = _raced(backend, files)
+    if taken_ms is None:  # OpenVINO may end the process over a network that it cannot compile
+        taken_ms = _raced(backend, {name: one for name, one in files.items() if _raced(backend, {name: one}) is not None})
+    return taken_ms or {}
+
+
+def _raced(backend: str, files: dict[str, Any]) -> dict[str, float] | None:
+    """Median milliseconds of a core of each file; None where one of them ended the process."""
     told = json.dumps({"backend": backend, "files": files, "seconds": SECONDS})
-    command = (sys.executable, "-c", RACE)
-    done = subprocess.run(command, input=told, capture_output=True, text=True, cwd=ROOT, check=False)
-    if done.returncode:  # OpenVINO may end the process over a network that it cannot compile
-        return {}
+    done = subprocess.run(
+        (sys.executable, "-c", RACE), input=told, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    if done.returncode:
+        return None
     taken_ms: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return taken_ms
 
