@@ -95,7 +95,8 @@ def race(store: ArtifactStore, backend: str, artifacts: dict[Form, Artifact]) ->
                 }
     taken_ms = _raced(backend, files)
     if taken_ms is None:  # OpenVINO may end the process over a network that it cannot compile
-        taken_ms = _raced(backend, {name: one for name, one in files.items() if _raced(backend, {name: one}) is not None})
+        survivors = {name: one for name, one in files.items() if _raced(backend, {name: one}) is not None}
+        taken_ms = _raced(backend, survivors)
     return taken_ms or {}
 
 
