@@ -76,7 +76,8 @@ weights_option = click.option(
     type=click.Choice(["random", "imagenet", "fashion-mnist", "pretrained"]),
     default="random",
     show_default=True,
-    help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision; "
+    help="imagenet: trained weights of the zoo, from installed packages; pretrained: those of timm or torchvision, "
+    "also for networks of the zoo that compute the same; "
     "fashion-mnist: networks of the zoo that were trained on it.",
 )
 

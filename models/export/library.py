@@ -135,7 +135,7 @@ def _torchvision(order: LibraryOrder) -> Network:
         return Network(module, shape, preprocessing)
     release = f"torchvision {version('torchvision')}"
     origin = _origin("torchvision", chosen.meta.get("license"), chosen.url)
-    accuracy = _accuracy(chosen, f"{release}, {chosen}")
+    accuracy = _accuracy(chosen, f"{release}, {chosen}") if side == crop else None  # it was measured at this size
     return Network(module, shape, preprocessing, f"pretrained ({release}, {chosen.name})", origin, accuracy)
 
 

@@ -66,6 +66,17 @@ class CheckpointOrder(Record):
     targets: tuple[NetworkTarget, ...]
 
 
+class PartnerOrder(Record):
+    """Export one zoo variant with the weights of a library's network."""
+
+    kind: Literal["partner"] = "partner"
+    store: str
+    model: str
+    variant: str
+    partner: LibraryOrder
+    targets: tuple[NetworkTarget, ...]
+
+
 class OptimizedOrder(Record):
     """Export the network of another order, transformed; what that is to export does not count."""
 
@@ -77,7 +88,7 @@ class OptimizedOrder(Record):
     targets: tuple[NetworkTarget, ...]
 
 
-NetworkOrder = ZooOrder | LibraryOrder | CheckpointOrder | OptimizedOrder
+NetworkOrder = ZooOrder | LibraryOrder | CheckpointOrder | PartnerOrder | OptimizedOrder
 
 
 class FileTarget(Record):
@@ -158,7 +169,7 @@ class DerivedOrder(Record):
 
 
 Order = Annotated[
-    ZooOrder | LibraryOrder | CheckpointOrder | OptimizedOrder | FileOrder | CopiesOrder | DerivedOrder,
+    ZooOrder | LibraryOrder | CheckpointOrder | PartnerOrder | OptimizedOrder | FileOrder | CopiesOrder | DerivedOrder,
     Field(discriminator="kind"),
 ]
 ORDER: TypeAdapter[Order] = TypeAdapter(Order)

@@ -102,6 +102,18 @@ def library_recipe(form: Form, library: str, network: str, weights: str, resolut
     )
 
 
+def partner_recipe(variant: catalog.Variant, partner: str) -> str:
+    """What an artifact of a variant with a library's weights is made from; `partner` is that library's recipe."""
+    return digest(
+        {
+            "variant": variant.name,
+            "zoo": catalog.zoo_digest(variant),
+            "partner": partner,
+            "sources": _sources(("transfer.py", "export/partner.py")),
+        }
+    )
+
+
 def network_key(recipe: str, versions: Mapping[str, str]) -> str:
     """The key of an artifact made from PyTorch: its recipe and the versions of what it is made with."""
     return digest({"recipe": recipe, "versions": dict(versions)})

@@ -61,12 +61,14 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
 
 
 def _loader(order: NetworkOrder) -> Callable[[], Network]:
-    from models.export import checkpoint, library, optimized, zoo
+    from models.export import checkpoint, library, optimized, partner, zoo
 
     if order.kind == "checkpoint":
         return partial(checkpoint.load, order)
     if order.kind == "optimized":
         return partial(optimized.load, order)
+    if order.kind == "partner":
+        return partial(partner.load, order)
     return partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from models.artifacts import Form
 from models.errors import ModelError, NoSuchWeights
 from models.export import recipe
-from models.export.orders import LibraryOrder, Order, Target, networks
+from models.export.orders import LibraryOrder, Target, networks
 from models.export.process import library_names
 from models.sources.base import NetworkSource, Prepared, Weights
 from models.store import ArtifactStore
@@ -57,7 +57,7 @@ class LibraryModel(NetworkSource):
             raise ModelError(f"{self.name}: {self.library} is not installed; pip install {self.library}")
         return prepared
 
-    def order(self, store: ArtifactStore, targets: Sequence[Target]) -> Order:
+    def order(self, store: ArtifactStore, targets: Sequence[Target]) -> LibraryOrder:
         """Its names are checked by the worker, which imports the library."""
         return LibraryOrder(
             store=str(store.root),

@@ -33,13 +33,14 @@ def resolve(
 ) -> list[Source]:
     """The models meant by `expressions`, in order: zoo names, globs, groups, `NAME@RES`, `timm:NAME`, paths.
 
-    They may be repeated or joined by commas. A set of trained weights is the group of its checkpoints; these,
-    like an own file, keep their weights. `imagenet` and the sets are for the zoo, `pretrained` for libraries, and
-    `given` is for own files alone. `optimize` says in which ways each is taken (`models.sources.optimized.axis`).
-    Raises UnknownModel for a name that is not in the zoo, UnreadableModel for a path that is no model file or when
-    every model is a file that cannot be read, WrongInput when something is given and there is no own file, and
-    ModelError for a name that does not have such weights, a library that cannot be asked what matches a glob or
-    what is no transformation. A variant that a group or glob brought along has random weights instead, which is logged.
+    They may be repeated or joined by commas. A set of trained weights is the group of its checkpoints; these, like an
+    own file, keep their weights. `imagenet` and the sets are for the zoo, `pretrained` for libraries and variants that
+    compute what one of their networks does, and `given` is for own files alone. `optimize` says in which ways each is
+    taken (`models.sources.optimized.axis`). Raises UnknownModel for a name that is not in the zoo, UnreadableModel for
+    a path that is no model file or when every model is a file that cannot be read, WrongInput when something is given
+    and there is no own file, and ModelError for a name that does not have such weights, a library that cannot be asked
+    what matches a glob or what is no transformation. A variant that a group or glob brought along has random weights
+    instead, which is logged.
     """
     found: dict[object, Source] = {}
     twins: dict[Path, OwnModel] = {}

