@@ -23,7 +23,7 @@ from models.export.orders import LibraryOrder
 from results.records import Accuracy
 
 DEFAULT_SIDE = 224
-# Auxiliary classifiers serve training alone.
+# Auxiliary classifiers serve training alone; beside trained weights torchvision refuses to be told of them.
 _TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": False},
     "inception_v3": {"aux_logits": False, "init_weights": False},
@@ -126,7 +126,7 @@ def _torchvision(order: LibraryOrder) -> Network:
         preprocessing = _preprocessing(
             round(resize * side / crop), side, steps.interpolation.value, steps.mean, steps.std
         )
-    arguments = _TORCHVISION_ARGUMENTS.get(order.network, {})
+    arguments = {} if order.weights == "pretrained" else _TORCHVISION_ARGUMENTS.get(order.network, {})
     if order.network.startswith("vit_"):
         arguments = {"image_size": side}
     shape, trained = (3, side, side), chosen if order.weights == "pretrained" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.errors import ModelError, UnsupportedModel
-from models.export import checkpoint, zoo
+from models.export import checkpoint, partner, zoo
 from models.export.network import Network
 from models.export.orders import OptimizedOrder
 from models.optimize import table
@@ -17,7 +17,10 @@ def load(order: OptimizedOrder) -> Network:
     Raises what else loading the network raises.
     """
     inner = order.network
-    network = zoo.load(inner) if inner.kind == "zoo" else checkpoint.load(inner)
+    if inner.kind == "partner":
+        network = partner.load(inner)
+    else:
+        network = zoo.load(inner) if inner.kind == "zoo" else checkpoint.load(inner)
     try:
         table.apply(network.module, table.parse(order.optimize), network.shape)
     except ModelError as error:

@@ -83,7 +83,7 @@ class OptimizedOrder(Record):
     kind: Literal["optimized"] = "optimized"
     store: str
     model: str
-    network: Annotated[ZooOrder | CheckpointOrder, Field(discriminator="kind")]
+    network: Annotated[ZooOrder | CheckpointOrder | PartnerOrder, Field(discriminator="kind")]
     optimize: str
     targets: tuple[NetworkTarget, ...]
 

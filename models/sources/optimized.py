@@ -17,12 +17,13 @@ from models.artifacts import FORMATS, Artifact, Form
 from models.checkpoints import SUFFIX
 from models.errors import ExportFailed, ModelError, UnsupportedModel
 from models.export import recipe
-from models.export.orders import CheckpointOrder, OptimizedOrder, Order, Target, ZooOrder, networks
+from models.export.orders import CheckpointOrder, OptimizedOrder, Order, PartnerOrder, Target, ZooOrder, networks
 from models.optimize import table
 from models.optimize.base import Transformation
 from models.sources import checkpoint
 from models.sources.base import NetworkSource, Prepared, Source, Weights
 from models.sources.checkpoint import CheckpointModel
+from models.sources.partner import PartnerModel
 from models.sources.zoo import ZooModel
 from models.store import ArtifactStore
 from results.files import sha256_of
@@ -87,7 +88,7 @@ class OptimizedModel(NetworkSource):
         return OptimizedOrder(
             store=str(store.root),
             model=self.name,
-            network=cast("ZooOrder | CheckpointOrder", self.base.order(store, [])),
+            network=cast("ZooOrder | CheckpointOrder | PartnerOrder", self.base.order(store, [])),
             optimize=table.text(self.done),
             targets=networks(targets),
         )
@@ -106,7 +107,7 @@ class OptimizedModel(NetworkSource):
 
     def _unfit(self) -> str:
         """Why this cannot be done to the other model, "" where it may be."""
-        if not isinstance(self.base, ZooModel | CheckpointModel):
+        if not isinstance(self.base, ZooModel | CheckpointModel | PartnerModel):
             return f"{table.text(self.done)} is done to networks of the zoo, and {self.base.name} is none"
         taught = [str(one) for one in self.done if one.only_by_training]
         if taught:

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from models import partners
 from models.artifacts import Form
 from models.errors import ModelError, UnknownModel
 from models.export import recipe
@@ -25,6 +26,29 @@ state = torchvision.models.get_model(sys.argv[1]).state_dict()
 zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
 torch.save(zeros, f"{sys.argv[2]}/{chosen.url.rsplit('/')[-1]}")
 """
+
+# Brings random weights of each variant's partner into the variant, which fails where they do not compute the same.
+PAIR = """
+import sys
+from models import partners
+from models.export import partner
+from models.export.orders import LibraryOrder, PartnerOrder
+for name in sys.argv[1:]:
+    library, _, network = partners.names()[name].partition(":")
+    theirs = LibraryOrder(
+        store="", model=name, library=library, network=network, resolution=96, weights="random", targets=()
+    )
+    partner.load(PartnerOrder(store="", model=name, variant=f"{name}@96", partner=theirs, targets=()))
+    print(name)
+"""
+# One of each kind: of either library, padded like TensorFlow, a linear layer for a convolution, a transformer.
+FEW_PARTNERS = (
+    "squeezenet_1.1",
+    "mobilenet_v3_small_0.5",
+    "mobilenet_v3_small_minimalistic",
+    "tinynet_e",
+    "mobilevit_xxs",
+)
 
 
 def test_names_of_libraries_are_requests_of_their_own():
@@ -151,6 +175,28 @@ class TestWithTheLibraries:
         assert tagged.name == "timm:mobilenetv3_small_050.lamb_in1k"
         with pytest.raises(UnknownModel, match=r"timm:resnot\*: no image classifier of timm matches"):
             resolve(["timm:resnot*"])
+
+    def test_auxiliary_classifiers_do_not_stand_in_the_way_of_trained_weights(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        checkpoints = tmp_path / "hub" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        subprocess.run([sys.executable, "-c", CACHE_ZEROS, "googlenet", str(checkpoints)], check=True)
+        code = (
+            "from models.export import library\nfrom models.export.orders import LibraryOrder\n"
+            "order = LibraryOrder(store='', model='', library='torchvision', network='googlenet', resolution=None,"
+            " weights='pretrained', targets=())\n"
+            "network = library.load(order)\nprint(network.module.aux1, network.accuracy.value)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "None 69.778"
+
+    @pytest.mark.parametrize("names", [FEW_PARTNERS, pytest.param(tuple(partners.names()), marks=pytest.mark.zoo)])
+    def test_partners_of_the_zoo_compute_the_same(self, names):
+        done = subprocess.run(
+            [sys.executable, "-c", PAIR, *names], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == list(names)
 
     def test_a_network_made_for_one_size_is_made_for_another(self):
         code = (
