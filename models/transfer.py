@@ -87,7 +87,8 @@ def _fill(our_name: str, ours: nn.Module, their_name: str, theirs: nn.Module) ->
     )
     if len(target) != len(source) or any(_shape(target[name]) != _shape(tensor) for name, tensor in pairs):
         raise ModelError(
-            f"{their_name or 'the network'} has {_words(source)} for {our_name}, which has {_words(target)}"
+            f"{their_name or 'the network'} has {_words(source)} for {our_name or 'the variant'}, "
+            f"which has {_words(target)}"
         )
     for name, tensor in pairs:
         target[name].copy_(tensor.reshape(target[name].shape))

@@ -35,10 +35,11 @@ from models.export import partner
 from models.export.orders import LibraryOrder, PartnerOrder
 for name in sys.argv[1:]:
     library, _, network = partners.names()[name].partition(":")
+    side = 224 if name == "deit_tiny" else 96  # its weights are of one size
     theirs = LibraryOrder(
-        store="", model=name, library=library, network=network, resolution=96, weights="random", targets=()
+        store="", model=name, library=library, network=network, resolution=side, weights="random", targets=()
     )
-    partner.load(PartnerOrder(store="", model=name, variant=f"{name}@96", partner=theirs, targets=()))
+    partner.load(PartnerOrder(store="", model=name, variant=f"{name}@{side}", partner=theirs, targets=()))
     print(name)
 """
 # One of each kind: of either library, padded like TensorFlow, a linear layer for a convolution, a transformer.

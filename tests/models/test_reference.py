@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import UnreadableModel, WrongInput
 from models.export.orders import FileOrder, FileTarget
+from models.export.own import onnx_scales
 from models.export.own.files import FileImport
-from models.export.own.outputs import onnx_scales
 from models.export.own.shaken import nudged
 from models.given import NOTHING, Given, typed
 from models.given_outputs import OutputGiven
@@ -313,9 +313,9 @@ def test_a_scale_is_found_in_the_graph(nodes: list[Any], scale: tuple[float, int
     constants = [numpy_helper.from_array(np.float32(0.5), "s"), numpy_helper.from_array(np.uint8(3), "z")]
     outputs = [value("y", UINT8, None)]
     made = helper.make_graph(nodes, "g", [value("x", FLOAT, [1])], outputs, constants)
-    assert onnx_scales(made).get(0) == scale
+    assert onnx_scales.of_outputs(made).get(0) == scale
     constant = [helper.make_node("Constant", [], [one.name], value=one) for one in constants]
-    assert onnx_scales(helper.make_graph([*constant, *nodes], "g", [], outputs)).get(0) == scale
+    assert onnx_scales.of_outputs(helper.make_graph([*constant, *nodes], "g", [], outputs)).get(0) == scale
 
 
 def test_noise_leaves_what_cannot_be_changed_as_it_is() -> None:
@@ -330,3 +330,21 @@ def test_noise_leaves_what_cannot_be_changed_as_it_is() -> None:
     odd = np.array([np.nan, np.inf, 0.0, 3e38], np.float32)
     (noisy,) = nudged([odd], 1e-5, 1, rng) or [odd]
     assert (np.isnan(noisy[0]), np.isinf(noisy[1]), noisy[2]) == (True, True, 0)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "scale"),
+    [
+        ([node("DequantizeLinear", "x s z", "f")], (0.5, 3)),
+        ([node("Transpose", "x", "t"), node("Identity", "t", "u"), node("DequantizeLinear", "u s z", "f")], (0.5, 3)),
+        ([node("QLinearConv", "x s z w ws wz ys yz", "y")], (0.5, 3)),
+        ([node("DequantizeLinear", "x computed z", "f")], (None, 0)),
+        ([node("DequantizeLinear", "w s z", "f"), node("Cast", "x", "c")], (None, 0)),
+        ([node("Identity", "x", "a"), node("Identity", "a", "x")], (None, 0)),
+        ([], (None, 0)),
+    ],
+)
+def test_the_scale_of_an_input_is_that_of_what_reads_it(nodes: list[Any], scale: tuple[float | None, int]) -> None:
+    constants = [numpy_helper.from_array(np.float32(0.5), "s"), numpy_helper.from_array(np.uint8(3), "z")]
+    made = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", UINT8, [1])], [], constants)
+    assert onnx_scales.of_input(made, "x") == scale

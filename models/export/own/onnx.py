@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from models.artifacts import SourceFile
 from models.errors import UnreadableModel, UnsupportedModel
-from models.export.own import onnx_numbers, unknown
+from models.export.own import onnx_numbers, onnx_scales, unknown
 from models.export.own.external import data_files
 from models.export.own.graphs import graphs, tensors
 from models.export.own.numbers import Numbers
@@ -73,7 +73,9 @@ class OwnOnnx:
             name = names.get(tensor.elem_type, str(tensor.elem_type)).lower()
             raise UnsupportedModel(f"{self.path}: input {value.name} holds {name}, which cannot be fed")
         dims = tuple(_dimension(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
-        return Declared(value.name, _DTYPES[tensor.elem_type], dims)
+        dtype = _DTYPES[tensor.elem_type]
+        quantized = onnx_scales.of_input(self._model.graph, value.name) if dtype in ("int8", "uint8") else (None, 0)
+        return Declared(value.name, dtype, dims, *quantized)
 
     def fix_shapes(self, declared: Iterable[Declared], resolved: Resolved) -> None:
         """Write the resolved shapes into the parsed model where it leaves any open."""
