@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from results.judge.summary import rows
 from results.judge.telling import computed_in
-from results.records import MAX_TEXT, ArtifactFacts, InputSpec, Restart, Row, shortened
+from results.records import MAX_TEXT, ArtifactFacts, Calibration, InputSpec, ModelFacts, Restart, Row, shortened
 from tests.results.factory import make_case, make_document, make_restart
 
 CASE = make_case(io_sha256="1" * 64)
@@ -39,6 +39,23 @@ def test_the_facts_of_the_very_file_stand_in_the_row() -> None:
     assert (found.inputs, found.batch, found.signature, found.shapes_fixed) == ((spec,), 8, "encode", "in a copy")
     assert found.median_ms is not None
     assert found.throughput_per_s == pytest.approx(8000 / found.median_ms)
+
+
+@pytest.mark.parametrize(
+    ("weights", "name", "told"),
+    [
+        ("trained on fashion-mnist", "synthetic natural images", True),
+        ("random", "synthetic natural images", False),
+        ("trained on fashion-mnist", "fashion-mnist, train", False),
+    ],
+)
+def test_trained_weights_that_were_calibrated_on_synthetic_images_are_told(weights: str, name: str, told: bool) -> None:
+    file = facts(calibration=Calibration(name=name, sha256="3" * 64, samples=64))
+    models = (ModelFacts(name=CASE.model, weights=weights),)
+    (found,) = rows(make_document([CASE], [make_restart(CASE, 0)], artifacts=(file,), models=models))
+    assert [note for note in found.notes if "--calibration" in note] == (
+        [f"calibrated on {name}: give images like those it was trained on with --calibration"] if told else []
+    )
 
 
 def test_without_a_batch_there_is_no_throughput() -> None:
