@@ -25,7 +25,7 @@ measure-only: $(VENV)/.measure  ## An environment that measures but cannot expor
 
 # More workers than cores: much of the time is waiting for devices to go away and come back. What fails is run again, alone.
 test: $(VENV)/.test system-packages  ## Install what the tests need and run them
-	$(BIN)/python -m pytest -p tests.again -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -p tests.again -n 4 --dist loadfile --no-loadscope-reorder
 
 test-zoo: $(VENV)/.test  ## Export every default variant and run it under every runtime (minutes)
 	$(BIN)/python -m pytest -m zoo

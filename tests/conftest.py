@@ -29,6 +29,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Hundreds of programs are started from the same sources; compiling these for each of them takes a tenth of their time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Several workers share few cores: OpenMP's threads would spin while they wait for one another, at three times the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A deadline for an example is a timed assertion, and this machine may be busy.
 settings.register_profile("bench", deadline=None)
 settings.load_profile("bench")

@@ -134,7 +134,7 @@ class TestWithTheLibraries:
         ("name", "side", "parameters", "multiply_adds"),
         [
             ("timm:mobilenetv3_small_050", 224, 1_590_000, 24e6),
-            ("torchvision:shufflenet_v2_x0_5@161", 161, 1_366_792, 25.7e6),
+            pytest.param("torchvision:shufflenet_v2_x0_5@161", 161, 1_366_792, 25.7e6, marks=pytest.mark.zoo),
         ],
     )
     def test_both_formats_are_made_and_agree_with_pytorch(self, shared_store, name, side, parameters, multiply_adds):
@@ -177,6 +177,7 @@ class TestWithTheLibraries:
         with pytest.raises(UnknownModel, match=r"timm:resnot\*: no image classifier of timm matches"):
             resolve(["timm:resnot*"])
 
+    @pytest.mark.zoo
     def test_auxiliary_classifiers_do_not_stand_in_the_way_of_trained_weights(self, tmp_path, monkeypatch):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         checkpoints = tmp_path / "hub" / "checkpoints"

@@ -103,7 +103,7 @@ def test_what_would_compute_something_else_is_not_pruned():
     assert network.stem[0].out_channels == network.inner[3].out_channels == 32
 
 
-@pytest.mark.parametrize("name", ["shufflenet_v1_g3_0.5", "igcv3_d_1.0"])
+@pytest.mark.parametrize("name", ["shufflenet_v1_g3_0.5", pytest.param("igcv3_d_1.0", marks=pytest.mark.zoo)])
 def test_networks_that_cannot_be_followed_are_refused_with_the_reason(name):
     with pytest.raises(ModelError, match=r"prune.*: (no part of this network|the channels of this network)"):
         Prune(0.5).apply(build(name), SHAPE)
