@@ -57,19 +57,20 @@ def _maker(order: Order, store: ArtifactStore) -> Callable[[Any], Iterator[str]]
         return Derivation(order, store).make
     from models.export.network import NetworkExport
 
-    return NetworkExport(order, store, _loader(order)).make
+    return NetworkExport(order, store, partial(load, order)).make
 
 
-def _loader(order: NetworkOrder) -> Callable[[], Network]:
+def load(order: NetworkOrder) -> Network:
+    """Build the network of an order. Raises ModelError where that cannot be done."""
     from models.export import checkpoint, library, optimized, partner, zoo
 
-    if order.kind == "checkpoint":
-        return partial(checkpoint.load, order)
     if order.kind == "optimized":
-        return partial(optimized.load, order)
+        return optimized.transformed(load(order.network), order)
+    if order.kind == "checkpoint":
+        return checkpoint.load(order)
     if order.kind == "partner":
-        return partial(partner.load, order)
-    return partial(zoo.load, order) if order.kind == "zoo" else partial(library.load, order)
+        return partner.load(order)
+    return zoo.load(order) if order.kind == "zoo" else library.load(order)
 
 
 def _end_with_host() -> None:

@@ -17,6 +17,7 @@ from models.export.own import onnx_numbers, onnx_scales, unknown
 from models.export.own.external import data_files
 from models.export.own.graphs import graphs, tensors
 from models.export.own.numbers import Numbers
+from models.export.own.onnx_scales import Scale
 from models.export.own.shapes import Declared, Dimension, Resolved, symbol
 from results.files import copy_file, sha256_of
 
@@ -60,9 +61,10 @@ class OwnOnnx:
         graph = self._model.graph
         weights = {tensor.name for tensor in graph.initializer}
         weights |= {tensor.values.name for tensor in graph.sparse_initializer}
-        return [self._declared(value) for value in graph.input if value.name not in weights]
+        scales = onnx_scales.of_inputs(graph)
+        return [self._declared(value, scales) for value in graph.input if value.name not in weights]
 
-    def _declared(self, value: Any) -> Declared:
+    def _declared(self, value: Any, scales: Mapping[str, Scale]) -> Declared:
         kind = value.type.WhichOneof("value")
         if kind != "tensor_type":
             words = str(kind).removesuffix("_type").replace("_", " ") if kind else "unknown type"
@@ -73,9 +75,7 @@ class OwnOnnx:
             name = names.get(tensor.elem_type, str(tensor.elem_type)).lower()
             raise UnsupportedModel(f"{self.path}: input {value.name} holds {name}, which cannot be fed")
         dims = tuple(_dimension(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
-        dtype = _DTYPES[tensor.elem_type]
-        quantized = onnx_scales.of_input(self._model.graph, value.name) if dtype in ("int8", "uint8") else (None, 0)
-        return Declared(value.name, dtype, dims, *quantized)
+        return Declared(value.name, _DTYPES[tensor.elem_type], dims, *scales.get(value.name, (None, 0)))
 
     def fix_shapes(self, declared: Iterable[Declared], resolved: Resolved) -> None:
         """Write the resolved shapes into the parsed model where it leaves any open."""

@@ -27,23 +27,19 @@ _READING = {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm"}
 _MAX_NODES = 1_000_000
 
 
-def of_input(graph: Any, name: str) -> tuple[float | None, int]:
-    """Scale and zero point by which a GraphProto reads an input, (None, 0) where it names none."""
-    constants, seen, names = _constants(graph), {name}, [name]
-    while names:
-        name = names.pop()
-        for node in graph.node:
-            if not node.input or node.input[0] != name:
-                continue
-            if node.op_type in _READING:
-                scale, zero = _numbers(node, (1, 2), constants)
-                if scale is not None and 0 < scale < float("inf"):
-                    return scale, int(zero or 0)
-            elif node.op_type in _PASSING:
-                new = [output for output in node.output if output not in seen]
-                seen.update(new)
-                names += new
-    return None, 0
+def of_inputs(graph: Any) -> dict[str, Scale]:
+    """Scale and zero point by which a GraphProto reads its inputs, by the name of each that is read by one."""
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        if node.input:
+            readers.setdefault(node.input[0], []).append(node)
+    constants = _constants(graph)
+    found = {}
+    for value in graph.input:
+        scale = _read_by(value.name, readers, constants)
+        if scale is not None:
+            found[value.name] = scale
+    return found
 
 
 def of_outputs(graph: Any) -> dict[int, Scale]:
@@ -59,6 +55,18 @@ def of_outputs(graph: Any) -> dict[int, Scale]:
         if node is not None:
             found[index] = _scale(node, constants)
     return found
+
+
+def _read_by(name: str, readers: dict[str, list[Any]], constants: Mapping[str, Any]) -> Scale | None:
+    """The first scale and zero point on the ways that begin at a tensor; each way is gone once, also in a cycle."""
+    names = [name]
+    while names:
+        for node in readers.pop(names.pop(), ()):
+            scale, zero = _numbers(node, (1, 2), constants) if node.op_type in _READING else (None, None)
+            if scale is not None and 0 < scale < float("inf"):
+                return scale, int(zero or 0)
+            names += node.output if node.op_type in _PASSING else ()
+    return None
 
 
 def _origin(name: str, producers: Mapping[str, Any]) -> Any | None:

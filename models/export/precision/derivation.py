@@ -15,6 +15,7 @@ from models.export.precision import calibration, quality
 from models.export.precision.methods import METHODS
 from models.export.precision.work import Work
 from models.store import ArtifactStore
+from results.judge import accuracy
 from results.records import Calibration, OutputSpec, Quality
 
 
@@ -56,7 +57,7 @@ class Derivation:
             free = {index: pair[f"free{index}"] for index in range(len(expected)) if f"free{index}" in pair.files}
         answers = run(fed)
         outputs = tuple(
-            _limited(spec, quality.snr_db(reference, answer), target)
+            _limited(spec, accuracy.snr_db(reference, answer), target)
             for spec, reference, answer in zip(base.outputs, expected, answers, strict=False)  # no reference: none
         )
         kept = {"sha256", "size_bytes", "file", "files", "model_sha256", "io_sha256", "created_at"}
@@ -117,7 +118,7 @@ def _quality(exact: quality.Run, run: quality.Run, probes: calibration.Arrays, r
     return Quality(
         runtime=runtime,
         samples=len(probes),
-        snr_db=min(quality.snr_db(*pair) for pair in pairs),
+        snr_db=min(accuracy.snr_db(*pair) for pair in pairs),
         top1_agreement=min(agreements, default=None),
     )
 

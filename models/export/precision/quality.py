@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.errors import ExportFailed, UnsupportedModel
 from models.export.parity import OnnxRunner, TfliteRunner
-from results.judge.accuracy import snr_db as snr_db
 
 Run = Callable[[Sequence[NDArray[Any]]], list[Any]]
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import comparison
-from models.export.precision.quality import snr_db, top1_agreement
+from models.export.precision.quality import top1_agreement
+from results.judge.accuracy import snr_db
 
 
 @given(st.floats(-60, 90))

@@ -16,6 +16,7 @@ from models.export.precision import quality, race, tflite_int8
 from models.export.precision.methods import METHODS
 from models.export.precision.work import Work, failing
 from models.inputs import natural_image
+from results.judge.accuracy import snr_db
 from tests.rigs.bench import DATA
 
 FILES = {"onnx": ("tiny.onnx", (1, 3, 64, 64)), "tflite": ("swish.tflite", (1, 3, 32, 32))}
@@ -50,7 +51,7 @@ def test_a_file_of_every_method_runs_and_is_the_same_every_time(form: Form, tmp_
         quality.outputs(quality.runner(path, runtime), probes)[0] for path in (made[0].source, made[0].target)
     )
     assert found.shape == exact.shape == (8, 10)
-    assert quality.snr_db(exact, found) > least
+    assert snr_db(exact, found) > least
 
 
 def test_kinds_without_an_int8_kernel_stay_in_float_because_the_runtime_says_so(tmp_path: Path) -> None:
