@@ -23,8 +23,8 @@ _IN_WORDS = (
     "unevaluated",
     "chosen",
 )
-_OF_LATENCY = ("median_ms", "ci95_ms", "percentiles_ms", "load_ms", "first_ms", "peak_rss_bytes", "n_restarts",
-               "n_iterations")  # fmt: skip
+_OF_LATENCY = ("median_ms", "ci95_ms", "percentiles_ms", "load_ms", "cold_load_ms", "load_peak_rss_bytes",
+               "cold_load_peak_rss_bytes", "first_ms", "peak_rss_bytes", "n_restarts", "n_iterations")  # fmt: skip
 _LONG, _VERY_LONG = 40, 400
 
 

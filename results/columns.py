@@ -106,8 +106,16 @@ COLUMNS = (
     Column("reason", "text", "why the verdict is not `valid`; empty when it is", "Reason"),
     Column("notes", "list of texts", "decisions taken for the user, and what else to know, as `4 threads on 1 core`",
            "Notes"),
-    Column("load_ms", "number or null", "loading the model, median over restarts", "Load", "Load", wide=True),
-    Column("first_ms", "number or null", "the first inference, median over restarts", "First", "First", wide=True),
+    Column("load_ms", "number or null", "loading the model with its files in memory, median over restarts", "Load",
+           "Load", wide=True),
+    Column("cold_load_ms", "number or null", "loading it without, as the first of several restarts does", "Cold load"),
+    Column("load_caches", "text or null", "`cold` where it is known that the files of `cold_load_ms` were not in "
+           "memory, else `unknown`; `warm` where no restart was loaded so; null when nothing was measured"),
+    Column("load_peak_rss_bytes", "whole number or null", "peak memory once the model was loaded, before the first "
+           "inference, the largest of the restarts of `load_ms`", "Load MB"),
+    Column("cold_load_peak_rss_bytes", "whole number or null", "the same of `cold_load_ms`", "Cold load MB"),
+    Column("first_ms", "number or null", "the first inference, median over the restarts of `load_ms`", "First",
+           "First", wide=True),
     Column("peak_rss_bytes", "whole number or null", "the largest over restarts", "Peak MB", "Peak MB", wide=True),
     Column("made_up", "", "where the values and sizes that it was fed come from", "Fed with", seldom=True),
     Column("size_bytes", "whole number or null", "of the model's files", "Size MB", "MB"),

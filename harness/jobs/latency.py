@@ -82,7 +82,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Latency(Job[Restart]):
-    """The attempt at a round of a case. Its record never raises for what the device does."""
+    """The attempt at a round of a case. Its record never raises for what the device does.
+
+    Where there are several rounds, the first loads cold.
+    """
 
     name = "latency"
 
@@ -110,6 +113,7 @@ class Latency(Job[Restart]):
             **self.target.model.request(case.backend, self.target.options, terms, self.total_s(terms.patience_s)),
             outputs=[asdict(rule) for rule in self.target.outputs],
             profile=self.profile.model_dump(),
+            cold=self.round == 0 and self.profile.restarts > 1,
         )
 
     def record(self, events: Sequence[Event], ended: Ended) -> Restart:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 import backends
 from harness.jobs.base import Event, Terms, Tree
 from models.artifacts import Artifact
-from results.records import Nanoseconds, Text
+from results.records import Caches, Nanoseconds, Text
 
 
 class Imported(Event):
@@ -20,10 +22,12 @@ class Imported(Event):
 
 
 class Loaded(Event):
-    """The model is loaded; `actual` is what really runs."""
+    """The model is loaded; `actual` is what really runs. What a job does not look at is None."""
 
     event: Literal["loaded"]
     load_ns: Nanoseconds
+    load_caches: Caches | None = None
+    load_peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None
     actual: Tree
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import choice, environment, evaluation, fingerprint, statistics, telling, twins
+from results.judge import choice, environment, evaluation, fingerprint, load, statistics, telling, twins
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
@@ -272,8 +272,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "top1_agreement": min((r.top1_agreement for r in ok if r.top1_agreement is not None), default=None),
         "n_restarts": len(ok),
         "n_iterations": sum(_inferences(restart) for restart in ok),
-        "load_ms": _median_ms([restart.load_ns for restart in ok]),
-        "first_ms": _median_ms([restart.first_ns for restart in ok]),
+        **load.of_row(ok),
         "peak_rss_bytes": max(peaks, default=None),
     }
 
@@ -288,8 +287,3 @@ def _inferences(restart: Restart) -> int:
     told = restart.actual.get("aggregate")
     count = told.get("count") if telling.is_aggregate(restart) and isinstance(told, dict) else None
     return count if type(count) is int and 0 < count <= MAX_SAMPLES else len(restart.samples_ns)
-
-
-def _median_ms(values_ns: list[int | None]) -> float | None:
-    known = [value for value in values_ns if value is not None]
-    return float(np.median(known)) / NS_PER_MS if known else None

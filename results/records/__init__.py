@@ -33,7 +33,7 @@ from results.records.base import (
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
 from results.records.packed import MAX_PACKED, Packed, packed, unpacked
-from results.records.restart import MOST_DB, Cause, Restart
+from results.records.restart import MOST_DB, Caches, Cause, Restart
 from results.records.row import Asked, Row, Verdict
 from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
 from results.records.telemetry import Telemetry
@@ -68,6 +68,7 @@ __all__ = [
     "DeviceIdentity",
     "DeviceSeen",
     "MOST_DB",
+    "Caches",
     "Cause",
     "Restart",
     "TOP",

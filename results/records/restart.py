@@ -24,6 +24,8 @@ Cause = Literal[
 ]
 """Why there are no samples, for programs; `Restart.reason` is for people. None where no program has to know."""
 
+Caches = Literal["cold", "warm", "unknown"]
+"""Whether what a load reads lay in memory already; `unknown` where the device does not tell."""
 
 MOST_DB = 200.0
 """Of a signal-to-noise ratio: an output that is equal to the last bit has this one, not infinity."""
@@ -36,10 +38,12 @@ class Restart(Record):
     really ran (execution providers, inference precision, threads; its common keys stand in
     `backends.base.Session.actual`), `agent` who measured (versions, hash). `max_abs_diff` is the largest difference
     of the output that comes closest to what is allowed, and `tolerance` that limit, in the output's own unit: of a
-    quantized one steps of its scale, of ids the number of those that differ. `*_ns` are durations. `snr_db` is the
-    least signal-to-noise ratio of an output against the reference, 10 log10 of the ratio of the sums of squares;
-    `top1_agreement` the share of score vectors whose largest element stands in the same place. None where there is no
-    such output. `unverified` says why an output was not compared although there is a reference.
+    quantized one steps of its scale, of ids the number of those that differ. `*_ns` are durations. `load_caches` is how
+    the model's files lay in memory when it was loaded, `load_peak_rss_bytes` the peak memory from the start of the
+    process until then. `snr_db` is the least signal-to-noise ratio of an output against the reference, 10 log10 of the
+    ratio of the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same
+    place. None where there is no such output. `unverified` says why an output was not compared although there is a
+    reference.
     """
 
     case_id: str
@@ -56,6 +60,8 @@ class Restart(Record):
     telemetry_after: Telemetry | None = None
     import_ns: Nanoseconds | None = None
     load_ns: Nanoseconds | None = None
+    load_caches: Caches | None = None
+    load_peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None
     first_ns: Nanoseconds | None = None
     verified: bool = False
     max_abs_diff: float | None = None

@@ -11,6 +11,7 @@ from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, Quality, ShapesFixed
 from results.records.base import Record, Text, Word
 from results.records.evaluation import Evaluated
+from results.records.restart import Caches
 
 Asked = Literal["latency", "accuracy"]
 
@@ -32,7 +33,10 @@ class Row(Record):
 
     `median_ms` is the median of the restarts' medians, `ci95_ms` its 95 % interval [low, high], `spread_ms` the median
     absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
-    there are enough samples. `load_ms`, `first_ms` are medians over restarts, `peak_rss_bytes` the maximum.
+    there are enough samples. `load_ms`, `first_ms` are medians over the restarts that were loaded with the model's
+    files in memory, `cold_load_ms` over those that were not, and `load_caches` says whether that is known.
+    `peak_rss_bytes` is the largest of all restarts, `load_peak_rss_bytes` and `cold_load_peak_rss_bytes` until the
+    model was loaded.
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
@@ -92,6 +96,10 @@ class Row(Record):
     load_ms: float | None
     first_ms: float | None
     peak_rss_bytes: int | None
+    load_peak_rss_bytes: int | None = None
+    cold_load_ms: float | None = None
+    cold_load_peak_rss_bytes: int | None = None
+    load_caches: Caches | None = None
     artifact_sha256: str | None
     artifact_format: str | None
     weights: Text

@@ -3,7 +3,8 @@
 Events, in this order:
 
     imported  backend_version, import_ns
-    loaded    load_ns, what actually runs; said again by a runtime that finds out only while it measures
+    loaded    load_ns, load_caches (how the model's files lay in memory: cold, warm or unknown), load_peak_rss_bytes,
+              what actually runs; said again by a runtime that finds out only while it measures
     first     first_ns, the first inference
     verified  outputs: how far each is off from its reference (null: not compared; none at all: there is nothing to
               compare, or the runtime shows no output)
@@ -19,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from backends.base import Aggregate, Backend, Session
 from backends.messages import plain
-from harness.agent import failures, measure, model, telemetry, verify
+from harness.agent import failures, measure, model, pagecache, telemetry, verify
 from harness.agent.memory import peak_rss_bytes
 
 Emit = Callable[[Dict[str, Any]], None]
@@ -29,11 +30,13 @@ Emit = Callable[[Dict[str, Any]], None]
 class Request(model.ModelRequest):
     """A model, how it is measured, and the rules by which its outputs are compared (`harness.agent.verify`).
 
-    There are no rules where there is no reference.
+    There are no rules where there is no reference. With `cold` the model's files are dropped from memory, into which
+    the check of their hashes has brought them, before it is loaded.
     """
 
     outputs: List[Dict[str, Any]]
     profile: Dict[str, Any]
+    cold: bool = False
 
 
 def run(request: Request, emit: Emit) -> int:
@@ -56,14 +59,15 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     yield "import"
     backend = model.imported(request, emit)
     yield "load"
-    session = _loaded(backend, request, emit)
+    caches = pagecache.drop([request.model, *request.data]) if request.cold else "warm"
+    session = _loaded(backend, request, caches, emit)
     yield "inputs"
     inputs, references = load_arrays(request)
     session.bind(inputs)
     yield "timed inferences"
     aggregate = session.aggregate(request.profile)
     if aggregate:
-        _tell(aggregate, session, request, emit)
+        _tell(aggregate, session, request, caches, emit)
     else:
         yield from _time(session, references, request, emit)
     yield "end"
@@ -77,11 +81,11 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     emit({**done, "actual": _examined(session)})
 
 
-def _loaded(backend: Backend, request: Request, emit: Emit) -> Session:
+def _loaded(backend: Backend, request: Request, caches: str, emit: Emit) -> Session:
     start = time.perf_counter_ns()
     session = backend.load(request.model, request.inputs, request.options)
-    load_ns = time.perf_counter_ns() - start
-    emit({"event": "loaded", "load_ns": load_ns, "actual": _actual(session, request)})
+    told = {"load_ns": time.perf_counter_ns() - start, "load_peak_rss_bytes": peak_rss_bytes()}
+    emit({"event": "loaded", **told, "load_caches": caches, "actual": _actual(session, request)})
     return session
 
 
@@ -106,9 +110,10 @@ def _time(session: Session, references: List[verify.Reference], request: Request
     emit({"event": "samples", "ns": measure.measure(session.run, request.profile)})
 
 
-def _tell(aggregate: Aggregate, session: Session, request: Request, emit: Emit) -> None:
+def _tell(aggregate: Aggregate, session: Session, request: Request, caches: str, emit: Emit) -> None:
     """Say what a runtime measured itself; its own load time replaces that of starting it."""
-    emit({"event": "loaded", "load_ns": aggregate.load_ns, "actual": _actual(session, request)})
+    actual = _actual(session, request)
+    emit({"event": "loaded", "load_ns": aggregate.load_ns, "load_caches": caches, "actual": actual})
     emit({"event": "first", "first_ns": aggregate.first_ns})
     emit({"event": "verified", "outputs": []})
     emit({"event": "warmup", "ns": [aggregate.warmup_ns], "stable": aggregate.stable})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import mmap
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from backends.messages import plain
-from harness.agent import jobs
+from harness.agent import jobs, pagecache
 from harness.agent.identity import cpu_model
 from harness.jobs.base import Terms
 from harness.jobs.model import ModelOnDevice
@@ -25,6 +26,7 @@ from harness.jobs.outputs import rules
 from harness.link import bundle
 from models.artifacts import Artifact
 from models.store import ArtifactStore
+from results.files import sha256_of
 from tests.rigs.bench import ROOT, add_tiny
 from tests.rigs.sysfs import write_pi
 from tests.rigs.waiting import LIMIT_S
@@ -109,7 +111,23 @@ def test_a_whole_restart(agent: Path, request_for: Callable[..., dict[str, Any]]
     assert all(isinstance(sample, int) and sample > 0 for sample in by_name["samples"]["ns"])
     assert len(by_name["warmup"]["ns"]) >= PROFILE["warmup_min_iterations"]
     assert by_name["loaded"]["load_ns"] > 0
-    assert by_name["done"]["peak_rss_bytes"] > 20e6
+    assert by_name["loaded"]["load_caches"] == "warm"
+    assert 20e6 < by_name["loaded"]["load_peak_rss_bytes"] <= by_name["done"]["peak_rss_bytes"]
+
+
+def test_a_cold_load_says_whether_it_was_one(
+    agent: Path, request_for: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    request = request_for("fake", cold=True)
+    loaded = next(event for event in talk(agent, request) if event["event"] == "loaded")
+    assert loaded["load_caches"] == pagecache.drop([request["model"]])  # the folder's file system decides
+    data = tmp_path / "weights.bin"
+    data.write_bytes(bytes(5000))
+    request["data"] = {str(data): sha256_of(data)}
+    with data.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as held:
+        assert held[0] == 0  # another process uses it: it stays in memory
+        loaded = next(event for event in talk(agent, request) if event["event"] == "loaded")
+    assert loaded["load_caches"] in ("unknown", "warm")
 
 
 @pytest.mark.parametrize(
