@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import shutil
-from typing import Any, List
+from typing import Any, Dict, List, Optional
 
 UNKNOWN = "unknown"
 
@@ -25,6 +25,17 @@ def number(said: str, scale: float = 1.0) -> Any:
     except ValueError:
         return UNKNOWN
     return found if math.isfinite(found) else UNKNOWN
+
+
+def numbers(said: Dict[str, str]) -> Dict[str, float]:
+    """Return those that are numbers."""
+    found = {key: number(value) for key, value in said.items()}
+    return {key: value for key, value in found.items() if value != UNKNOWN}
+
+
+def switch(said: str) -> Optional[bool]:
+    """Return what a file with 0 or 1 means, None for anything else."""
+    return {"0": False, "1": True}.get(said)
 
 
 def sha256_of(path: str) -> Any:

@@ -4,10 +4,10 @@ import hashlib
 import os
 import platform
 import re
-import subprocess
 from typing import Any, Dict
 
 from harness.agent.files import UNKNOWN, text
+from harness.agent.programs import printed
 
 # Where a machine keeps its own number, the one that is tied closest to the board first. Some only root may read.
 _SERIALS = (
@@ -79,10 +79,5 @@ def _hardware_id(root: str) -> str:
 def _android(root: str, name: str) -> str:
     """Return a property of Android's, from its file where that can be read; "" elsewhere."""
     found = re.search("^{}=(.+)".format(re.escape(name)), text(root, "system/build.prop", 1 << 20), re.M)
-    if found or not os.path.exists(os.path.join(root, "system/bin/getprop")):
-        return found.group(1).strip() if found else ""
-    try:
-        asked = subprocess.run([os.path.join(root, "system/bin/getprop"), name], stdout=subprocess.PIPE, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return asked.stdout.decode("utf-8", "replace").strip()[:256]
+    said = found.group(1) if found else printed(os.path.join(root, "system/bin/getprop"), name)
+    return said.strip()[:256]

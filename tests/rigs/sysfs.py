@@ -6,6 +6,7 @@ from pathlib import Path
 
 CPUS = 4
 _KHZ = "600000", "1500000"
+_THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 
 
 def write_pi(folder: Path) -> None:
@@ -28,6 +29,11 @@ def write_pi(folder: Path) -> None:
 def governor(folder: Path) -> Path:
     """Return the file with the governor of every core."""
     return folder / "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
+
+
+def throttled(folder: Path) -> Path:
+    """Return the file in which the firmware says what slows it down, as bits in hexadecimal."""
+    return folder / "sys" / _THROTTLED
 
 
 def write_jetson(folder: Path, status: str = "pmode:0001") -> None:
@@ -118,6 +124,7 @@ def _model() -> dict[str, str]:
     return {
         f"{base}/model": "Raspberry Pi 4 Model B Rev 1.4\0",
         f"{base}/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
+        _THROTTLED: "0",
     }
 
 

@@ -1,4 +1,4 @@
-"""The temperatures, from the kernel's thermal zones."""
+"""The temperatures, from the kernel's thermal zones, and what is done to lower them, from its cooling devices."""
 
 import glob
 import os
@@ -8,11 +8,23 @@ from harness.agent.files import UNKNOWN, number, text
 
 
 def read(root: str) -> Dict[str, Any]:
-    """Return `temperature_c`: type -> degrees Celsius of the zones, of several of one type the hottest."""
-    found = {}  # type: Dict[str, Any]
-    for zone in sorted(glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/thermal_zone*"))):
-        kind, now = text(zone, "type") or UNKNOWN, number(text(zone, "temp"), 0.001)
-        before = found.get(kind, UNKNOWN)
-        if before == UNKNOWN or (now != UNKNOWN and now > before):
-            found[kind] = now
-    return {"temperature_c": found} if found else {}
+    """Return tables by type: `temperature_c` of the zones in degrees Celsius; `cooling`, from 0 at rest to 1.
+
+    Of several of one type the hottest, or the one that works hardest.
+    """
+    base = os.path.join(glob.escape(root), "sys/class/thermal")
+    zones, cooling = {}, {}  # type: Dict[str, Any], Dict[str, Any]
+    for zone in sorted(glob.glob(os.path.join(base, "thermal_zone*"))):
+        _keep(zones, zone, number(text(zone, "temp"), 0.001))
+    for device in sorted(glob.glob(os.path.join(base, "cooling_device*"))):
+        now, most = number(text(device, "cur_state")), number(text(device, "max_state"))
+        # some say -1 for "does not apply"
+        _keep(cooling, device, now / most if UNKNOWN not in (now, most) and most > 0 and now >= 0 else UNKNOWN)
+    return {**({"temperature_c": zones} if zones else {}), **({"cooling": cooling} if cooling else {})}
+
+
+def _keep(found: Dict[str, Any], folder: str, now: Any) -> None:
+    kind = text(folder, "type") or UNKNOWN
+    before = found.get(kind, UNKNOWN)
+    if before == UNKNOWN or (now != UNKNOWN and now > before):
+        found[kind] = now
