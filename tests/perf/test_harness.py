@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from results import journal
-from results.judge import statistics
 from tests.rigs.bench import ROOT, Bench
 
 pytestmark = pytest.mark.perf
@@ -82,12 +81,6 @@ def resident_kib(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
-
-
-def test_interval(benchmark: Any) -> None:
-    rng = __import__("numpy").random.default_rng(1)
-    samples = tuple(tuple(int(x) for x in rng.normal(4e6, 1e5, 500)) for _ in range(5))
-    benchmark(statistics.interval, samples)
 
 
 def test_the_second_preparation_of_all(benchmark: Any) -> None:
