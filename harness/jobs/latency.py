@@ -41,6 +41,7 @@ class Warmup(Event):
 class Timed(Event):
     event: Literal["samples"]
     samples_ns: Samples = Field(alias="ns", min_length=1)
+    telemetry_timed: Reading | None = None
 
 
 class Done(Event):

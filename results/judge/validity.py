@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.judge import environment
+from results.judge import environment, telemetry
 from results.records import Case, Cause, Profile, Restart, Verdict
 
 _NS_PER_S = 10**9
@@ -116,6 +116,12 @@ def check_power_mode(restart: Restart, case: Case, _profile: Profile) -> Judgmen
     return Judgment(Verdict.NOT_COMPARABLE, None, environment.mismatch(case.power_mode, found))
 
 
+def check_throttled(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """The device was slowed down: by heat, by its power supply, by a limit on its control group."""
+    found = telemetry.throttling(restart)
+    return Judgment(Verdict.THROTTLED, None, "; ".join(found)) if found else None
+
+
 CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_samples,
     check_time,
@@ -123,5 +129,6 @@ CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_count,
     check_output,
     check_power_mode,
+    check_throttled,
 ]
 """Run in this order on a restart that claims to be `ok`. A new one is a function here, and nothing else."""

@@ -43,7 +43,7 @@ class Restart(Record):
     process until then. `snr_db` is the least signal-to-noise ratio of an output against the reference, 10 log10 of the
     ratio of the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same
     place. None where there is no such output. `unverified` says why an output was not compared although there is a
-    reference.
+    reference. `telemetry_timed` has what counts up, as the timed inferences began.
     """
 
     case_id: str
@@ -57,6 +57,7 @@ class Restart(Record):
     agent: dict[str, str] = Field(default_factory=dict)
     actual: FreeForm = Field(default_factory=dict)
     telemetry_before: Telemetry | None = None
+    telemetry_timed: Telemetry | None = None
     telemetry_after: Telemetry | None = None
     import_ns: Nanoseconds | None = None
     load_ns: Nanoseconds | None = None

@@ -9,7 +9,7 @@ Events, in this order:
     verified  outputs: how far each is off from its reference (null: not compared; none at all: there is nothing to
               compare, or the runtime shows no output)
     warmup    ns (list), stable
-    samples   ns (list)
+    samples   ns (list), telemetry_timed: what counts up, as they began
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
 """
 
@@ -107,7 +107,8 @@ def _time(session: Session, references: List[verify.Reference], request: Request
     warmup, stable = measure.warm_up(session.run, request.profile)
     emit({"event": "warmup", "ns": warmup, "stable": stable})
     yield "timed inferences"
-    emit({"event": "samples", "ns": measure.measure(session.run, request.profile)})
+    begun = telemetry.counters()
+    emit({"event": "samples", "ns": measure.measure(session.run, request.profile), "telemetry_timed": begun})
 
 
 def _tell(aggregate: Aggregate, session: Session, request: Request, caches: str, emit: Emit) -> None:

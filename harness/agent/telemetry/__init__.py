@@ -4,7 +4,7 @@ A source has `read(root)`, which returns part of the snapshot from the files bel
 keeps out what the device does not have. Another one is put into READERS, and its keys into `results.records.Telemetry`.
 """
 
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from harness.agent.telemetry import (
     android,
@@ -20,13 +20,23 @@ from harness.agent.telemetry import (
     thermal,
 )
 
-READERS = (clock, proc, cgroup, cpufreq, cpu, thermal, power, energy, nvpmodel, raspberry, android)
+COUNTERS = (clock, proc, cgroup)
+READERS = (*COUNTERS, cpufreq, cpu, thermal, power, energy, nvpmodel, raspberry, android)
 
 
 def snapshot(root: str = "/") -> Dict[str, Any]:
     """Return all that the sources tell; of what two tell the later one counts, where it is a table each entry of it."""
+    return _merged(READERS, root)
+
+
+def counters(root: str = "/") -> Dict[str, Any]:
+    """Return what counts up and is read at once: what goes on from here can be told by a later snapshot."""
+    return _merged(COUNTERS, root)
+
+
+def _merged(readers: Iterable[Any], root: str) -> Dict[str, Any]:
     found = {}  # type: Dict[str, Any]
-    for reader in READERS:
+    for reader in readers:
         try:
             said = reader.read(root)
         except Exception as exc:  # noqa: BLE001 - a sensor's driver may do anything, and the samples are good
