@@ -138,13 +138,34 @@ def _facts(answer: dict[str, Any], probe: Probed | None) -> list[tuple[str, str]
 
 
 def _state(telemetry: Telemetry) -> list[tuple[str, str]]:
-    hottest, load = telemetry.hottest_c, telemetry.load_1min
+    hottest, load, quota = telemetry.hottest_c, telemetry.load_1min, telemetry.cpu_quota
+    switches = {"boost": telemetry.boost, "SMT": telemetry.smt}
+    told = [f"{name} {'on' if is_on else 'off'}" for name, is_on in switches.items() if is_on is not None]
+    processor = [*(["virtual"] if telemetry.virtual else []), *told]
+    charge = telemetry.battery_percent
+    power = [*(telemetry.power_source or ()), *([f"battery at {charge:.0f} %"] if charge is not None else [])]
     return [
         ("temperature", "cannot be read" if hottest is None else f"{hottest:.0f} °C at the hottest sensor"),
         ("governor", ", ".join(telemetry.governor or ()) or "cannot be read"),
+        *([("frequency", _frequency(telemetry))] if telemetry.frequency_khz else []),
+        *([("processor", ", ".join(processor))] if processor else []),
         *([("nvpmodel", telemetry.power_mode)] if telemetry.power_mode else []),
+        *([("power", ", ".join(power))] if power else []),
+        *([("CPU quota", f"{quota:g} CPUs")] if quota is not None else []),
         ("load", "cannot be read" if load is None else str(load)),
     ]
+
+
+def _frequency(telemetry: Telemetry) -> str:
+    """The fastest core's, and within which limits the cores move."""
+    now, least, most = (
+        max((khz for khz in cores or () if khz is not None), default=None)
+        for cores in (telemetry.frequency_khz, telemetry.frequency_least_khz, telemetry.frequency_limit_khz)
+    )
+    said = "unknown" if now is None else f"{now / 1e6:.3g} GHz"
+    if telemetry.clocks_are_fixed:
+        return f"{said}, fixed"
+    return said if least is None or most is None else f"{said}, from {least / 1e6:.3g} to {most / 1e6:.3g} GHz"
 
 
 def _word(said: str | int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.fleet.devices import Device
 from harness.jobs.probe import Probed
 from results.judge import environment
+from results.judge import telemetry as signs
 from results.records import Telemetry
 
 _SCARCE_BYTES = 1 << 30
@@ -27,8 +28,31 @@ def power_problem(device: Device, telemetry: Telemetry) -> str | None:
     return f"{environment.mismatch(asked, found)}; its rows will be not-comparable; {remedy}"
 
 
+def limits(device: Device, telemetry: Telemetry) -> list[str]:
+    """Return what to do about what slows a device down or holds it back, now or at times."""
+    found, ever = signs.slowed_now(telemetry), signs.slowed_ever(telemetry)
+    if ever and not found:
+        found.append(
+            f"its firmware has told of {' and '.join(ever)} since its start: watch its power supply and its heat"
+        )
+    if telemetry.cpu_quota is not None:
+        found.append(
+            f"its control group may use {telemetry.cpu_quota:g} CPUs, and rows that need more will be throttled: "
+            "give it more (cpu.max, docker --cpus), or measure with fewer threads"
+        )
+    if telemetry.power_source == ("battery",):
+        found.append("it runs on its battery: plug it in, many devices are slower without")
+    pairs = zip(telemetry.frequency_limit_khz or (), telemetry.frequency_most_khz or (), strict=False)
+    held = [most for allowed, most in pairs if allowed and most and allowed < most]
+    # A mode of nvpmodel sets limits, and on some devices nobody may.
+    if held and telemetry.power_mode is None and not device.own.fixed_clocks:
+        lift = f"sudo cpupower frequency-set -u {max(held) / 1e6:g}GHz"
+        found.append(f"its cores may not run as fast as they can: lift the limit, {lift}")
+    return found
+
+
 def advice(device: Device, probe: Probed) -> list[str]:
-    """Return sentences about a device's disk, cores, governor and sensors; none when all is well."""
+    """Return sentences about a device's disk, cores, governor, limits and sensors; none when all is well."""
     found = []
     if probe.free_bytes is not None and probe.free_bytes < _SCARCE_BYTES:
         found.append(
@@ -47,6 +71,7 @@ def advice(device: Device, probe: Probed) -> list[str]:
         found.append(
             f"the governor is {', '.join(governor)}: latencies swing less with performance (cpupower frequency-set)"
         )
+    found += limits(device, probe.telemetry)
     if probe.telemetry.hottest_c is None and device.max_temperature_c is not None:
         found.append("no temperature can be read, so max_temperature_c changes nothing")
     return found

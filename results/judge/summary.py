@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import choice, environment, evaluation, fingerprint, load, statistics, telling, twins
+from results.judge import choice, environment, evaluation, fingerprint, load, statistics, telemetry, telling, twins
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
@@ -122,7 +122,10 @@ def judge(measurement: Measurement) -> Finding:
     findings = [finding for check in CHECKS if (finding := check(measurement)) is not None]
     if not findings:
         return Verdict.VALID, ""
-    return findings[0][0], "; ".join(reason for _, reason in findings)
+    verdict, reasons = findings[0][0], [reason for _, reason in findings]
+    if verdict is Verdict.UNSTABLE:
+        reasons += telemetry.disturbances(measurement.ok)
+    return verdict, "; ".join(reasons)
 
 
 def _without_numbers(measurement: Measurement) -> Finding:

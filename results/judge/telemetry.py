@@ -6,7 +6,7 @@ A sign returns in words what it found and what to do about it; None when there i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from results.records import Restart, Telemetry
 
@@ -38,9 +38,24 @@ def throttling(restart: Restart) -> list[str]:
     return [*_found(SLOWED, whole(restart)), *_found((quota,), timed(restart))]
 
 
-def disturbance(restart: Restart) -> list[str]:
-    """Return what the signs of DISTURBED find in a restart, none where it brought no readings."""
-    return _found(DISTURBED, timed(restart))
+def disturbances(restarts: Sequence[Restart]) -> list[str]:
+    """Return what each sign of DISTURBED finds, of several restarts in the words of the last one, and in how many."""
+    found = []
+    for sign in DISTURBED:
+        words = [one for restart in restarts for one in _found((sign,), timed(restart))]
+        if words:
+            found.append(f"in {len(words)} of {len(restarts)} restarts {words[-1]}")
+    return found
+
+
+def slowed_now(reading: Telemetry) -> list[str]:
+    """Return what the signs of SLOWED find in one reading alone."""
+    return _found(SLOWED, (reading, reading))
+
+
+def slowed_ever(reading: Telemetry) -> list[str]:
+    """Return what a Raspberry Pi's firmware has done since its start, in its own words."""
+    return [name for bit, name in enumerate(_BITS) if (reading.throttle_bits or 0) >> (16 + bit) & 1]
 
 
 def whole(restart: Restart) -> Span | None:

@@ -25,7 +25,7 @@ from tests.rigs.adbd import AdbServer, Phone
 from tests.rigs.adbd.device import Device
 from tests.rigs.bench import ROOT
 from tests.rigs.sshd import free_port, make_key
-from tests.rigs.sysfs import write_pi
+from tests.rigs.sysfs import write_pi, write_services
 from tests.rigs.waiting import wait_for_ssh
 
 CACHE = ROOT / ".bench-cache" / "arm64"
@@ -40,6 +40,7 @@ PI_PACKAGES = (
     "base-files bash coreutils dash findutils grep gzip hostname libc-bin libgomp1 libpython3-stdlib libstdc++6 mawk "
     "mount openssh-server openssh-sftp-server procps python3 sed tar util-linux"
 )
+_DUMPSYS = '#!/system/bin/sh\ncat "/system/dumpsys-$1"\n'
 PHONE_TOOLS = "cat chmod dd df dirname env kill ls mkdir mv rm rmdir sh sha256sum sleep sync tail tar touch uname wc"
 
 _START_S = 60.0
@@ -179,6 +180,9 @@ def make_phone(folder: Path) -> Arm64:
     shutil.copy(busybox, root / "system/bin/busybox")
     for name in PHONE_TOOLS.split():
         (root / "system/bin" / name).symlink_to("busybox")
+    (root / "system/bin/dumpsys").write_text(_DUMPSYS)
+    (root / "system/bin/dumpsys").chmod(0o755)
+    write_services(root / "system")
     return Arm64(root, folder / "fake")
 
 

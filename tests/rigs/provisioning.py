@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import backends
+from harness.jobs.base import Event
 from harness.jobs.latency import Latency, Target
 from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
@@ -20,6 +21,7 @@ from harness.transports.local import LocalTransport
 from models.store import ArtifactStore
 from results.records import Case, Profile, Restart
 from tests.rigs.bench import ROOT, add_tiny
+from tests.rigs.meanwhile import carry_out
 
 # What is fetched from package registries is kept here between test runs; git does not see it.
 CACHE = ROOT / ".bench-cache" / "setup"
@@ -67,7 +69,13 @@ class OfflineTransport(LocalTransport):
 
 
 def restart_tiny(
-    transport: Transport, record: Setup, store: ArtifactStore, backend: str, kind: str, patience_s: float = 60.0
+    transport: Transport,
+    record: Setup,
+    store: ArtifactStore,
+    backend: str,
+    kind: str,
+    patience_s: float = 60.0,
+    meanwhile: Callable[[Event], None] = lambda _: None,
 ) -> Restart:
     """Push the agent and the tiny model to a device that was set up and run one restart there."""
     artifact = add_tiny(store, kind)
@@ -96,4 +104,4 @@ def restart_tiny(
     probe = on_device.carry_out(Probe([backend]))
     assert probe.backends[backend], probe
     assert backends.find(backend).packages
-    return on_device.carry_out(Latency(what, PROFILE))
+    return carry_out(on_device, Latency(what, PROFILE), meanwhile)

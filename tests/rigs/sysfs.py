@@ -31,6 +31,11 @@ def governor(folder: Path) -> Path:
     return folder / "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 
 
+def frequency_limit(folder: Path) -> Path:
+    """Return the file with the most that every core may run at, in kHz."""
+    return folder / "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq"
+
+
 def throttled(folder: Path) -> Path:
     """Return the file in which the firmware says what slows it down, as bits in hexadecimal."""
     return folder / "sys" / _THROTTLED
@@ -42,6 +47,40 @@ def write_jetson(folder: Path, status: str = "pmode:0001") -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+
+def write_services(folder: Path, status: int = 0) -> None:
+    """Write what a phone's `dumpsys` prints of its battery and its heat, into `dumpsys-` and the service's name."""
+    (folder / "dumpsys-battery").write_text(_BATTERY)
+    (folder / "dumpsys-thermalservice").write_text(_THERMAL.format(status=status))
+
+
+# As Android 12 prints it.
+_BATTERY = """\
+Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  Wireless powered: false
+  Max charging current: 500000
+  status: 2
+  level: 85
+  scale: 100
+  voltage: 4200
+  temperature: 312
+  technology: Li-ion
+"""
+_THERMAL = """\
+IsStatusOverride: false
+Thermal Status: {status}
+Cached temperatures:
+\tTemperature{{mValue=99.0, mType=0, mName=AP, mStatus=0}}
+HAL Ready: true
+Current temperatures from HAL:
+\tTemperature{{mValue=41.5, mType=0, mName=AP, mStatus={status}}}
+\tTemperature{{mValue=NaN, mType=3, mName=SKIN, mStatus=0}}
+Current cooling devices from HAL:
+\tCoolingDevice{{mValue=0, mType=2, mName=thermal-cpufreq-0}}
+"""
 
 
 # Beginning and end of the file on an Orin Nano; every mode sets some forty values in the same way.

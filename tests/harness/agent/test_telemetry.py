@@ -14,7 +14,7 @@ from harness.agent import programs, telemetry
 from harness.agent.identity import identity
 from harness.agent.telemetry import android, cgroup, cpu, cpufreq, energy, power, raspberry, thermal
 from results.records import DeviceIdentity, Telemetry
-from tests.rigs.sysfs import write_jetson, write_pi
+from tests.rigs.sysfs import write_jetson, write_pi, write_services
 
 
 def put(root: Path, name: str, content: str) -> None:
@@ -242,39 +242,15 @@ def test_a_raspberry_pi_s_firmware_is_asked(tmp_path: Path, said: str, bits: int
     assert raspberry.read(str(tmp_path))["throttle_bits"] == 0xE0000
 
 
-BATTERY = """Current Battery Service state:
-  AC powered: false
-  USB powered: {usb}
-  Wireless powered: false
-  Max charging current: 500000
-  status: 2
-  level: 85
-  scale: 100
-  voltage: 4200
-  temperature: 312
-  technology: Li-ion
-"""
-THERMAL = """IsStatusOverride: false
-Thermal Status: 3
-Cached temperatures:
-	Temperature{mValue=99.0, mType=0, mName=AP, mStatus=0}
-HAL Ready: true
-Current temperatures from HAL:
-	Temperature{mValue=41.5, mType=0, mName=AP, mStatus=3}
-	Temperature{mValue=NaN, mType=3, mName=SKIN, mStatus=0}
-Current cooling devices from HAL:
-	CoolingDevice{mValue=0, mType=2, mName=thermal-cpufreq-0}
-"""
-
-
-@pytest.mark.parametrize(("usb", "source"), [("true", ["usb"]), ("false", ["battery"])])
-def test_a_phone_s_services_are_asked(tmp_path: Path, usb: str, source: list[str]) -> None:
-    put(tmp_path, "battery", BATTERY.format(usb=usb))
-    put(tmp_path, "thermalservice", THERMAL)
-    program(tmp_path, "system/bin/dumpsys", f'cat "{tmp_path}/$1"')
+def test_a_phone_s_services_are_asked(tmp_path: Path) -> None:
+    write_services(tmp_path, status=3)
+    program(tmp_path, "system/bin/dumpsys", f'cat "{tmp_path}/dumpsys-$1"')
     told = Telemetry.of(android.read(str(tmp_path)))
     assert (told.thermal_status, told.temperature_c) == (3, {"AP": 41.5})
-    assert (told.battery_percent, told.battery_c, told.power_source) == (85, pytest.approx(31.2), tuple(source))
+    assert (told.battery_percent, told.battery_c, told.power_source) == (85, pytest.approx(31.2), ("usb",))
+    said = (tmp_path / "dumpsys-battery").read_text()
+    (tmp_path / "dumpsys-battery").write_text(said.replace("USB powered: true", "USB powered: false"))
+    assert android.read(str(tmp_path))["power_source"] == ["battery"]
     program(tmp_path, "system/bin/dumpsys", 'echo "Can\'t find service: $1"')
     assert android.read(str(tmp_path)) == {}
 

@@ -97,7 +97,13 @@ def test_rows_measured_in_another_mode_are_not_comparable(tmp_path: Path) -> Non
         assert row["environment"] == {"power_mode": [], "governor": ["ondemand"]}
         governor(tmp_path / "pi").write_text("performance\n")
         said = bench("devices", "check", "pi").stdout
-        for words in ("pi: ready\n", "temperature   48 °C at", "governor      performance\n", "set up        not by"):
+        for words in (
+            "pi: ready\n",
+            "temperature   48 °C at",
+            "governor      performance\n",
+            "  frequency     1.5 GHz, from 0.6 to 1.5 GHz\n",
+            "set up        not by",
+        ):
             assert words in said
         assert "power_mode" not in said
     finally:

@@ -93,6 +93,33 @@ def test_advice() -> None:
     assert advice(Device(name="box", transport="ssh"), well) == []
 
 
+HELD = {"frequency_limit_khz": [1000000, 1800000], "frequency_most_khz": [1500000, 1800000]}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"throttle_bits": 0x50005}, ["its firmware tells of under-voltage and throttling: use a stronger power"]),
+        ({"throttle_bits": 0xA0000}, ["told of a capped frequency and the soft temperature limit since its start"]),
+        ({"thermal_status": 3, "cooling": {"cpufreq-cpu0": 0.5}}, ["status was 3", "to cool it (cpufreq-cpu0)"]),
+        ({"cpu_quota": 1.5}, ["may use 1.5 CPUs, and rows that need more will be throttled"]),
+        ({"power_source": ["battery"]}, ["it runs on its battery"]),
+        ({"power_source": ["battery", "usb"]}, []),
+        (HELD, ["sudo cpupower frequency-set -u 1.5GHz"]),
+        ({**HELD, "power_mode": "15W"}, []),
+        ({"throttle_bits": 0, "thermal_status": 1, "cooling": {"cpu-fan": 1.0}}, []),
+    ],
+)
+def test_advice_about_what_slows_a_device_down(said: dict[str, Any], words: list[str]) -> None:
+    probe = Probed(event="probe", system={}, backends={}, missing=[], telemetry=said)
+    found = advice(Device(name="box", transport="ssh"), probe)
+    assert len(found) == len(words), found
+    for sentence, part in zip(found, words, strict=True):
+        assert part in sentence
+    phone = advice(Device(name="phone", transport="adb"), probe)
+    assert phone == [sentence for sentence in found if "cpupower" not in sentence]
+
+
 def test_a_device_that_is_checked_does_not_steer_the_terminal(bench: Bench) -> None:
     python = bench.folder / "python"
     python.write_text("#!/bin/sh\nprintf 'no\\rPython\\033]0;title\\007 here\\n' >&2\nexit 1\n")
