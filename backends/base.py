@@ -75,12 +75,14 @@ class Session(ABC):
     def actual(self) -> Dict[str, Any]:
         """Return what really runs: providers or delegate, threads, inference precision, as plain JSON values.
 
-        Keys that mean the same in every backend: `placement` ({where: number of the graph's nodes}), `left` ({operator:
-        number} of those that an accelerator or delegate did not take), `compute` ({type, as `fp32` or `int8`: number of
-        operators that compute in it}, where the runtime tells), `time` ({operator: share of the time of an inference},
-        see `shares`), `fallback` (what was asked for and not given, in words;
-        missing or empty when all was given, see `fell_back`) and `aggregates` (in words, that each restart's one sample
-        stands for many inferences).
+        Keys that mean the same in every backend: `asked` (the accelerators and delegates that were asked for, the first
+        choice first; missing without any), `placement` ({where: number of the graph's nodes}), `multiply_adds` ({where:
+        those of its nodes}, of a graph that lies in several places, where they are known, see `backends.work`), `left`
+        ({operator: number} of those that an accelerator or delegate did not take), `compute` ({type, as `fp32` or
+        `int8`: number of operators that compute in it}, where the runtime tells), `time` ({operator: share of the time
+        of an inference}, see `shares`), `fallback` (what was asked for and not given, in words; missing or empty when
+        all was given, see `fell_back`) and `aggregates` (in words, that each restart's one sample stands for many
+        inferences).
         """
 
     def examine(self) -> Dict[str, Any]:

@@ -200,6 +200,7 @@ def placement(text: str, delegate: str) -> Dict[str, Any]:
     if nodes:
         actual["placement"] = nodes
     if delegate != "none":
+        actual["asked"] = [kernel for kernel in nodes if kernel != rest] or [delegate]
         left = "{} of {} nodes".format(nodes[rest], total) if nodes.get(rest) else "part of the graph"
         actual["fallback"] = {
             "all of it": "",

@@ -5,8 +5,10 @@ import os
 import tempfile
 import time
 from collections import Counter
-from typing import Any, ClassVar, Dict, List, Tuple
+from contextlib import suppress
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
 
+from backends import work
 from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back, shares
 from backends.messages import is_lacking
 
@@ -35,6 +37,8 @@ _MAX_SECOND_LOAD_BYTES = 1 << 30
 _MAX_SECOND_LOAD_S = 10.0
 
 _PROFILED_RUNS = 3
+# What a profile adds to the names of nodes.
+_TIMED = "_kernel_time"
 
 # What runs what no other provider takes; no accelerator.
 _CPU = "CPUExecutionProvider"
@@ -217,19 +221,37 @@ class OnnxRuntimeSession(Session):
         if not accelerators:
             return found
         if told:
-            parts = [(part.ep_name, part.get_nodes()) for part in self._session.get_provider_graph_assignment_info()]
-            placement = dict(Counter(name for name, nodes in parts for _ in nodes))
-            left = Counter(node.op_type for name, nodes in parts if name not in accelerators for node in nodes)
-            found["left"] = dict(left)
+            parts = self._session.get_provider_graph_assignment_info()
+            nodes = [(str(part.ep_name), node) for part in parts for node in part.get_nodes()]
+            placement = dict(Counter(name for name, _ in nodes))
+            found["left"] = dict(Counter(node.op_type for name, node in nodes if name not in accelerators))
+            found.update(self._work(nodes))
         else:
             placement = placed(events)
         # A provider whose libraries or device are not there is left out by ONNX Runtime, with a message on stderr.
         dropped = [name for name in accelerators if name not in self._session.get_providers()]
-        return {**found, "placement": placement, "fallback": fell_back(accelerators, placement, dropped)}
+        words = fell_back(accelerators, placement, dropped)
+        return {**found, "asked": accelerators, "placement": placement, "fallback": words}
+
+    def _work(self, nodes: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
+        """Return the multiply-adds of (provider, node) by provider, where that has to be found out and can be."""
+        if len({name for name, _ in nodes}) < 2 or not self._may_load_again():
+            return {}
+        settings = _settings(self._options, [_CPU], self._sizes if isinstance(self._sizes, dict) else {})
+        # With more than these optimizations nodes have other names than when they are given to providers.
+        settings.graph_optimization_level = settings.graph_optimization_level.__class__.ORT_ENABLE_BASIC
+        settings.add_session_config_entry("session.disable_prepacking", "1")  # nobody tells the shape of what is packed
+        found = None
+        with suppress(Exception):  # it need not run on the CPU, and then nothing is known
+            found = worked(nodes, profiled(self._path, [_CPU], self._inputs, settings))
+        return {} if found is None else {"multiply_adds": found}
 
     def _may_profile(self) -> bool:
-        """Tell whether a second load is worth it: a plain fp32 file has nothing to tell, a huge one costs too much."""
-        if self._options.get("precision", "fp32") == "fp32" or self._load_s > _MAX_SECOND_LOAD_S:
+        """Tell whether a second load is worth it: a plain fp32 file has nothing to tell."""
+        return self._options.get("precision", "fp32") != "fp32" and self._may_load_again()
+
+    def _may_load_again(self) -> bool:
+        if self._load_s > _MAX_SECOND_LOAD_S:
             return False
         folder = os.path.dirname(self._path)
         size = sum(os.path.getsize(os.path.join(there, name)) for there, _, names in os.walk(folder) for name in names)
@@ -246,7 +268,7 @@ def _differs(declared: Any, value: Any) -> bool:
 def profiled(path: str, providers: List[str], inputs: Dict[str, Any], settings: Any) -> List[Dict[str, Any]]:
     """Return what the profile of some inferences in a session of its own tells of each node as it ran.
 
-    `us` is the least time that it took: other processes take theirs from some of them.
+    `us` is the least time that it took: other processes take theirs from some of them. `name` is that of the node.
     What a provider compiles into one node is one, and what a session adds, like casts, counts.
     """
     import onnxruntime as ort
@@ -260,11 +282,29 @@ def profiled(path: str, providers: List[str], inputs: Dict[str, Any], settings: 
         with open(session.end_profiling(), encoding="utf-8") as file:
             events = json.load(file)
     nodes = [event for event in events if event.get("cat") == "Node" and event.get("args", {}).get("provider")]
-    found = {}  # type: Dict[Tuple[str, str], Dict[str, Any]]
+    found = {}  # type: Dict[Tuple[str, ...], Dict[str, Any]]
     for event in nodes:
-        key, taken = (event["name"], event["args"]["provider"]), event.get("dur", 0)
-        found[key] = dict(event["args"], us=min(taken, found[key]["us"]) if key in found else taken)
+        name, args, taken = str(event["name"]), event["args"], event.get("dur", 0)
+        key = (name, args["provider"], str(args.get("node_index")))
+        us = min(taken, found[key]["us"]) if key in found else taken
+        found[key] = dict(args, name=name[: -len(_TIMED)] if name.endswith(_TIMED) else name, us=us)
     return list(found.values())
+
+
+def worked(nodes: Sequence[Tuple[str, Any]], events: Sequence[Dict[str, Any]]) -> Optional[Dict[str, int]]:
+    """Return the multiply-adds by provider; None where a node that has some is not in `events` under its own name."""
+    named = Counter(event["name"] for event in events)
+    known = {event["name"]: event for event in events if named[event["name"]] == 1}
+
+    def count(node: Any) -> Optional[int]:
+        event = known.get(node.name, {})
+        given, made = [
+            [list(next(iter(tensor.values()), [])) for tensor in event.get(key) or ()]
+            for key in ("input_type_shape", "output_type_shape")
+        ]
+        return work.in_onnx(str(node.op_type), given, made[0] if made else [], str(node.domain))
+
+    return work.total((name, count(node)) for name, node in nodes)
 
 
 def placed(events: List[Dict[str, Any]]) -> Dict[str, int]:

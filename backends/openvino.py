@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
+from backends import work
 from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back, shares
 from backends.messages import is_lacking
 
@@ -233,25 +234,25 @@ class OpenVinoSession(Session):
         return {}
 
     def _placement(self) -> Dict[str, Any]:
-        if self._device.partition(":")[0] not in _VIRTUAL:
-            return {}
-        ran = self._read("EXECUTION_DEVICES")
-        if not self._device.startswith("HETERO"):
-            # The whole model runs on one device (AUTO chooses) or on each of several (MULTI).
-            where = [name.strip("()") for name in ran.split(",")]
-            first = self._named[0] if self._named else ""
-            fallback = "the model ran on {}, not on {}".format(ran, first) if first and first not in where else ""
-            return {"devices": ran, "fallback": fallback}
-        affinity = self._core.query_model(self._model, self._device)
-        placed = [
-            (operation.get_type_name(), affinity.get(operation.get_friendly_name(), "unknown"))
-            for operation in self._model.get_ops()
-            if operation.get_type_name() not in ("Parameter", "Constant", "Result")
-        ]
-        placement = Counter(where for _, where in placed)
         accelerators = [name for name in self._named if name != "CPU"]
-        left = Counter(kind for kind, where in placed if accelerators and where not in accelerators)
-        return {"placement": dict(placement), "left": dict(left), "fallback": fell_back(accelerators, placement)}
+        asked = {"asked": accelerators} if accelerators else {}
+        if self._device.startswith("HETERO"):
+            return {**asked, **shared_out(self._model, self._core.query_model(self._model, self._device), accelerators)}
+        is_virtual = self._device.partition(":")[0] in _VIRTUAL
+        if not is_virtual and not accelerators:
+            return {}
+        # The whole model runs on one device (AUTO chooses) or on each of several (MULTI).
+        ran, first = self._read("EXECUTION_DEVICES"), self._named[0] if self._named else ""
+        where = [name.strip("()") for name in ran.split(",")]
+        is_first = not is_virtual or any(name == first or name.startswith(first + ".") for name in where)
+        fallback = "" if is_first or not first else "the model ran on {}, not on {}".format(ran, first)
+        nodes = len(_operators(self._model))
+        return {
+            **asked,
+            "devices": ran,
+            "placement": {first if is_first and first else ran: nodes},
+            "fallback": fallback,
+        }
 
     def _read(self, key: str) -> str:
         """Return a property of the compiled model, of a virtual device that of the devices behind it."""
@@ -266,6 +267,34 @@ class OpenVinoSession(Session):
         # A plugin need not have the property: GPU has no number of threads.
         texts = [",".join(value) if isinstance(value, list) else str(value) for value in values]
         return ",".join(dict.fromkeys(texts)) or "unknown"
+
+
+def _operators(model: Any) -> List[Any]:
+    return [one for one in model.get_ops() if one.get_type_name() not in ("Parameter", "Constant", "Result")]
+
+
+def shared_out(model: Any, affinity: Dict[str, str], accelerators: List[str]) -> Dict[str, Any]:
+    """Return what `actual` says of a model whose operators lie where `affinity` has them by their names."""
+    placed = [(affinity.get(one.get_friendly_name(), "unknown"), one) for one in _operators(model)]
+    placement = Counter(where for where, _ in placed)
+    left = Counter(one.get_type_name() for where, one in placed if accelerators and where not in accelerators)
+    found = work.total((where, _multiply_adds(one)) for where, one in placed) if len(placement) > 1 else None
+    return {
+        "placement": dict(placement),
+        **({} if found is None else {"multiply_adds": found}),
+        "left": dict(left),
+        "fallback": fell_back(accelerators, placement),
+    }
+
+
+def _multiply_adds(operator: Any) -> Optional[int]:
+    kind = operator.get_type_name()
+    try:
+        given, made = [[list(one.get_shape()) for one in ports] for ports in (operator.inputs(), operator.outputs())]
+    except RuntimeError:  # a size is open
+        given, made = [], []
+    is_turned = kind == "MatMul" and bool(operator.get_attributes().get("transpose_a"))
+    return work.in_openvino(kind, given, made[0] if made else [], is_turned)
 
 
 def timed(compiled: Any, arrays: List[Any]) -> List[Tuple[str, float]]:

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from typing import Any, ClassVar, Dict, List, Optional, Set, Tuple
 
+from backends import work
 from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back
 from backends.messages import is_lacking, plain
 from backends.tflite_graph import Graph, SignatureGraph, graph_of
@@ -193,33 +194,55 @@ class TFLiteSession(Session):
 
     def examine(self) -> Dict[str, Any]:
         found = {} if isinstance(self._graph, SignatureGraph) else computed(self._runner)
-        return {"compute": found} if found else {}
+        return {**({"compute": found} if found else {}), **self._work()}
+
+    def _placed(self) -> Optional[List[Tuple[str, Dict[str, Any]]]]:
+        """Return (where, operator) of all operators; None where the runtime does not tell, as of later graphs."""
+        delegated = None if isinstance(self._graph, SignatureGraph) else _delegated(self._runner)
+        taken = self._taken
+        if delegated is None or taken is None:
+            return None
+        own = next((name for name in self._asked if name != "XNNPACK"), "XNNPACK")
+
+        def where(index: int) -> str:
+            return own if index in taken else "XNNPACK" if index in delegated else "built-in kernels"
+
+        operators = self._runner._get_ops_details()
+        return [(where(one["index"]), one) for one in operators if one["op_name"] != "DELEGATE"]
+
+    def _work(self) -> Dict[str, Any]:
+        """Return the multiply-adds by place, where a graph of which a delegate was to take all lies in several."""
+        placed = self._placed() if self._asked else None
+        if placed is None or len({where for where, _ in placed}) < 2:
+            return {}
+        try:
+            tensors = self._runner.get_tensor_details()
+        except ValueError:  # tensors without a type of NumPy's
+            return {}
+        shapes = {detail["index"]: [int(size) for size in detail["shape"]] for detail in tensors}
+
+        def count(operator: Dict[str, Any]) -> Optional[int]:
+            given, made = [[shapes.get(one, []) for one in operator[key]] for key in ("inputs", "outputs")]
+            return work.in_tflite(operator["op_name"], given, made[0] if made else [])
+
+        found = work.total((where, count(operator)) for where, operator in placed)
+        return {} if found is None else {"multiply_adds": found}
 
     def _placement(self) -> Dict[str, Any]:
         """Count the operators of each delegate and of the built-in kernels."""
-        own = [name for name in self._asked if name != "XNNPACK"]
-        # It tells of the first graph alone.
-        delegated = None if isinstance(self._graph, SignatureGraph) else _delegated(self._runner)
-        if delegated is None or self._taken is None:
+        asked, placed = {"asked": self._asked} if self._asked else {}, self._placed()
+        if placed is None:
             words = "this runtime does not tell how much of the graph {} took".format(" and ".join(self._asked))
-            return {"delegate": "unknown", "fallback": words if self._asked else ""}
-        operators = self._runner._get_ops_details()
-        names = [operator["op_name"] for operator in operators]
-        partitions = names.count("DELEGATE")
-        placement = dict.fromkeys(own, len(self._taken))
-        placement["XNNPACK"] = len(delegated - self._taken)
-        placement["built-in kernels"] = len(names) - partitions - len(delegated)
+            return {**asked, "delegate": "unknown", "fallback": words if self._asked else ""}
+        placement = Counter(where for where, _ in placed)
+        delegates = dict.fromkeys([*self._asked, "XNNPACK"])
+        names = [operator["op_name"] for operator in self._runner._get_ops_details()]
         return {
-            "delegate": ", ".join(name for name in [*own, "XNNPACK"] if placement[name]) or "none",
-            "delegate_partitions": partitions,
-            "placement": {where: count for where, count in placement.items() if count},
-            "left": dict(
-                Counter(
-                    operator["op_name"]
-                    for operator in operators
-                    if operator["op_name"] != "DELEGATE" and operator["index"] not in delegated
-                )
-            ),
+            **asked,
+            "delegate": ", ".join(name for name in delegates if placement[name]) or "none",
+            "delegate_partitions": names.count("DELEGATE"),
+            "placement": dict(placement),
+            "left": dict(Counter(one["op_name"] for where, one in placed if where not in delegates)),
             "fallback": fell_back(self._asked, placement),
         }
 

@@ -58,6 +58,7 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "throughput_per_s": lambda row: wording.milliseconds(row.throughput_per_s),
     "snr_db": lambda row: "" if row.snr_db is None else f"{row.snr_db:.1f}",
     "speedup": lambda row: "" if row.speedup is None else f"{row.speedup:.2f}",
+    "placement": lambda row: wording.elsewhere(row.placement),
     "chosen": lambda row: "auto" if row.chosen else "",
     "quality": lambda row: "" if row.quality is None else wording.quality(row.quality),
     "top1_agreement": lambda row: "" if row.top1_agreement is None else f"{row.top1_agreement:.4g}",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
-from results.records import Accuracy, Quality, Row, shortened
+from results.judge.placement import percent
+from results.records import Accuracy, Placement, Quality, Row, shortened
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
@@ -97,6 +98,17 @@ def quality(found: Quality) -> str:
     """What a precision cost when its file was made: `23.1 dB, 96.9 % the same top-1`."""
     agreement = "" if found.top1_agreement is None else f", {100 * found.top1_agreement:.1f} % the same top-1"
     return f"{found.snr_db:.1f} dB{agreement}"
+
+
+def elsewhere(found: Placement | None) -> str:
+    """What was not where it was asked to be: `4 of 5 nodes, 100 % of multiply-adds`; "" when all was."""
+    if found is None or found.nodes_elsewhere == 0:
+        return ""
+    if found.nodes_elsewhere is None:
+        return "unknown"
+    share = found.multiply_adds_share_elsewhere
+    work = "unknown share" if share is None else percent(share)
+    return f"{found.nodes_elsewhere} of {found.nodes} nodes, {work} of multiply-adds"
 
 
 def class_text(kind: AccuracyClass) -> str:

@@ -140,6 +140,9 @@ COLUMNS = (
     Column("compute_precision", "text", "what the runtime says it computed in; empty where it does not tell",
            "Computed in", seldom=True),
     Column("fallback", "text", "what of the accelerator asked for was not given; empty when nothing was missing"),
+    Column("placement", "object or null", "how much of a graph was not on the accelerator that was asked for: "
+           "`asked`, `nodes`, `nodes_elsewhere`, `multiply_adds_share_elsewhere` (0 to 1), null where not known; null "
+           "where none was asked for", "Elsewhere", seldom=True),
     Column("aggregates", "text", "that each restart is one number for many inferences; empty when each was timed"),
     Column("verified", "true or false", "whether the output was compared with the reference in every restart"),
     Column("unverified", "text", "why it was not; empty when it was, and without numbers", "Unverified", seldom=True),

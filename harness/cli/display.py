@@ -13,6 +13,7 @@ from harness.cli import shared
 from harness.run.evaluating import Evaluating
 from harness.run.runner import Run
 from harness.run.task import Begun, Message, Said, Stepped
+from results.judge.placement import fallback
 from results.records import Case, Evaluation, Restart, shortened
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class Display:
     def _result(self, case: Case, restart: Restart) -> None:
         if restart.outcome == "failed":
             self.say(f"{_name(case)}: failed: {shortened(restart.reason, LONGEST)}")
-        fallback = restart.actual.get("fallback")
-        if fallback and restart.round == 0:  # the table says it of every restart
-            self.say(f"{_name(case)}: fell back: {fallback}")
+        words = "" if restart.cause == "fallback" else fallback(restart.actual)
+        if words and restart.round == 0:  # the table says it of every restart
+            self.say(f"{_name(case)}: fell back: {words}")
 
 
 def _progress(message: Evaluating) -> str:

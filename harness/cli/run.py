@@ -124,6 +124,7 @@ reconnect_option = click.option(
     help="Measure accuracies on it, too (default: the one that models are trained on, if it is here; none: never).",
 )
 @shared.samples_option
+@click.option("--strict", is_flag=True, help="A case fails that does not wholly run on the accelerator asked for.")
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
 @shared.wait_option
 @shared.patience_option
@@ -149,6 +150,7 @@ def run(
     given: Given,
     dataset: str | None,
     samples: int | None,
+    strict: bool,
     seed: int | None,
     wait_s: float,
     patience_s: float,
@@ -182,8 +184,9 @@ def run(
             document = _execute(started, devices, artifacts, display)
         context.exit(_conclude(started, document, as_json=as_json))
     sources = resolve(expressions or ("quick",), given, weights, optimize)
+    chosen = fleet.choose(known, device_names)
     request = runs.RunRequest(
-        devices=fleet.choose(known, device_names),
+        devices=[device.model_copy(update={"strict": True}) for device in chosen] if strict else chosen,
         models=sources,
         backends=choices(backend_names, options),
         profile=PROFILES[profile],

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
+    StrictBool,
     StrictFloat,
     StrictInt,
     ValidationError,
@@ -54,6 +55,7 @@ class Device(BaseModel):
     threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=64)] = (1,)
     cores: Annotated[str, Field(pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$")] | None = None
     power_mode: Annotated[Word, Field(max_length=64)] | None = None
+    strict: StrictBool = False
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
     max_temperature_c: Annotated[StrictFloat, Field(gt=0, le=150)] | None = None

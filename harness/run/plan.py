@@ -95,6 +95,7 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, chosen: Ch
         **({"method": chosen.method} if chosen.method else {}),
         **({"cores": device.cores} if device.cores else {}),
         **({"power_mode": device.power_mode} if device.power_mode else {}),
+        **({"strict": True} if device.strict else {}),
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return Case(
@@ -112,6 +113,7 @@ def _case(device: Device, model: PlannedModel, choice: BackendChoice, chosen: Ch
         unsupported=unsupported,
         cores=device.cores,
         power_mode=device.power_mode,
+        strict=device.strict,
     )
 
 

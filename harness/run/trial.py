@@ -22,6 +22,7 @@ from models.artifacts import Artifact
 from models.prepare import Progress, prepare
 from models.sources.base import Source
 from models.store import ArtifactStore
+from results.judge.placement import fallback
 from results.judge.validity import judge_restart
 from results.records import Case, DeviceSeen, Profile, Restart
 
@@ -144,7 +145,7 @@ def _judged(case: Case, restart: Restart | None, versions: Mapping[str, str | No
         peak_rss_bytes=restart.peak_rss_bytes,
         compute=compute,
         left=left,
-        fallback=str(restart.actual.get("fallback") or ""),
+        fallback=fallback(restart.actual),
         actual=restart.actual,
     )
 

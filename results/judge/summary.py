@@ -11,7 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import choice, environment, evaluation, fingerprint, load, statistics, telemetry, telling, twins
+from results.judge import (
+    choice,
+    environment,
+    evaluation,
+    fingerprint,
+    load,
+    placement,
+    statistics,
+    telemetry,
+    telling,
+    twins,
+)
 from results.judge.validity import Judgment, judge_restart
 from results.records import (
     MAX_SAMPLES,
@@ -205,7 +216,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
     facts = facts or ModelFacts(name=case.model, weights="unknown")
     told: list[Restart | Evaluation] = [*(outcome.parts if outcome is not None else ()), *ok]
     version = next((one.agent["backend_version"] for one in reversed(told) if "backend_version" in one.agent), None)
-    board, fallback = fingerprint.device_id(measurement.seen), telling.in_words(ok, "fallback")
+    board = fingerprint.device_id(measurement.seen)
     found = environment.of(reading for r in ok for reading in (r.telemetry_before, r.telemetry_after))
     return Row(
         run=header.run_id,
@@ -235,14 +246,20 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         asked=tuple(what for what, is_asked in asked.items() if is_asked),
         actual=told[-1].actual if told else {},
         environment=found,
-        fallback=fallback,
+        fallback=telling.fallback(ok),
+        placement=placement.of_row(measurement.restarts),
         aggregates=telling.in_words(ok, "aggregates"),
         unverified=telling.unverified(ok, file),
         compute_precision=telling.computed_in(told[-1].actual) if told else "",
         notes=(*facts.notes, *telling.notes(case, ok, file, facts.weights)),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(
-            case, header.profile, board=board, backend_version=version, environment=found, fallback=fallback
+            case,
+            header.profile,
+            board=board,
+            backend_version=version,
+            environment=found,
+            fallback=telling.in_words(ok, "fallback"),
         ),
     )
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from results.judge import placement
 from results.records import ArtifactFacts, Case, Restart, shortened
 
 _TYPES = {"f32": "fp32", "f16": "fp16", "fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8": "int8"}
@@ -81,6 +82,11 @@ def notes(case: Case, ok: Sequence[Restart], file: ArtifactFacts | None, weights
 def in_words(ok: Sequence[Restart], key: str) -> str:
     """What the restarts say under a key of `actual`; what only some of them say comes with how many."""
     return _counted([words for restart in ok if isinstance(words := restart.actual.get(key), str)], len(ok))
+
+
+def fallback(ok: Sequence[Restart]) -> str:
+    """What of the accelerators asked for was not given, and its share of the multiply-adds."""
+    return _counted([placement.fallback(restart.actual) for restart in ok], len(ok))
 
 
 def _counted(said: Iterable[str], restarts: int) -> str:

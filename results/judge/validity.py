@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.judge import environment, telemetry
-from results.records import Case, Cause, Profile, Restart, Verdict
+from results.judge import environment, placement, telemetry
+from results.records import Case, Cause, Profile, Restart, Verdict, shortened
 
 _NS_PER_S = 10**9
 # Clocks run at slightly different rates, and a device's may be a poor one.
@@ -108,6 +108,18 @@ def check_output(restart: Restart, _case: Case, _profile: Profile) -> Judgment |
     )
 
 
+def check_placement(restart: Restart, case: Case, _profile: Profile) -> Judgment | None:
+    """Not all of it ran where it was asked to, and that was asked for strictly."""
+    words = placement.fallback(restart.actual) if case.strict else ""
+    if not words:
+        return None
+    kinds = placement.left(restart.actual)
+    left = f"; what was not taken: {kinds}" if kinds else ""
+    advice = "change these operators or the accelerator's options, or leave out --strict (in devices.toml: strict)"
+    reason = f"not wholly where it was asked to be: {words}{left}; {advice}"
+    return Judgment(Verdict.FAILED, "fallback", shortened(reason))
+
+
 def check_power_mode(restart: Restart, case: Case, _profile: Profile) -> Judgment | None:
     """The device was not, or not all the time, in the mode that devices.toml asks for."""
     found = environment.of((restart.telemetry_before, restart.telemetry_after))
@@ -128,6 +140,7 @@ CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_shortest,
     check_count,
     check_output,
+    check_placement,
     check_power_mode,
     check_throttled,
 ]

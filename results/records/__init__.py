@@ -33,6 +33,7 @@ from results.records.base import (
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
 from results.records.packed import MAX_PACKED, Packed, packed, unpacked
+from results.records.placement import MOST_NODES, Placement
 from results.records.restart import MOST_DB, Caches, Cause, Restart
 from results.records.row import Asked, Row, Verdict
 from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
@@ -67,6 +68,8 @@ __all__ = [
     "Telemetry",
     "DeviceIdentity",
     "DeviceSeen",
+    "MOST_NODES",
+    "Placement",
     "MOST_DB",
     "Caches",
     "Cause",

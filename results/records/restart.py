@@ -19,6 +19,7 @@ Cause = Literal[
     "ended",  # the process crashed, was killed, or ended early
     "malformed",  # an answer that the protocol does not allow
     "implausible",  # numbers that cannot be true
+    "fallback",  # strict was asked for, and not all of it ran where it was asked to
     "offline",  # the device could not be reached, or went away
     "busy",  # somebody else has the device
 ]

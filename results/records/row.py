@@ -11,6 +11,7 @@ from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, Quality, ShapesFixed
 from results.records.base import Record, Text, Word
 from results.records.evaluation import Evaluated
+from results.records.placement import Placement
 from results.records.restart import Caches
 
 Asked = Literal["latency", "accuracy"]
@@ -52,8 +53,9 @@ class Row(Record):
     why `--precision auto` takes this row, "" where it does not (`judge.choice`).
     What the file was fed and in which types it computes is as in `ArtifactFacts`; `compute_precision` is what the
     runtime says. `notes` are decisions that were taken for the user, and what else to know of the measurement.
-    `fallback` says in words what of the accelerators asked for was not given, `aggregates` that each restart brought
-    one number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
+    `fallback` says in words what of the accelerators asked for was not given, `placement` in numbers of the restart of
+    which most was not, failed ones too; None where none was asked for. `aggregates` says that each restart brought one
+    number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
     `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
     """
 
@@ -118,6 +120,7 @@ class Row(Record):
     actual: dict[str, JsonValue]
     environment: dict[str, tuple[Text, ...]]
     fallback: Text = ""
+    placement: Placement | None = None
     aggregates: Text = ""
     case_id: str
     fingerprint: Text | None = None

@@ -41,7 +41,8 @@ class Case(Record):
     `unsupported` is the reason known before anything runs (a format the backend cannot read). `cores` is the set it is
     kept on, `power_mode` the mode that the device must be in, if any. `method` says how the file's precision was made,
     "" for one that is as it was exported. `dataset` names the data set (`DatasetFacts`) on which its accuracy is
-    measured, `unevaluated` is the reason why it is not, although that was asked for.
+    measured, `unevaluated` is the reason why it is not, although that was asked for. A `strict` one fails where not all
+    of the model runs on the accelerator that was asked for.
     """
 
     case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -60,6 +61,7 @@ class Case(Record):
     unsupported: Text | None = None
     cores: Text | None = None
     power_mode: Text | None = None
+    strict: bool = False
 
 
 class RunHeader(Record):

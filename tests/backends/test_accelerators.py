@@ -5,19 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from backends.base import Session, Unsupported, fell_back
-from backends.onnxruntime import placed, profiled
+from backends.onnxruntime import placed, profiled, worked
+from backends.openvino import shared_out
 from tests.backends.test_contract import load
 from tests.rigs.bench import DATA, Bench, tiny_pair
 
 CPU = "CPUExecutionProvider"
 # In every package of ONNX Runtime for the CPU, and takes no node of an ordinary model.
 AZURE = "AzureExecutionProvider"
+# Multiply-adds of the tiny model's convolutions; its matrix product has 160.
+CONV, DEPTHWISE = 32 * 32 * 16 * 3 * 9, 32 * 32 * 16 * 9
 
 
 def ran(name: str, kind: str, **options: object) -> dict[str, Any]:
@@ -52,9 +56,58 @@ def test_a_fallback_in_words(asked: list[str], placement: dict[str, int], droppe
 def test_onnxruntime_counts_the_nodes_that_a_provider_left_to_the_cpu() -> None:
     actual = ran("onnxruntime", "onnx", providers=f"{AZURE}, {CPU}")
     assert actual["providers"] == [AZURE, CPU]
-    assert actual["placement"] == {CPU: 7}
+    assert (actual["asked"], actual["placement"]) == ([AZURE], {CPU: 7})
     assert actual["fallback"] == f"all 7 nodes ran on {CPU}"
-    assert "fallback" not in ran("onnxruntime", "onnx")
+    assert not {"asked", "fallback"} & ran("onnxruntime", "onnx").keys()
+
+
+class Split:
+    """A session of ONNX Runtime of which some nodes are told to lie on a provider that is not in this package."""
+
+    def __init__(self, session: Any, kinds: tuple[str, ...]) -> None:
+        self._session = session
+        self._kinds = kinds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def get_provider_graph_assignment_info(self) -> list[Any]:
+        nodes = [node for part in self._session.get_provider_graph_assignment_info() for node in part.get_nodes()]
+        parts = {AZURE: [], CPU: []}  # type: dict[str, list[Any]]
+        for node in nodes:
+            parts[AZURE if node.op_type in self._kinds else CPU].append(node)
+        return [SimpleNamespace(ep_name=where, get_nodes=lambda one=one: one) for where, one in parts.items()]
+
+
+@pytest.mark.parametrize(
+    ("taken", "nodes", "work"),
+    [
+        (("Gemm", "Clip"), {AZURE: 3, CPU: 4}, {AZURE: 160, CPU: CONV + DEPTHWISE}),
+        (("Conv",), {AZURE: 2, CPU: 5}, {AZURE: CONV + DEPTHWISE, CPU: 160}),
+        (("Conv", "Gemm"), {AZURE: 3, CPU: 4}, {AZURE: CONV + DEPTHWISE + 160, CPU: 0}),
+        ((), {CPU: 7}, None),  # all of it is on one, so that there is nothing to share out
+    ],
+)
+def test_onnxruntime_weighs_the_nodes_by_their_multiply_adds(
+    taken: tuple[str, ...], nodes: dict[str, int], work: dict[str, int] | None
+) -> None:
+    session: Any = load("onnxruntime", "onnx", providers=f"{AZURE},{CPU}")
+    session.bind([("input", tiny_pair("onnx")[0])])
+    session._session = Split(session._session, taken)
+    actual = session.examine()
+    assert (actual["placement"], actual.get("multiply_adds")) == (nodes, work)
+
+
+def test_a_node_that_has_no_name_of_its_own_leaves_the_work_unknown() -> None:
+    event = {"name": "a", "input_type_shape": [{"float": [2, 3]}, {"float": [3, 4]}], "output_type_shape": []}
+    made = {**event, "output_type_shape": [{"float": [2, 4]}]}
+    node = SimpleNamespace(name="a", op_type="MatMul", domain="")
+    other = SimpleNamespace(name="b", op_type="Relu", domain="")
+    assert worked([("GPU", node), (CPU, other)], [made]) == {"GPU": 24, CPU: 0}
+    assert worked([("GPU", node)], [made, made]) is None
+    assert worked([("GPU", SimpleNamespace(name="", op_type="MatMul", domain=""))], [made]) is None
+    assert worked([("GPU", node)], [event]) is None
+    assert worked([("GPU", SimpleNamespace(name="c", op_type="Mine", domain="my.domain"))], [made]) is None
 
 
 def test_an_older_onnxruntime_is_asked_by_a_profile() -> None:
@@ -74,7 +127,20 @@ def test_onnxruntime_names_a_provider_that_is_none(providers: str) -> None:
 def test_openvino_says_which_device_was_chosen(device: str) -> None:
     actual = ran("openvino", "onnx", device=device, threads=2)
     assert (actual["devices"], actual["threads"], actual["precision"]) == ("CPU", "2", "f32")
-    assert actual["fallback"] == ""
+    assert (actual["fallback"], actual["placement"], "asked" in actual) == ("", {"CPU": 33}, False)
+
+
+def test_openvino_weighs_the_operators_by_their_multiply_adds() -> None:
+    model = pytest.importorskip("openvino").Core().read_model(str(DATA / "tiny.onnx"))
+    names = [operator.get_friendly_name() for operator in model.get_ops()]
+    first = {name: "GPU" if name.startswith("node_conv2d/") else "CPU" for name in names}
+    found = shared_out(model, first, ["GPU"])
+    assert (found["placement"], found["fallback"]) == ({"CPU": 32, "GPU": 1}, "32 of 33 nodes ran on CPU")
+    assert found["multiply_adds"] == {"GPU": CONV, "CPU": DEPTHWISE + 160}
+    assert found["left"]["GroupConvolution"] == 1
+    assert "multiply_adds" not in shared_out(model, dict.fromkeys(names, "CPU"), ["GPU"])
+    model.reshape([1, 3, -1, 64])
+    assert "multiply_adds" not in shared_out(model, first, ["GPU"])  # a size is open
 
 
 def test_openvino_counts_the_operators_of_each_device() -> None:
@@ -115,7 +181,8 @@ def test_tflite_counts_what_a_delegate_takes(mean_delegate: str, xnnpack: str, r
     actual = ran("tflite", "tflite", delegate=mean_delegate, xnnpack=xnnpack)
     assert actual["placement"] == {"libmean.so": 1, rest: 4}
     assert actual["delegate"] == ("libmean.so, XNNPACK" if xnnpack == "on" else "libmean.so")
-    assert actual["fallback"] == f"4 of 5 nodes ran on {rest}"
+    assert (actual["asked"], actual["fallback"]) == (["libmean.so"], f"4 of 5 nodes ran on {rest}")
+    assert actual["multiply_adds"] == {"libmean.so": 0, rest: CONV + DEPTHWISE + 160}
 
 
 def test_tflite_says_that_a_delegate_takes_nothing(mean_delegate: str) -> None:
@@ -141,10 +208,16 @@ def test_a_delegate_that_cannot_be_had(mean_delegate: str, options: dict[str, st
 
 def test_a_run_tells_what_fell_back(bench: Bench) -> None:
     bench.copy_model("onnx")
-    asked = ("--backends", "onnxruntime", "--backend-option", f"onnxruntime.providers={AZURE}")
+    asked = ("--backends", "onnxruntime,fake", "--backend-option", f"onnxruntime.providers={AZURE}")
     printed = bench("run", "--models", "tiny.onnx", *asked).stdout
     words = f"all 7 nodes ran on {CPU}"
     assert f"fell back local: tiny (onnxruntime, fp32, 1 thread, providers={AZURE}): {words}" in printed
-    (row,) = bench.rows("results", "list")
+    row, plain = bench.rows("results", "list")
     assert (row["fallback"], row["actual"]["placement"]) == (words, {CPU: 7})
+    whole = {"asked": [AZURE], "nodes": 7, "nodes_elsewhere": 7, "multiply_adds_share_elsewhere": 1.0}
+    assert (row["placement"], plain["placement"]) == (whole, None)
     assert words in next((bench.workspace / "runs").glob("*/report.html")).read_text("utf-8")
+    strictly = bench.rows("run", "--strict", "--models", "tiny.onnx", *asked, expect=1)
+    assert [(one["verdict"] == "failed", one["placement"]) for one in strictly] == [(True, whole), (False, None)]
+    assert strictly[0]["reason"].startswith(f"not wholly where it was asked to be: {words}; what was not taken: 2 Cl")
+    assert {one["case_id"] for one in strictly}.isdisjoint({row["case_id"], plain["case_id"]})

@@ -81,6 +81,13 @@ def test_the_same_question_has_the_same_id_and_another_one_another() -> None:
     assert identify() == identify()
 
 
+def test_strict_is_another_question_and_goes_without_saying_where_it_was_not_asked() -> None:
+    strict = LOCAL.model_copy(update={"strict": True})
+    (plain,), (strictly,) = [plan.build_cases([one], [ONNX], RUNTIMES[:1], [1]) for one in (LOCAL, strict)]
+    assert (plain.strict, strictly.strict) == (False, True)
+    assert plain.case_id == "d1c3dce513f06993" != strictly.case_id  # as before there was such a thing
+
+
 def test_options_of_a_device_hold_until_the_same_ones_are_asked_for() -> None:
     own = {"onnxruntime": {"providers": "A", "spinning": "off"}, "tflite": {"xnnpack": "off"}}
     device = LOCAL.model_copy(update={"backend_options": own})
