@@ -46,6 +46,8 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "median_ms": wording.median,
     "ci95_ms": wording.interval_of,
     "percentiles_ms": lambda row: wording.milliseconds(row.percentiles_ms.get("p90")),
+    "observed_ms": wording.observed,
+    "lost_share": wording.lost,
     "accuracies": measured.marks,
     "against_fp32": measured.against_fp32,
     "evaluation": measured.in_detail,
@@ -147,6 +149,8 @@ def _value(key: str, row: Row) -> float | int | None:
         return None if row.ci95_ms is None else row.ci95_ms[1] - row.ci95_ms[0]
     if key == "percentiles_ms":
         return row.percentiles_ms.get("p90")
+    if key == "observed_ms":
+        return row.observed_ms.get("p50")
     if key == "accuracies":
         return None if row.accuracy is None else row.accuracy.value
     if key == "against_fp32":

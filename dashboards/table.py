@@ -23,6 +23,7 @@ _PLAIN_WIDTH = 160
 _STYLES = {
     Verdict.VALID: "green",
     Verdict.UNSTABLE: "yellow",
+    Verdict.CONTENDED: "yellow",
     Verdict.THROTTLED: "yellow",
     Verdict.NOT_COMPARABLE: "yellow",
     Verdict.UNSUPPORTED: "dim",

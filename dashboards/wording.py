@@ -13,6 +13,8 @@ FALLBACK_MARK = "!"
 AGGREGATE_MARK = "a"
 LONGEST = 600
 """Characters of a reason beside a table; JSON and the page's table have it whole."""
+LEAST_LOST = 0.02
+"""A smaller share of time lost to other work is not worth a column."""
 FEW_RESTARTS = 5
 """Below this many restarts a 95 % interval covers clearly less (see results.judge.statistics.interval)."""
 
@@ -56,6 +58,20 @@ def latency(row: Row) -> str:
 def median(row: Row) -> str:
     """The bare figure: `4.56`, `4.56 a` of aggregates."""
     return f"{milliseconds(row.median_ms)}{f' {AGGREGATE_MARK}' if row.aggregates else ''}"
+
+
+def observed(row: Row) -> str:
+    """The median that a user gets, where other work took more than a little: `15.3`."""
+    return milliseconds(row.observed_ms.get("p50")) if _is_shared(row) else ""
+
+
+def lost(row: Row) -> str:
+    """The share of time that other work took: `63 %`."""
+    return f"{row.lost_share:.0%}".replace("%", " %") if _is_shared(row) and row.lost_share is not None else ""
+
+
+def _is_shared(row: Row) -> bool:
+    return (row.lost_share or 0.0) >= LEAST_LOST
 
 
 def flags(row: Row) -> str:

@@ -36,7 +36,13 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether it is set to the right and sorted by value."""
-        return "number" in self.json or self.key in ("ci95_ms", "percentiles_ms", "accuracies", "against_fp32")
+        return "number" in self.json or self.key in (
+            "ci95_ms",
+            "percentiles_ms",
+            "observed_ms",
+            "accuracies",
+            "against_fp32",
+        )
 
     @property
     def types(self) -> Mapping[str, str]:
@@ -48,6 +54,8 @@ class Column:
 _INTERVAL = {"ci95_low_ms": "Float64", "ci95_high_ms": "Float64"}
 PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
 """The columns in CSV and frame of the percentiles in `percentiles_ms`."""
+OBSERVED = {key: f"observed_{name}" for key, name in PERCENTILES.items()}
+"""And of those in `observed_ms`."""
 _ACCURACY = dict.fromkeys([f"accuracy_{name}" for name in Accuracy.model_fields], "string") | {
     "accuracy_value": "Float64",
     "accuracy_recalled": "boolean",
@@ -87,6 +95,14 @@ COLUMNS = (
     Column("spread_ms", "number or null", "median absolute deviation of the restarts' medians"),
     Column("percentiles_ms", "object", "`p50` … `p99.9`, those for which there are enough samples", "p90", "p90",
            frame=dict.fromkeys(PERCENTILES.values(), "Float64")),
+    Column("observed_ms", "object", "what a user gets while the device does other work, too: percentiles of all "
+           "inferences, those that lost their core among them", "Observed", "Obs.", seldom=True,
+           frame=dict.fromkeys(OBSERVED.values(), "Float64")),
+    Column("lost_share", "number or null", "share of the time of the inferences that they waited for a core; null "
+           "where the device does not tell", "Lost", "Lost", seldom=True),
+    Column("n_undisturbed", "whole number or null", "inferences that kept their core, on which the latency rests; "
+           "null where the device does not tell"),
+    Column("marked_by", "text", "what told them apart: `schedstat`, `switches` or `unknown`"),
     Column("batch", "whole number or null", "examples in one inference; null when not known", "Batch", seldom=True),
     Column("throughput_per_s", "number or null", "examples per second, `batch` over the median; null where unknown",
            "Per second", "per s", seldom=True),

@@ -4,11 +4,16 @@ import gc
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
+from harness.agent import noise
+
 # Warm-up is over when the medians of two neighboring windows of this many inferences differ by less than that.
 WINDOW = 10
 STABLE_WITHIN = 0.05
 
 MAX_SAMPLES = 1000000
+
+# A median is not stated of fewer (`results.judge.statistics.minimum_samples`).
+FEWEST_KEPT = 11
 
 
 def time_once(run: Callable[[], None]) -> int:
@@ -53,26 +58,78 @@ def warm_up(run: Callable[[], None], profile: Dict[str, Any]) -> Tuple[List[int]
             return samples, False
 
 
-def measure(run: Callable[[], None], profile: Dict[str, Any]) -> List[int]:
+def measure(run: Callable[[], None], profile: Dict[str, Any], threads: int, may_shield: bool = True) -> Dict[str, Any]:
     """Time inferences one by one, back to back, until the minimum count AND time, at most the maximum time.
 
-    The garbage collector is off; between two inferences nothing happens but clock reads and an append.
+    Where fewer than half of them kept their core, as many again are timed under real-time priority (`noise.Shield`), if
+    that is allowed. Returns the parts of the `samples` event
+    (`harness.agent.jobs.latency`). `threads` is how many the runtime computes with.
     """
-    least = min(int(profile["min_iterations"]), MAX_SAMPLES)
-    min_ns = int(profile["min_seconds"] * 1e9)
-    max_ns = int(profile["max_seconds"] * 1e9)
-    samples = []  # type: List[int]
-    clock = time.perf_counter_ns
+    timed = _Timed(run, profile, noise.watch())
+    before = noise.probe_ns()
     gc.collect()
     gc.disable()
-    begun = clock()
-    while len(samples) < MAX_SAMPLES:
-        start = clock()
-        run()
-        end = clock()
-        samples.append(end - start)
-        elapsed = end - begun
-        if (len(samples) >= least and elapsed >= min_ns) or elapsed >= max_ns:
-            break
+    timed.go_on()
+    marks = timed.marks()
+    if timed.is_contended:
+        marks["unshielded"] = "switched off for this device"
+        if may_shield:
+            with noise.Shield(threads) as shield:
+                marks["unshielded"] = shield.refused
+                if not shield.refused:
+                    marks["shielded_from"] = len(timed.samples_ns)
+                    timed.go_on()
+                    marks["disturbed"] = noise.packed(timed.disturbed)
     gc.enable()
-    return samples
+    return {"ns": timed.samples_ns, "noise": marks or None, "probe_ns": [before, noise.probe_ns()]}
+
+
+class _Timed:
+    """The inferences of one restart with their marks; `watch` makes them, None where nothing can."""
+
+    def __init__(self, run: Callable[[], None], profile: Dict[str, Any], watch: Any) -> None:
+        self._run = run
+        self._watch = watch
+        self._least = min(int(profile["min_iterations"]), MAX_SAMPLES)
+        self._min_ns = int(profile["min_seconds"] * 1e9)
+        self._max_ns = int(profile["max_seconds"] * 1e9)
+        self.samples_ns = []  # type: List[int]
+        self.disturbed = bytearray()
+
+    def go_on(self) -> None:
+        """Time one part: between two inferences nothing happens but clock reads, a look at the marks and an append."""
+        samples, disturbed = self.samples_ns, self.disturbed
+        run, clock = self._run, time.perf_counter_ns
+        is_disturbed = self._watch.is_disturbed if self._watch else None
+        least = len(samples) + self._least
+        if is_disturbed:
+            is_disturbed(0)  # what happened before the first one is not its own
+        begun = clock()
+        while len(samples) < MAX_SAMPLES:
+            start = clock()
+            run()
+            end = clock()
+            samples.append(end - start)
+            if is_disturbed:
+                disturbed.append(is_disturbed(end - start))
+            elapsed = end - begun
+            if (len(samples) >= least and elapsed >= self._min_ns) or elapsed >= self._max_ns:
+                break
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether too few of them kept their core."""
+        kept = len(self.disturbed) - sum(self.disturbed)
+        return 2 * kept < len(self.disturbed) or kept < min(FEWEST_KEPT, len(self.disturbed))
+
+    def marks(self) -> Dict[str, Any]:
+        """Return what `results.records.Noise` holds; nothing where nothing marked them."""
+        if not self._watch:
+            return {}
+        return {
+            "marked_by": self._watch.name,
+            "disturbed": noise.packed(self.disturbed),
+            "lost_ns": self._watch.lost_ns,
+            "shielded_from": None,
+            "unshielded": "",
+        }

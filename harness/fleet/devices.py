@@ -56,6 +56,7 @@ class Device(BaseModel):
     cores: Annotated[str, Field(pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$")] | None = None
     power_mode: Annotated[Word, Field(max_length=64)] | None = None
     strict: StrictBool = False
+    real_time: StrictBool = True
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
     max_temperature_c: Annotated[StrictFloat, Field(gt=0, le=150)] | None = None

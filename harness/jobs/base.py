@@ -106,11 +106,15 @@ START = Step("starting", (Hello,))
 
 @dataclass(frozen=True)
 class Terms:
-    """What a request says of the device and its user: how patient, on which cores, by which file it is held."""
+    """What a request says of the device and its user: how patient, on which cores, by which file it is held.
+
+    With `shield` a measurement may take real-time priority.
+    """
 
     patience_s: float
     cores: tuple[int, ...] | None = None
     lock: str | None = None
+    shield: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.agent.jobs import latency as device_side
 from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
 from harness.jobs.model import Imported, Loaded, ModelOnDevice
 from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
-from results.records import Case, Nanoseconds, Profile, Restart, Samples, shortened
+from results.records import Case, Nanoseconds, Noise, Profile, Restart, Samples, shortened
 
 
 class First(Event):
@@ -39,9 +39,19 @@ class Warmup(Event):
 
 
 class Timed(Event):
+    """Every timed inference, which of them lost their core, and how fast the core was before and after."""
+
     event: Literal["samples"]
     samples_ns: Samples = Field(alias="ns", min_length=1)
     telemetry_timed: Reading | None = None
+    noise: Noise | None = None
+    probe_ns: tuple[Nanoseconds, Nanoseconds] | None = None
+
+    @model_validator(mode="after")
+    def _marked_each(self) -> Timed:
+        if self.noise is not None:
+            self.noise.flags(len(self.samples_ns))
+        return self
 
 
 class Done(Event):
@@ -104,7 +114,7 @@ class Latency(Job[Restart]):
             Loaded: Step("the first inference", (Loaded, First)),
             First: Step("checking the output", (Verified,)),
             Verified: Step("warming up", (Warmup,), self.profile.warmup_max_seconds),
-            Warmup: Step("the timed inferences", (Timed,), self.profile.max_seconds),
+            Warmup: Step("the timed inferences", (Timed,), 2 * self.profile.max_seconds),  # once more, shielded
             Timed: Step("ending", (Done,)),
         }
 
@@ -115,6 +125,7 @@ class Latency(Job[Restart]):
             outputs=[asdict(rule) for rule in self.target.outputs],
             profile=self.profile.model_dump(),
             cold=self.round == 0 and self.profile.restarts > 1,
+            shield=terms.shield,
         )
 
     def record(self, events: Sequence[Event], ended: Ended) -> Restart:

@@ -281,6 +281,7 @@ def push_agent(
         sha256,
         patience_s,
         cores=tuple(device.core_set() or ()) or None,
+        shield=device.real_time,
         lock=root / "lock" if transport.shared else None,
     )
 

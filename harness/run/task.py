@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -28,11 +29,14 @@ from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.store import ArtifactStore
+from results.judge import noise
 from results.judge.validity import believed, judge_restart
-from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, shortened
+from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, Verdict, shortened
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
+# A restart that others disturbed is made again this often, and of a case no more than a restart of each round.
+REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,8 @@ class _Work:
         self._tally = task.tally.copy()
         self._coverage = task.coverage.copy()
         self._left: set[str] = set()
+        self._best_probe_ns: int | None = None
+        self._repeats: Counter[str] = Counter()
         self._transport: Transport | None = None
 
     def execute(self, todo: Sequence[tuple[int, Case]]) -> None:
@@ -218,12 +224,12 @@ class _Work:
         return [*files_of(artifact, store, self._root), *self._tools(target.case).values()]
 
     def _measure(self, session: ReadyDevice, target: Target, round_: int) -> None:
-        """One restart, repeated when it failed; what was damaged on the device is pushed again first.
+        """One restart, repeated when it failed or was disturbed; what was damaged on the device is pushed again first.
 
         A restart during which the device went away says nothing about the case: it is made again, unless that happens
         too often. Raises TransportError when the device stays away.
         """
-        attempt = self._tally.failed.get((target.case.case_id, round_), 0)
+        first = attempt = self._tally.failed.get((target.case.case_id, round_), 0)
         losses = 0
         while True:
             self._emit(Begun(target.case, round_))
@@ -244,14 +250,31 @@ class _Work:
             if self._stop.is_set():
                 return
             self._record(restart)
-            judgment = judge_restart(restart, target.case, self._task.profile)
-            if not judgment.is_repeated or is_last(attempt):
+            judgment = judge_restart(restart, target.case, self._task.profile, self._best(restart))
+            if not judgment.is_repeated:
+                return
+            if is_last(attempt) if not judgment.has_numbers else not self._is_repeated(restart, attempt - first):
                 return
             attempt += 1
+            if judgment.verdict is Verdict.THROTTLED:
+                cool_down(self._task.device, session.agent, self._say, self._stop.wait)
             if restart.cause == "damaged":
                 with suppress(TransportError):
                     for file in self._files(target):
                         session.agent.transport.push(file.source, file.path, file.sha256)
+
+    def _best(self, restart: Restart) -> int | None:
+        """Return how fast the device's cores have been at best, this restart among the others."""
+        known = [one for one in (self._best_probe_ns, noise.best_probe_ns([restart])) if one is not None]
+        self._best_probe_ns = min(known, default=None)
+        return self._best_probe_ns
+
+    def _is_repeated(self, restart: Restart, repeats: int) -> bool:
+        """Whether a disturbed restart is made again, which is counted."""
+        if repeats >= REPEATS or self._repeats[restart.case_id] >= self._task.profile.restarts:
+            return False
+        self._repeats[restart.case_id] += 1
+        return True
 
     def _restart(self, session: ReadyDevice, job: Latency) -> Restart:
         session.check()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from results.records import Case, DeviceSeen, Profile
 
-PROTOCOL = 1
+PROTOCOL = 2
 """How a latency is measured (docs/measurement.md): raised with every change that moves latencies."""
 
 _LENGTH = 16

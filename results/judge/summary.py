@@ -17,6 +17,7 @@ from results.judge import (
     evaluation,
     fingerprint,
     load,
+    noise,
     placement,
     statistics,
     telemetry,
@@ -55,7 +56,7 @@ class Measurement:
     """A case with the restarts that count: of each round the last attempt. `ok` are those that brought numbers.
 
     `seen` is what the case's device was at each connection, `outcome` what became of its evaluation, None where none
-    was asked for.
+    was asked for, `best_probe_ns` how fast its cores are at best.
     """
 
     case: Case
@@ -64,23 +65,33 @@ class Measurement:
     finished: bool
     seen: tuple[DeviceSeen, ...] = ()
     outcome: evaluation.Outcome | None = None
+    best_probe_ns: int | None = None
 
     @cached_property
     def judgments(self) -> tuple[Judgment, ...]:
         """One for each of `restarts`."""
-        return tuple(judge_restart(restart, self.case, self.profile) for restart in self.restarts)
+        return tuple(judge_restart(one, self.case, self.profile, self.best_probe_ns) for one in self.restarts)
 
     @cached_property
+    def counted(self) -> tuple[tuple[Restart, Judgment], ...]:
+        """Those with numbers, without the contended ones where enough others are left: most of those planned."""
+        judged = [pair for pair in zip(self.restarts, self.judgments, strict=True) if pair[1].has_numbers]
+        quiet = [pair for pair in judged if pair[1].verdict is not Verdict.CONTENDED]
+        planned = self.profile.restarts
+        return tuple(quiet if len(quiet) >= max(min(2, planned), planned // 2 + 1) else judged)
+
+    @property
     def ok(self) -> tuple[Restart, ...]:
-        return tuple(r for r, judgment in zip(self.restarts, self.judgments, strict=True) if judgment.has_numbers)
+        return tuple(restart for restart, _ in self.counted)
 
     @property
     def lost(self) -> list[Judgment]:
         return [judgment for judgment in self.judgments if not judgment.has_numbers]
 
-    @property
-    def samples_ns(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(restart.samples_ns for restart in self.ok)
+    @cached_property
+    def splits(self) -> tuple[noise.Split, ...]:
+        """The inferences of each restart in `ok`, told apart."""
+        return tuple(noise.split(restart) for restart in self.ok)
 
 
 def rows(document: RunDocument) -> list[Row]:
@@ -95,6 +106,10 @@ def rows(document: RunDocument) -> list[Row]:
     for one in document.devices:
         seen[one.device].append(one)
     finished, outcomes = document.finished_at is not None, evaluation.outcomes(document)
+    of_device: dict[str, list[Restart]] = defaultdict(list)
+    for case in header.cases:
+        of_device[case.device] += restarts[case.case_id]
+    best_ns = {device: noise.best_probe_ns(measured) for device, measured in of_device.items()}
     measurements = [
         Measurement(
             case,
@@ -103,6 +118,7 @@ def rows(document: RunDocument) -> list[Row]:
             finished,
             tuple(seen[case.device]),
             outcomes.get(case.case_id),
+            best_ns[case.device],
         )
         for case in header.cases
     ]
@@ -151,9 +167,12 @@ def _without_numbers(measurement: Measurement) -> Finding:
 
 
 def check_each(measurement: Measurement) -> Finding | None:
-    """A restart brought numbers, and something is wrong with it by itself (`judge.validity`)."""
-    found = (judgment for judgment in measurement.judgments if judgment.has_numbers)
-    return next(((one.verdict, one.reason) for one in found if one.verdict is not Verdict.VALID), None)
+    """Something is wrong with a restart by itself (`judge.validity`)."""
+    bad = [judgment for _, judgment in measurement.counted if judgment.verdict is not Verdict.VALID]
+    if not bad:
+        return None
+    many = f" (so in {len(bad)} of {len(measurement.counted)} restarts)" if len(measurement.counted) > 1 else ""
+    return bad[0].verdict, f"{bad[0].reason}{many if bad[0].verdict is Verdict.CONTENDED else ''}"
 
 
 def check_board(measurement: Measurement) -> Finding | None:
@@ -165,7 +184,8 @@ def check_board(measurement: Measurement) -> Finding | None:
 
 def check_restarts(measurement: Measurement) -> Finding | None:
     """Fewer good restarts than the profile asks for."""
-    have, want = len(measurement.ok), measurement.profile.restarts
+    have = sum(judgment.has_numbers for judgment in measurement.judgments)
+    want = measurement.profile.restarts
     if have >= want:
         return None
     lost = measurement.lost
@@ -178,7 +198,7 @@ def check_restarts(measurement: Measurement) -> Finding | None:
 
 def check_spread(measurement: Measurement) -> Finding | None:
     """Restart medians too far apart to be one number; `statistics.relative_spread` defines how far."""
-    medians = statistics.restart_medians(measurement.samples_ns)
+    medians = statistics.restart_medians([split.own for split in measurement.splits])
     spread = statistics.relative_spread(medians)
     if spread is None or spread <= MAX_RELATIVE_SPREAD:
         return None
@@ -190,8 +210,9 @@ def check_spread(measurement: Measurement) -> Finding | None:
 
 
 def check_warmup(measurement: Measurement) -> Finding | None:
-    """Most restarts were still changing speed when the timed inferences began."""
-    unsettled = sum(not restart.warmup_stable for restart in measurement.ok)
+    """Most restarts were still changing speed when the timed inferences began, and in them."""
+    found = zip(measurement.ok, measurement.splits, strict=True)
+    unsettled = sum(not restart.warmup_stable and not noise.is_steady(split) for restart, split in found)
     if 2 * unsettled <= len(measurement.ok):
         return None
     return Verdict.UNSTABLE, f"warm-up did not settle in {unsettled} of {len(measurement.ok)} restarts"
@@ -274,8 +295,10 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
 
     Aggregates are no inferences: they have no percentiles, and one alone has no interval.
     """
-    ok = () if measurement.case.unsupported is not None else measurement.ok
-    samples = [np.asarray(restart.samples_ns, dtype=np.float64) / NS_PER_MS for restart in ok]
+    ok, splits = measurement.ok, measurement.splits
+    if measurement.case.unsupported is not None:
+        ok, splits = (), ()
+    samples = [split.own / NS_PER_MS for split in splits]
     peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
     aggregated = any(telling.is_aggregate(restart) for restart in ok)
     # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
@@ -292,6 +315,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "top1_agreement": min((r.top1_agreement for r in ok if r.top1_agreement is not None), default=None),
         "n_restarts": len(ok),
         "n_iterations": sum(_inferences(restart) for restart in ok),
+        **noise.of_row(ok, splits),
         **load.of_row(ok),
         "peak_rss_bytes": max(peaks, default=None),
     }

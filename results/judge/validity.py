@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.judge import environment, placement, telemetry
+from results.judge import environment, noise, placement, telemetry
 from results.records import Case, Cause, Profile, Restart, Verdict, shortened
 
 _NS_PER_S = 10**9
@@ -35,15 +35,19 @@ class Judgment:
     @property
     def is_repeated(self) -> bool:
         """Whether another try may do better."""
-        return self.verdict is Verdict.FAILED
+        return self.verdict in (Verdict.FAILED, Verdict.CONTENDED, Verdict.THROTTLED)
 
 
-def judge_restart(restart: Restart, case: Case, profile: Profile) -> Judgment:
-    """Judge one restart of a case: the first check with a finding gives the judgment."""
+def judge_restart(restart: Restart, case: Case, profile: Profile, best_probe_ns: int | None = None) -> Judgment:
+    """Judge one restart of a case: the first check with a finding gives the judgment.
+
+    `best_probe_ns` is how long the fixed piece of work takes on the device at best (`judge.noise`).
+    """
     if restart.outcome != "ok":
         return Judgment(Verdict(restart.outcome), restart.cause, restart.reason)
     found = (check(restart, case, profile) for check in CHECKS)
-    return next((judgment for judgment in found if judgment is not None), Judgment())
+    judgment = next((judgment for judgment in found if judgment is not None), None)
+    return judgment or check_speed(restart, best_probe_ns) or Judgment()
 
 
 def believed(restart: Restart, case: Case, profile: Profile) -> Restart:
@@ -134,6 +138,36 @@ def check_throttled(restart: Restart, _case: Case, _profile: Profile) -> Judgmen
     return Judgment(Verdict.THROTTLED, None, "; ".join(found)) if found else None
 
 
+def check_contended(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
+    """Too few of the inferences kept their core."""
+    found = noise.split(restart)
+    if not found.is_contended or restart.noise is None:
+        return None
+    why = restart.noise.unshielded or "other work has it, too"
+    lost = "" if found.lost_share is None else f" and {found.lost_share:.0%} of the time was lost"
+    return Judgment(
+        Verdict.CONTENDED,
+        None,
+        f"other work had the cores: {found.undisturbed} of {len(restart.samples_ns)} inferences kept theirs{lost}; "
+        f"real-time priority: {why}; stop what else runs there, or let bench take real-time priority",
+    )
+
+
+def check_speed(restart: Restart, best_probe_ns: int | None) -> Judgment | None:
+    """The core was slower than it can be, which nothing in the system's own accounts need show."""
+    slowness = noise.slowness(restart, best_probe_ns)
+    if slowness is None or slowness <= noise.SLOW_PROBE:
+        return None
+    reason = (
+        f"a fixed piece of work took {slowness:.2f} times as long as at best on this device, so its core was slower"
+    )
+    if any(reading is not None and reading.virtual for reading in (restart.telemetry_before, restart.telemetry_after)):
+        return Judgment(
+            Verdict.CONTENDED, None, f"{reason}: other virtual machines on the same hardware; try again later"
+        )
+    return Judgment(Verdict.THROTTLED, None, f"{reason}: let it cool, look at its power supply and governor")
+
+
 CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_samples,
     check_time,
@@ -143,5 +177,6 @@ CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_placement,
     check_power_mode,
     check_throttled,
+    check_contended,
 ]
 """Run in this order on a restart that claims to be `ok`. A new one is a function here, and nothing else."""

@@ -32,6 +32,7 @@ from results.records.base import (
 )
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
+from results.records.noise import Noise
 from results.records.packed import MAX_PACKED, Packed, packed, unpacked
 from results.records.placement import MOST_NODES, Placement
 from results.records.restart import MOST_DB, Caches, Cause, Restart
@@ -72,6 +73,7 @@ __all__ = [
     "Placement",
     "MOST_DB",
     "Caches",
+    "Noise",
     "Cause",
     "Restart",
     "TOP",

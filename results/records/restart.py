@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from results.records.base import FreeForm, Nanoseconds, Record, Samples, Text
+from results.records.noise import Noise
 from results.records.telemetry import Telemetry
 
 Cause = Literal[
@@ -44,7 +45,9 @@ class Restart(Record):
     process until then. `snr_db` is the least signal-to-noise ratio of an output against the reference, 10 log10 of the
     ratio of the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same
     place. None where there is no such output. `unverified` says why an output was not compared although there is a
-    reference. `telemetry_timed` has what counts up, as the timed inferences began.
+    reference. `telemetry_timed` has what counts up, as the timed inferences began. `noise` says which of
+    them lost their core, None where nothing tells; `probe_ns` how long a fixed piece of work took on the CPU before and
+    after them.
     """
 
     case_id: str
@@ -74,4 +77,6 @@ class Restart(Record):
     warmup_ns: Samples = ()
     warmup_stable: bool = False
     samples_ns: Samples = ()
+    noise: Noise | None = None
+    probe_ns: tuple[Nanoseconds, Nanoseconds] | None = None
     peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, Quality, ShapesFixed
@@ -15,6 +15,7 @@ from results.records.placement import Placement
 from results.records.restart import Caches
 
 Asked = Literal["latency", "accuracy"]
+Marked = Literal["schedstat", "switches", "unknown"]
 
 
 class Verdict(StrEnum):
@@ -22,6 +23,7 @@ class Verdict(StrEnum):
 
     VALID = "valid"
     UNSTABLE = "unstable"
+    CONTENDED = "contended"
     THROTTLED = "throttled"
     NOT_COMPARABLE = "not-comparable"
     UNSUPPORTED = "unsupported"
@@ -34,10 +36,13 @@ class Row(Record):
 
     `median_ms` is the median of the restarts' medians, `ci95_ms` its 95 % interval [low, high], `spread_ms` the median
     absolute deviation of the restarts' medians, `percentiles_ms` pooled over restarts and holding only those for which
-    there are enough samples. `load_ms`, `first_ms` are medians over the restarts that were loaded with the model's
-    files in memory, `cold_load_ms` over those that were not, and `load_caches` says whether that is known.
-    `peak_rss_bytes` is the largest of all restarts, `load_peak_rss_bytes` and `cold_load_peak_rss_bytes` until the
-    model was loaded.
+    there are enough samples. All four are the device's own: of the inferences that kept their core, `n_undisturbed` of
+    `n_iterations`, where `marked_by` says what told them apart; where that is unknown, of all. `observed_ms` are the
+    percentiles of all inferences at ordinary priority, which is what a user gets while the device does other work, too,
+    `lost_share` the share of their time that they waited for a core. `load_ms`, `first_ms` are medians over restarts
+    that were loaded with the model's files in memory, `cold_load_ms` over those that were not, and `load_caches` says
+    whether that is known. `peak_rss_bytes` is the largest of all restarts, `load_peak_rss_bytes` and
+    `cold_load_peak_rss_bytes` until the model was loaded.
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
@@ -78,6 +83,10 @@ class Row(Record):
     ci95_ms: tuple[float, float] | None
     spread_ms: float | None
     percentiles_ms: dict[str, float]
+    observed_ms: dict[str, float] = Field(default_factory=dict)
+    marked_by: Marked = "unknown"
+    n_undisturbed: int | None = None
+    lost_share: float | None = None
     verified: bool = False
     unverified: Text = ""
     nonfinite: Text = ""

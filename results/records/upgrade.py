@@ -16,8 +16,8 @@ def header(old: Tree) -> Tree:
     """A header of any older schema."""
     if old.get("schema_version") == 1:
         old = _header_of_1(old)
-    if old.get("schema_version") in (2, 3):
-        old = {**old, "schema_version": 4}  # what is new since was not known before
+    if old.get("schema_version") in (2, 3, 4):
+        old = {**old, "schema_version": 5}  # what is new since was not known before
     return old
 
 

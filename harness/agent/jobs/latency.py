@@ -9,7 +9,8 @@ Events, in this order:
     verified  outputs: how far each is off from its reference (null: not compared; none at all: there is nothing to
               compare, or the runtime shows no output)
     warmup    ns (list), stable
-    samples   ns (list), telemetry_timed: what counts up, as they began
+    samples   ns (list), telemetry_timed (what counts up, as they began), noise (which of them lost their core, see
+              `results.records.Noise`; null: nothing tells), probe_ns (a fixed piece of work before and after them)
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
 """
 
@@ -31,12 +32,14 @@ class Request(model.ModelRequest):
     """A model, how it is measured, and the rules by which its outputs are compared (`harness.agent.verify`).
 
     There are no rules where there is no reference. With `cold` the model's files are dropped from memory, into which
-    the check of their hashes has brought them, before it is loaded.
+    the check of their hashes has brought them, before it is loaded. With `shield` real-time priority may be taken where
+    other work leaves too little to measure.
     """
 
     outputs: List[Dict[str, Any]]
     profile: Dict[str, Any]
     cold: bool = False
+    shield: bool = True
 
 
 def run(request: Request, emit: Emit) -> int:
@@ -107,8 +110,10 @@ def _time(session: Session, references: List[verify.Reference], request: Request
     warmup, stable = measure.warm_up(session.run, request.profile)
     emit({"event": "warmup", "ns": warmup, "stable": stable})
     yield "timed inferences"
+    threads = int(request.options["threads"])
     begun = telemetry.counters()
-    emit({"event": "samples", "ns": measure.measure(session.run, request.profile), "telemetry_timed": begun})
+    timed = measure.measure(session.run, request.profile, threads, request.shield)
+    emit({"event": "samples", **timed, "telemetry_timed": begun})
 
 
 def _tell(aggregate: Aggregate, session: Session, request: Request, caches: str, emit: Emit) -> None:
