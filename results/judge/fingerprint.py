@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from results.records import Case, DeviceSeen, Profile
 
-PROTOCOL = 2
-"""How a latency is measured (docs/measurement.md): raised with every change that moves latencies."""
+PROTOCOL, UNMARKED = 2, 1
+"""How a latency is measured (docs/measurement.md): raised with every change that moves latencies. Where inferences are
+not marked, it is of all of them, as it was at first."""
 
 _LENGTH = 16
 
@@ -45,17 +46,19 @@ def fingerprint(
     backend_version: str | None,
     environment: dict[str, tuple[str, ...]],
     fallback: str,
+    marked: bool,
 ) -> str | None:
     """Return the hash of everything that must be equal, None where something of it is not known.
 
     `environment` is what was read of the device's modes: that a device does not tell them is a value like any other,
-    because the same board does not tell them the next time either.
+    because the same board does not tell them the next time either. `marked` says that the latency is of inferences that
+    kept their core.
     """
     known = (case.artifact_sha256, case.io_sha256, board, backend_version)
     if None in known:
         return None
     parts = {
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL if marked else UNMARKED,
         "artifact": case.artifact_sha256,
         "io": case.io_sha256,
         "backend": [case.backend, backend_version],

@@ -281,6 +281,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
             backend_version=version,
             environment=found,
             fallback=telling.in_words(ok, "fallback"),
+            marked=bool(ok) and all(one.noise is not None for one in ok),
         ),
     )
 

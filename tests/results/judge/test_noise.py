@@ -1,0 +1,130 @@
+"""Inferences told apart by their marks, and what that makes of a restart and of a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from results.judge import noise
+from results.judge.summary import rows
+from results.judge.validity import judge_restart
+from results.records import Noise, Restart, Telemetry, Verdict, packed
+from tests.results.factory import STANDARD, make_case, make_document, make_restart
+
+CASE = make_case()
+MS = 1_000_000
+
+
+def marked(disturbed: list[bool], **changes: Any) -> Noise:
+    bits = packed(np.packbits(np.array(disturbed, dtype=bool)))
+    return Noise(**{"marked_by": "schedstat", "disturbed": bits, "lost_ns": 0} | changes)
+
+
+def restart(samples_ms: list[float], disturbed: list[bool], number: int = 0, **changes: Any) -> Restart:
+    kept = {"probe_ns": (1000, 1000)} | {
+        key: changes.pop(key) for key in ("probe_ns", "telemetry_after") if key in changes
+    }
+    samples = tuple(int(value * MS) for value in samples_ms)
+    return make_restart(CASE, number, samples_ns=samples, noise=marked(disturbed, **changes), **kept)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.booleans()), min_size=1, max_size=200))
+def test_the_own_latency_is_that_of_the_marked_ones(pairs: list[tuple[int, bool]]) -> None:
+    samples, flags = zip(*pairs, strict=True)
+    found = noise.split(make_restart(CASE, samples_ns=samples, noise=marked(list(flags))))
+    kept = [sample for sample, flag in pairs if not flag]
+    assert found.undisturbed == len(kept)
+    assert list(found.observed) == list(samples)
+    assert list(found.own) == (kept or list(samples))
+    assert found.is_contended == (len(kept) < len(pairs) / 2 or len(kept) < min(11, len(pairs)))
+
+
+def test_what_was_shielded_is_the_own_latency_and_not_what_a_user_gets() -> None:
+    found = noise.split(restart([9, 30, 31, 5, 5, 5, 20], [False, True, True, *[False] * 3, True], shielded_from=3))
+    assert list(found.own / MS) == [5, 5, 5]
+    assert list(found.observed / MS) == [9, 30, 31]
+
+
+def test_lost_time_is_that_of_what_a_user_gets() -> None:
+    found = noise.split(restart([10, 30, 5], [False, True, False], shielded_from=2, lost_ns=20 * MS))
+    assert found.lost_share == 0.5
+
+
+def test_without_marks_all_count_and_nothing_is_claimed() -> None:
+    found = noise.split(make_restart(CASE, samples_ns=(5, 6, 7)))
+    assert (found.undisturbed, found.lost_share, found.is_contended) == (None, None, False)
+    assert list(found.own) == [5, 6, 7]
+
+
+@pytest.mark.parametrize("changes", [{"disturbed": "AAAA"}, {"shielded_from": 9}, {"disturbed": ""}])
+def test_damaged_marks_are_none(changes: dict[str, Any]) -> None:
+    damaged = restart([1.0, 2.0], [True, True]).model_copy(
+        update={"noise": marked([True, True]).model_copy(update=changes)}
+    )
+    assert noise.split(damaged).undisturbed is None
+
+
+def test_more_marks_than_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        marked([True] * 9).flags(8)
+    with pytest.raises(ValidationError):
+        marked([True], marked_by="guess")
+
+
+def test_a_restart_without_undisturbed_time_is_contended_and_says_what_to_do() -> None:
+    bad = restart([12.0] * 60, [True] * 50 + [False] * 10, lost_ns=360 * MS, unshielded="not allowed here")
+    judgment = judge_restart(bad, CASE, STANDARD)
+    assert judgment.verdict is Verdict.CONTENDED
+    assert judgment.is_repeated
+    assert judgment.has_numbers
+    for words in ("10 of 60 inferences kept theirs", "50% of the time", "not allowed here", "stop what else runs"):
+        assert words in judgment.reason
+
+
+@pytest.mark.parametrize(("virtual", "verdict"), [(True, Verdict.CONTENDED), (False, Verdict.THROTTLED)])
+def test_a_slower_core_is_told(virtual: bool, verdict: Verdict) -> None:
+    slow = restart([5.0] * 60, [False] * 60, probe_ns=(1000, 1300), telemetry_after=Telemetry(virtual=virtual))
+    assert judge_restart(slow, CASE, STANDARD, 1000).verdict is verdict
+    assert "1.30 times as long as at best" in judge_restart(slow, CASE, STANDARD, 1000).reason
+    assert judge_restart(slow, CASE, STANDARD, 1200).verdict is Verdict.VALID
+    assert judge_restart(slow, CASE, STANDARD, None).verdict is Verdict.VALID
+
+
+def row_of(contended: int, **changes: Any) -> Any:
+    bad = [restart([15.0 + 0.001 * i for i in range(60)], [True] * 60, number) for number in range(contended)]
+    good = [restart([5.0 + 0.001 * i for i in range(60)], [False] * 60, number) for number in range(contended, 5)]
+    return rows(make_document([CASE], [*bad, *good], **changes))[0]
+
+
+def test_restarts_that_agree_on_a_wrong_number_are_not_valid() -> None:
+    row = row_of(5)
+    assert row.verdict is Verdict.CONTENDED
+    assert "(so in 5 of 5 restarts)" in row.reason
+
+
+def test_a_few_contended_restarts_are_left_out() -> None:
+    row = row_of(2)
+    assert (row.verdict, row.n_restarts, row.n_undisturbed) == (Verdict.VALID, 3, 180)
+    assert row.median_ms == pytest.approx(5.03, abs=0.01)
+    assert row_of(3).verdict is Verdict.CONTENDED
+
+
+def test_a_slow_virtual_core_is_found_by_the_best_of_the_run() -> None:
+    slow = [
+        restart([6.5] * 60, [False] * 60, number, probe_ns=(1400, 1400), telemetry_after=Telemetry(virtual=True))
+        for number in range(4)
+    ]
+    row = rows(make_document([CASE], [*slow, restart([5.0] * 60, [False] * 60, 4)]))[0]
+    assert row.verdict is Verdict.CONTENDED
+    assert "other virtual machines" in row.reason
+
+
+def test_marks_of_only_some_restarts_are_not_claimed_for_all() -> None:
+    mixed = [restart([5.0] * 60, [False] * 60, 0), *(make_restart(CASE, n, median_ms=5.0) for n in range(1, 5))]
+    row = rows(make_document([CASE], mixed))[0]
+    assert (row.marked_by, row.n_undisturbed, row.lost_share) == ("unknown", None, None)
