@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from results.judge import (
     choice,
     environment,
