@@ -242,7 +242,7 @@ class TFLiteSession(Session):
             "delegate": ", ".join(name for name in delegates if placement[name]) or "none",
             "delegate_partitions": names.count("DELEGATE"),
             "placement": dict(placement),
-            "left": dict(Counter(one["op_name"] for where, one in placed if where not in delegates)),
+            "left": dict(Counter(one["op_name"] for where, one in placed if where not in (self._asked or delegates))),
             "fallback": fell_back(self._asked, placement),
         }
 

@@ -10,12 +10,13 @@ import numpy as np
 from results.records import Restart
 
 _NS_PER_MS = 1e6
+_NOT_WARM = ("cold", "unknown")
 
 
 def of_row(ok: Sequence[Restart]) -> dict[str, Any]:
     """Of good restarts; one that was not, or not surely, loaded with its files in memory counts as cold."""
-    cold = [restart for restart in ok if restart.load_caches in ("cold", "unknown")]
-    warm = [restart for restart in ok if restart not in cold]
+    cold = [restart for restart in ok if restart.load_caches in _NOT_WARM]
+    warm = [restart for restart in ok if restart.load_caches not in _NOT_WARM]
     # Drivers of accelerators keep compiled kernels of their own, which nobody drops.
     known = all(restart.load_caches == "cold" and not restart.actual.get("asked") for restart in cold)
     return {

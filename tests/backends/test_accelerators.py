@@ -183,6 +183,7 @@ def test_tflite_counts_what_a_delegate_takes(mean_delegate: str, xnnpack: str, r
     assert actual["delegate"] == ("libmean.so, XNNPACK" if xnnpack == "on" else "libmean.so")
     assert (actual["asked"], actual["fallback"]) == (["libmean.so"], f"4 of 5 nodes ran on {rest}")
     assert actual["multiply_adds"] == {"libmean.so": 0, rest: CONV + DEPTHWISE + 160}
+    assert actual["left"] == dict.fromkeys(("PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), 1)
 
 
 def test_tflite_says_that_a_delegate_takes_nothing(mean_delegate: str) -> None:
