@@ -144,6 +144,7 @@ class OnnxRuntimeSession(Session):
         self._path = path
         self._options = options
         self._asked = asked
+        self._accelerators = [name for name in asked if name != _CPU]
         self._sizes = sizes
         self._load_s = load_s
         self._inputs = {}  # type: Dict[str, Any]
@@ -204,10 +205,11 @@ class OnnxRuntimeSession(Session):
             "spinning": str(self._options.get("spinning", "on")),
             "precision": "as in the file",
             **({"sizes": self._sizes} if self._sizes else {}),
+            **({"asked": self._accelerators} if self._accelerators else {}),
         }
 
     def examine(self) -> Dict[str, Any]:
-        accelerators = [name for name in self._asked if name != _CPU]
+        accelerators = self._accelerators
         told = hasattr(self._session, "get_provider_graph_assignment_info")
         events = []  # type: List[Dict[str, Any]]
         if (accelerators and not told) or self._may_profile():
@@ -231,7 +233,7 @@ class OnnxRuntimeSession(Session):
         # A provider whose libraries or device are not there is left out by ONNX Runtime, with a message on stderr.
         dropped = [name for name in accelerators if name not in self._session.get_providers()]
         words = fell_back(accelerators, placement, dropped)
-        return {**found, "asked": accelerators, "placement": placement, "fallback": words}
+        return {**found, "placement": placement, "fallback": words}
 
     def _work(self, nodes: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
         """Return the multiply-adds of (provider, node) by provider, where that has to be found out and can be."""

@@ -180,6 +180,7 @@ class OpenVinoSession(Session):
         self._model = model
         self._device = device
         self._named = named
+        self._accelerators = [name for name in named if name != "CPU"]
         self._left_open = left_open
         self._counting = counting
         self._request = compiled.create_infer_request()
@@ -218,6 +219,7 @@ class OpenVinoSession(Session):
                 precision, precision
             ),
             **({"sizes": "left open"} if self._left_open else {}),
+            **({"asked": self._accelerators} if self._accelerators else {}),
         }
 
     def examine(self) -> Dict[str, Any]:
@@ -234,12 +236,10 @@ class OpenVinoSession(Session):
         return {}
 
     def _placement(self) -> Dict[str, Any]:
-        accelerators = [name for name in self._named if name != "CPU"]
-        asked = {"asked": accelerators} if accelerators else {}
         if self._device.startswith("HETERO"):
-            return {**asked, **shared_out(self._model, self._core.query_model(self._model, self._device), accelerators)}
+            return shared_out(self._model, self._core.query_model(self._model, self._device), self._accelerators)
         is_virtual = self._device.partition(":")[0] in _VIRTUAL
-        if not is_virtual and not accelerators:
+        if not is_virtual and not self._accelerators:
             return {}
         # The whole model runs on one device (AUTO chooses) or on each of several (MULTI).
         ran, first = self._read("EXECUTION_DEVICES"), self._named[0] if self._named else ""
@@ -248,7 +248,6 @@ class OpenVinoSession(Session):
         fallback = "" if is_first or not first else "the model ran on {}, not on {}".format(ran, first)
         nodes = len(_operators(self._model))
         return {
-            **asked,
             "devices": ran,
             "placement": {first if is_first and first else ran: nodes},
             "fallback": fallback,

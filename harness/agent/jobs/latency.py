@@ -132,7 +132,8 @@ def _examined(session: Session) -> Dict[str, Any]:
         return session.examine()
     except Exception as exc:  # noqa: BLE001 - a runtime may throw anything, and the samples are good
         message = plain("{}: {}".format(type(exc).__name__, exc))[:200]
-        return {"fallback": "not known, looking for it failed ({})".format(message)}
+        words = "not known, looking for it failed ({})".format(message)
+        return {"fallback" if session.actual().get("asked") else "unexamined": words}
 
 
 def load_arrays(request: Request) -> Tuple[List[Tuple[str, Any]], List[verify.Reference]]:

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ import pytest
 from backends.messages import plain
 from harness.agent import jobs, pagecache
 from harness.agent.identity import cpu_model
+from harness.agent.jobs import latency
 from harness.jobs.base import Terms
 from harness.jobs.model import ModelOnDevice
 from harness.jobs.outputs import rules
@@ -322,3 +324,12 @@ def test_a_runtime_s_message_is_told_without_its_noise(said: str, told: str) -> 
 def test_a_message_with_a_long_name_takes_no_time() -> None:
     name = "/" * 20_000
     assert plain(name) == name
+
+
+@pytest.mark.parametrize(
+    ("actual", "key"), [({"asked": ["GPU"]}, "fallback"), ({"asked": []}, "unexamined"), ({}, "unexamined")]
+)
+def test_what_cannot_be_found_out_is_a_fallback_only_of_an_accelerator(actual: dict[str, Any], key: str) -> None:
+    session = SimpleNamespace(actual=lambda: actual, examine=lambda: 1 // 0)
+    words = "not known, looking for it failed (ZeroDivisionError: integer division or modulo by zero)"
+    assert latency._examined(session) == {key: words}
