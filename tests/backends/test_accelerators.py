@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backends.base import Session, Unsupported, fell_back
-from backends.onnxruntime import placed, profiled, worked
+from backends.onnxruntime_profile import placed, profiled, worked
 from backends.openvino import shared_out
 from tests.backends.test_contract import load
 from tests.rigs.bench import DATA, Bench, tiny_pair
@@ -96,6 +96,14 @@ def test_onnxruntime_weighs_the_nodes_by_their_multiply_adds(
     session._session = Split(session._session, taken)
     actual = session.examine()
     assert (actual["placement"], actual.get("multiply_adds")) == (nodes, work)
+
+
+def test_a_network_that_the_cpu_does_not_get_done_is_given_up() -> None:
+    settings = pytest.importorskip("onnxruntime").SessionOptions()
+    settings.log_severity_level = 4
+    given, _ = tiny_pair("onnx")
+    with pytest.raises(Exception, match="terminate"):
+        profiled(str(DATA / "tiny.onnx"), [CPU], {"input": given}, settings, 10**9, 0.05)
 
 
 def test_a_node_that_has_no_name_of_its_own_leaves_the_work_unknown() -> None:
