@@ -24,7 +24,6 @@ MODERATE = 2
 """Android's thermal status from which on it slows down what can be seen (light is 1)."""
 
 _NS_PER_S, _US_PER_S, _MS_PER_S, _KHZ_PER_GHZ = 1e9, 1e6, 1e3, 1e6
-# Under these a core that has nothing to do keeps its clock.
 _STEADY_GOVERNORS = {"performance", "userspace"}
 # The kernel's names for what slows a processor down to cool it; a fan of that name is none.
 _SLOWING = re.compile(r"(?!.*fan).*(cpu|processor|powerclamp)", re.IGNORECASE)
@@ -231,7 +230,8 @@ DISTURBED: tuple[Sign, ...] = (taken_by_others, stolen, clock_jump)
 
 
 def _is_steady(reading: Telemetry) -> bool:
-    return reading.governor is not None and set(reading.governor) <= _STEADY_GOVERNORS
+    """Tell whether a core that has nothing to do keeps its clock."""
+    return bool(reading.clocks_are_fixed) or set(reading.governor or ("unknown",)) <= _STEADY_GOVERNORS
 
 
 def _fastest(reading: Telemetry) -> float | None:

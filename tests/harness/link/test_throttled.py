@@ -73,11 +73,11 @@ def test_a_quota_that_is_cut_while_inferences_are_timed(judged: Judged, is_cut: 
 
         def cut(event: Event) -> None:
             if is_cut and isinstance(event, Warmup):
-                made.allow(0.2)  # far less than a busy machine leaves for one thread
+                made.allow(0.1)  # far less than a busy machine leaves for one thread
 
         judgment = judged("onnxruntime", made.command, cut)
     assert (judgment.verdict is Verdict.THROTTLED) == is_cut
-    assert ("its control group used up its CPU quota of 0.2 CPUs, 1.5 before" in judgment.reason) == is_cut
+    assert ("its control group used up its CPU quota of 0.1 CPUs, 1.5 before" in judgment.reason) == is_cut
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ QUIET = {
 LATER = {**QUIET, "wall_ns": 6 * SECOND_NS, "monotonic_ns": 2 * SECOND_NS, "busy_ticks": 1100, "idle_ticks": 1100}
 LATER["own_ticks"] = 103.0
 IDLING = {"governor": ["schedutil"]}
+FIXED = {"frequency_least_khz": [1500000, 1500000]}  # as jetson_clocks leaves it
 
 
 def restart(before: dict[str, Any], after: dict[str, Any], **changes: Any) -> Any:
@@ -70,6 +71,7 @@ def restart(before: dict[str, Any], after: dict[str, Any], **changes: Any) -> An
         ({"boost": True}, {"boost": True, "frequency_khz": [1000000]}, None),
         ({"virtual": False}, {"virtual": False, "frequency_khz": [1000000]}, None),
         (IDLING, {**IDLING, "frequency_khz": [600000], "firmware_khz": 600000}, None),
+        ({**IDLING, **FIXED}, {**IDLING, **FIXED, "frequency_khz": [600000]}, "its frequency fell"),
         ({}, {"governor": ["performance", "schedutil"], "frequency_khz": [600000], "firmware_khz": 6e5}, None),
         ({}, {"firmware_khz": 600117}, "its firmware runs the cores at 0.6 GHz, not at 1.5 GHz"),
         ({}, {"quota_throttled_us": 20_000}, None),
