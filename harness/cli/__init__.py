@@ -21,6 +21,7 @@ from harness.cli import (
     check_models,
     devices,
     diff,
+    doctor,
     models,
     provisioning,
     report,
@@ -53,6 +54,7 @@ for command in (
     report.report,
     best.best,
     train.train,
+    doctor.doctor,
 ):
     cli.add_command(command)
 for command in (check.check, provisioning.setup, provisioning.clean):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -11,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from dashboards.wording import LONGEST, clean
 from harness.cli import shared
 from harness.run.evaluating import Evaluating
-from harness.run.runner import Run
 from harness.run.task import Begun, Message, Said, Stepped
 from results.judge.placement import fallback
 from results.records import Case, Evaluation, Restart, shortened
@@ -51,15 +51,13 @@ class Display:
                 self._task = self._progress.add_task("preparing models", total=event.total)
             self._progress.update(self._task, completed=event.done, description=f"{event.model}: {event.stage}")
 
-    def measuring(self, run: Run) -> None:
-        """Change over from preparing to measuring."""
-        self._cases = {case.case_id: case for case in run.header.cases}
+    def measuring(self, cases: Sequence[Case], steps: int) -> None:
+        """Change over from preparing to measuring these cases, in so many steps."""
+        self._cases = {case.case_id: case for case in cases}
         with self._lock:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(
-                "measuring", total=sum(len(run.todo(device)) + len(run.unevaluated(device)) for device in run.devices)
-            )
+            self._task = self._progress.add_task("measuring", total=steps)
 
     def say(self, message: str) -> None:
         """Print a line above the bars; what a device says in it is not trusted with the terminal."""

@@ -259,7 +259,8 @@ def _execute(run: Run, devices: Sequence[Device], artifacts: dict[str, Artifact]
     from harness.executors.local import LocalExecutor
     from results.errors import ResultsError
 
-    display.measuring(run)
+    steps = sum(len(run.todo(device)) + len(run.unevaluated(device)) for device in run.devices)
+    display.measuring(run.header.cases, steps)
     try:
         run.execute(devices, artifacts, LocalExecutor())
     except KeyboardInterrupt:

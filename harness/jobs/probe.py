@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 import backends
 from harness.agent.jobs import probe as device_side
 from harness.errors import AgentError
 from harness.jobs.base import Ended, Event, Grammar, Hello, Job, Reading, Said, Step, Terms, Tree, answer
 from harness.jobs.hold import Busy
-from results.records import DeviceIdentity, Text
+from results.records import DeviceIdentity, Means, Text
 
 Size = Annotated[int, Field(ge=0, le=2**60)]
 
@@ -44,6 +44,7 @@ class Probed(Event):
     missing: list[Text]
     cache: CacheState | None = None
     telemetry: Reading
+    means: Annotated[Means, BeforeValidator(Means.of)] = Means()
     busy: Busy | None = None
 
     @property

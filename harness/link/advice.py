@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.fleet.devices import Device
 from harness.jobs.probe import Probed
 from results.judge import environment
-from results.judge import telemetry as signs
+from results.judge.knobs import LIMITS, Told
 from results.records import Telemetry
 
 _SCARCE_BYTES = 1 << 30
@@ -28,27 +28,15 @@ def power_problem(device: Device, telemetry: Telemetry) -> str | None:
     return f"{environment.mismatch(asked, found)}; its rows will be not-comparable; {remedy}"
 
 
-def limits(device: Device, telemetry: Telemetry) -> list[str]:
-    """Return what to do about what slows a device down or holds it back, now or at times."""
-    found, ever = signs.slowed_now(telemetry), signs.slowed_ever(telemetry)
-    if ever and not found:
-        found.append(
-            f"its firmware has told of {' and '.join(ever)} since its start: watch its power supply and its heat"
-        )
-    if telemetry.cpu_quota is not None:
-        found.append(
-            f"its control group may use {telemetry.cpu_quota:g} CPUs, and rows that need more will be throttled: "
-            "give it more (cpu.max, docker --cpus), or measure with fewer threads"
-        )
-    if telemetry.power_source == ("battery",):
-        found.append("it runs on its battery: plug it in, many devices are slower without")
-    pairs = zip(telemetry.frequency_limit_khz or (), telemetry.frequency_most_khz or (), strict=False)
-    held = [most for allowed, most in pairs if allowed and most and allowed < most]
-    # A mode of nvpmodel sets limits, and on some devices nobody may.
-    if held and telemetry.power_mode is None and not device.own.fixed_clocks:
-        lift = f"sudo cpupower frequency-set -u {max(held) / 1e6:g}GHz"
-        found.append(f"its cores may not run as fast as they can: lift the limit, {lift}")
-    return found
+def told(device: Device, probe: Probed) -> Told:
+    """Return what is known of a device, for the knobs."""
+    return Told(
+        telemetry=probe.telemetry,
+        means=probe.means,
+        cpus=probe.identity.cpus,
+        fixed_clocks=device.own.fixed_clocks,
+        asked=device.power_mode,
+    )
 
 
 def advice(device: Device, probe: Probed) -> list[str]:
@@ -61,17 +49,10 @@ def advice(device: Device, probe: Probed) -> list[str]:
     cpus, cores = probe.identity.cpus, device.core_set()
     if cpus and cores and cores[-1] >= cpus:
         found.append(f"cores = {device.cores!r}: the device has only 0-{cpus - 1}")
-    governor = probe.telemetry.governor
     problem = power_problem(device, probe.telemetry)
-    # A power mode in devices.toml is a choice already.
-    may_choose_governor = not device.own.fixed_clocks and device.power_mode is None
     if problem:
         found.append(problem)
-    elif may_choose_governor and governor not in (None, ("performance",)):
-        found.append(
-            f"the governor is {', '.join(governor)}: latencies swing less with performance (cpupower frequency-set)"
-        )
-    found += limits(device, probe.telemetry)
+    found += [sentence for knob in LIMITS for sentence in knob(told(device, probe)).todo]
     if probe.telemetry.hottest_c is None and device.max_temperature_c is not None:
         found.append("no temperature can be read, so max_temperature_c changes nothing")
     return found

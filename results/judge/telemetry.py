@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from results.records import Restart, Telemetry
 
@@ -47,9 +48,9 @@ def disturbances(restarts: Sequence[Restart]) -> list[str]:
     return found
 
 
-def slowed_now(reading: Telemetry) -> list[str]:
-    """Return what the signs of SLOWED find in one reading alone."""
-    return _found(SLOWED, (reading, reading))
+def slowed_now(reading: Telemetry, signs: Sequence[Sign]) -> list[str]:
+    """Return what these signs find in one reading alone."""
+    return _found(signs, (reading, reading))
 
 
 def slowed_ever(reading: Telemetry) -> list[str]:
@@ -64,17 +65,12 @@ def whole(restart: Restart) -> Span | None:
 
 
 def timed(restart: Restart) -> Span | None:
-    """Return the readings around the timed inferences, of which the first has only what counts up; its quota is that
-    which the process had at first.
-    """
-    before, begin, after = restart.telemetry_before, restart.telemetry_timed, restart.telemetry_after
-    if before is not None and begin is not None:
-        begin = begin.model_copy(update={"cpu_quota": before.cpu_quota})
-    begin = begin or before
+    """Return the readings around the timed inferences, of which the first has only what counts up."""
+    begin, after = restart.telemetry_timed or restart.telemetry_before, restart.telemetry_after
     return (begin, after) if begin is not None and after is not None else None
 
 
-def _found(signs: tuple[Sign, ...], span: Span | None) -> list[str]:
+def _found(signs: Sequence[Sign], span: Span | None) -> list[str]:
     return [words for sign in signs if span is not None and (words := sign(*span)) is not None]
 
 
@@ -97,6 +93,15 @@ def cpu_shares(before: Telemetry, after: Telemetry) -> tuple[float, float] | Non
     if busy is None or idle is None or stolen is None or own is None or not (total := busy + idle + stolen):
         return None
     return max(busy - own, 0) / total, stolen / total
+
+
+def mean_cpu_shares(restarts: Sequence[Restart]) -> tuple[float | None, float | None]:
+    """Return `cpu_shares` while inferences were timed, over all restarts that tell."""
+    spans = [span for restart in restarts if (span := timed(restart)) is not None]
+    shares = [one for span in spans if (one := cpu_shares(*span)) is not None]
+    if not shares:
+        return None, None
+    return fmean(others for others, _ in shares), fmean(stolen for _, stolen in shares)
 
 
 def pressure_share(before: Telemetry, after: Telemetry) -> float | None:

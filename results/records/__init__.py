@@ -32,6 +32,7 @@ from results.records.base import (
 )
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
+from results.records.means import Means
 from results.records.noise import Noise
 from results.records.packed import MAX_PACKED, Packed, packed, unpacked
 from results.records.placement import MOST_NODES, Placement
@@ -57,6 +58,7 @@ __all__ = [
     "is_too_deep",
     "shortened",
     "Accuracy",
+    "Means",
     "ModelFacts",
     "TensorSpec",
     "InputSpec",

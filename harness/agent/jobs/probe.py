@@ -1,7 +1,7 @@
 """What the device is and has, without importing a runtime.
 
-One event, `probe`: the system, versions of the backends' packages, the files that are missing, telemetry, who holds the
-device, and after making room in its cache what was removed.
+One event, `probe`: the system, versions of the backends' packages, the files that are missing, telemetry, what a
+measurement may do there, who holds the device, and after making room in its cache what was removed.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Callable, Dict, List, Optional
 
-from harness.agent import cache, telemetry
+from harness.agent import cache, means, telemetry
 from harness.agent.files import free_bytes
 from harness.agent.identity import identity
 from harness.agent.jobs import hold
@@ -55,6 +55,7 @@ def run(request: Request, emit: Callable[[Dict[str, Any]], None]) -> int:
         "backends": {name: installed(packages) for name, packages in request.backends.items()},
         "missing": missing,
         "telemetry": telemetry.snapshot(),
+        "means": means.read(),
     }  # type: Dict[str, Any]
     if request.lock:
         answer["busy"] = hold.holder(request.lock) or None

@@ -1,0 +1,140 @@
+"""One case per runtime measured several times over, nothing changed: what a device does by itself.
+
+The plan, agent and judgment of a run. Its rounds are so many that they make several measurements, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from harness.executors.base import Stop
+from harness.fleet.devices import Device
+from harness.jobs.probe import Probe
+from harness.link import advice
+from harness.link.manners import Manners
+from harness.link.ready import push_agent
+from harness.run import plan, start
+from harness.run.plan import BackendChoice
+from harness.run.tally import Tally
+from harness.run.task import DeviceTask, Message, carry_out
+from harness.workspace import Workspace, new_run_id
+from models.prepare import Prepared
+from results.judge import noise, telemetry
+from results.judge.fitness import Fitness, fitness
+from results.judge.knobs import KNOBS, Knob, Told
+from results.judge.planning import RESTARTS
+from results.judge.summary import Measurement, last_attempts
+from results.judge.validity import judge_restart
+from results.records import Case, Profile, Restart
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is measured on a device, how often; each measurement has as many restarts as one of the standard profile."""
+
+    device: Device
+    backends: Sequence[BackendChoice]
+    profile: Profile
+    measurements: int
+    manners: Manners
+
+    @property
+    def measured(self) -> Profile:
+        """The profile of one measurement."""
+        return self.profile.model_copy(update={"restarts": max(self.profile.restarts, RESTARTS)})
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case with what was found; `reason` is why there are no numbers, "" where there are."""
+
+    case: Case
+    version: str | None = None
+    reason: str = ""
+    fitness: Fitness | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found of a device: of each case, and how its knobs stand."""
+
+    cases: tuple[Examined, ...]
+    knobs: tuple[Knob, ...]
+
+
+def planned(request: Request, model: Prepared) -> list[Case]:
+    """Return the cases: the model under each runtime, with the first number of threads of the device."""
+    return plan.build_cases([request.device], [start.planned(model)], request.backends, request.device.threads[:1])
+
+
+def examine(
+    request: Request, model: Prepared, cases: Sequence[Case], workspace: Workspace, watch: Callable[[Message], None]
+) -> Examination:
+    """Measure the cases, and judge what they say of the device. Raises TransportError, ResultsError."""
+    told = _told(request.device, workspace)
+    restarts: dict[str, list[Restart]] = defaultdict(list)
+
+    def take(message: Message) -> None:
+        if isinstance(message, Restart):
+            restarts[message.case_id].append(message)
+        watch(message)
+
+    task = _task(request, model, cases, workspace)
+    carry_out(task, take, Stop())
+    everything = [restart for made in restarts.values() for restart in made]
+    best_ns = noise.best_probe_ns(everything)
+    failures = {case.case_id: plan.export_failure(case, start.planned(model)) for case in cases}
+    others, stolen = telemetry.mean_cpu_shares(everything)
+    told = replace(told, others=others, stolen=stolen)
+    return Examination(
+        tuple(_examined(request, case, restarts[case.case_id], failures[case.case_id], best_ns) for case in cases),
+        tuple(knob(told) for knob in KNOBS),
+    )
+
+
+def _told(device: Device, workspace: Workspace) -> Told:
+    """Ask the device how it stands. Raises TransportError."""
+    with closing(device.connect(workspace.known_hosts)) as transport:
+        return advice.told(device, push_agent(workspace, device, transport, ()).carry_out(Probe()))
+
+
+def _task(request: Request, model: Prepared, cases: Sequence[Case], workspace: Workspace) -> DeviceTask:
+    artifacts, rounds = start.by_file([model]), request.measured.restarts * request.measurements
+    return DeviceTask(
+        run_id=f"doctor-{new_run_id()}",
+        workspace=workspace,
+        device=request.device,
+        cases=cases,
+        artifacts={case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None},
+        profile=request.measured.model_copy(update={"restarts": rounds}),
+        seed=0,
+        tally=Tally(),
+        manners=request.manners,
+    )
+
+
+def _examined(
+    request: Request, case: Case, made: Sequence[Restart], failure: str | None, best_ns: int | None
+) -> Examined:
+    profile = request.measured
+    judgments = [judge_restart(restart, case, profile, best_ns) for restart in made]
+    versions = [restart.agent.get("backend_version") for restart in made]
+    version = next((str(version) for version in versions if version), None)
+    if not any(judgment.has_numbers for judgment in judgments):
+        why = judgments[-1].reason if judgments else case.unsupported or failure or "it was not measured"
+        return Examined(case, version, why)
+    kept = last_attempts(list(made))
+    measurements = [
+        Measurement(
+            case,
+            profile,
+            tuple(one for one in kept if one.round // profile.restarts == number),
+            finished=True,
+            best_probe_ns=best_ns,
+        )
+        for number in range(request.measurements)
+    ]
+    return Examined(case, version, fitness=fitness(measurements, made))
