@@ -1,44 +1,21 @@
 """ONNX Runtime."""
 
-import json
 import os
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Sequence, Tuple
 
-from backends import work
 from backends.base import Backend, Precisions, Session, Unsupported, Way, check_options, fell_back, shares
 from backends.messages import is_lacking
-
-# A profile's names of types, without those that index and count.
-_TYPES = {
-    "float": "fp32",
-    "double": "fp64",
-    "float16": "fp16",
-    "bfloat16": "bf16",
-    "int8": "int8",
-    "uint8": "int8",
-    "int16": "int16",
-    "uint16": "int16",
-}
-_CONVERSIONS = (
-    "Cast",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "ReorderInput",
-    "ReorderOutput",
-)
+from backends.onnxruntime_profile import computed, placed, profiled, worked
 
 # Above this nobody looks what a model computes in: that takes a second session with it.
 _MAX_SECOND_LOAD_BYTES = 1 << 30
 _MAX_SECOND_LOAD_S = 10.0
 
-_PROFILED_RUNS = 3
-# What a profile adds to the names of nodes.
-_TIMED = "_kernel_time"
+# What an accelerator was meant for may take the CPU minutes.
+_MAX_ON_CPU_S = 30.0
 
 # What runs what no other provider takes; no accelerator.
 _CPU = "CPUExecutionProvider"
@@ -244,8 +221,8 @@ class OnnxRuntimeSession(Session):
         settings.graph_optimization_level = settings.graph_optimization_level.__class__.ORT_ENABLE_BASIC
         settings.add_session_config_entry("session.disable_prepacking", "1")  # nobody tells the shape of what is packed
         found = None
-        with suppress(Exception):  # it need not run on the CPU, and then nothing is known
-            found = worked(nodes, profiled(self._path, [_CPU], self._inputs, settings))
+        with suppress(Exception):  # it need not run on the CPU, or not soon, and then nothing is known
+            found = worked(nodes, profiled(self._path, [_CPU], self._inputs, settings, 1, _MAX_ON_CPU_S))
         return {} if found is None else {"multiply_adds": found}
 
     def _may_profile(self) -> bool:
@@ -265,61 +242,3 @@ def _differs(declared: Any, value: Any) -> bool:
     return len(declared or ()) != len(shape) or any(
         isinstance(size, int) and size != found for size, found in zip(declared, shape)
     )
-
-
-def profiled(path: str, providers: List[str], inputs: Dict[str, Any], settings: Any) -> List[Dict[str, Any]]:
-    """Return what the profile of some inferences in a session of its own tells of each node as it ran.
-
-    `us` is the least time that it took: other processes take theirs from some of them. `name` is that of the node.
-    What a provider compiles into one node is one, and what a session adds, like casts, counts.
-    """
-    import onnxruntime as ort
-
-    with tempfile.TemporaryDirectory() as folder:
-        settings.enable_profiling = True
-        settings.profile_file_prefix = os.path.join(folder, "profile")
-        session = ort.InferenceSession(path, settings, providers=providers)
-        for _ in range(_PROFILED_RUNS):
-            session.run(None, inputs)
-        with open(session.end_profiling(), encoding="utf-8") as file:
-            events = json.load(file)
-    nodes = [event for event in events if event.get("cat") == "Node" and event.get("args", {}).get("provider")]
-    found = {}  # type: Dict[Tuple[str, ...], Dict[str, Any]]
-    for event in nodes:
-        name, args, taken = str(event["name"]), event["args"], event.get("dur", 0)
-        key = (name, args["provider"], str(args.get("node_index")))
-        us = min(taken, found[key]["us"]) if key in found else taken
-        found[key] = dict(args, name=name[: -len(_TIMED)] if name.endswith(_TIMED) else name, us=us)
-    return list(found.values())
-
-
-def worked(nodes: Sequence[Tuple[str, Any]], events: Sequence[Dict[str, Any]]) -> Optional[Dict[str, int]]:
-    """Return the multiply-adds by provider; None where a node that has some is not in `events` under its own name."""
-    named = Counter(event["name"] for event in events)
-    known = {event["name"]: event for event in events if named[event["name"]] == 1}
-
-    def count(node: Any) -> Optional[int]:
-        event = known.get(node.name, {})
-        given, made = [
-            [list(next(iter(tensor.values()), [])) for tensor in event.get(key) or ()]
-            for key in ("input_type_shape", "output_type_shape")
-        ]
-        return work.in_onnx(str(node.op_type), given, made[0] if made else [], str(node.domain))
-
-    return work.total((name, count(node)) for name, node in nodes)
-
-
-def placed(events: List[Dict[str, Any]]) -> Dict[str, int]:
-    """Count the nodes that each provider runs, for older releases, which do not tell."""
-    return dict(Counter(event["provider"] for event in events))
-
-
-def computed(events: List[Dict[str, Any]]) -> Dict[str, int]:
-    """Count the nodes by the type that they were given, but for those that only change it."""
-    found = Counter()  # type: Counter[str]
-    for event in events:
-        name, given = str(event.get("op_name", "")), event.get("input_type_shape") or []
-        kind = "int8" if name == "DynamicQuantizeMatMul" else _TYPES.get(next(iter(given[0]), "")) if given else None
-        if kind and name not in _CONVERSIONS:
-            found[kind] += 1
-    return dict(found)

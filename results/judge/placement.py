@@ -15,14 +15,14 @@ _SHOWN_KINDS = 4
 def placement(actual: Mapping[str, Any]) -> Placement | None:
     """None where no accelerator was asked for; of what makes no sense nothing is known."""
     said = actual.get("asked")
-    names = said[:_MOST_PLACES] if isinstance(said, list) else []
-    asked = tuple(name[:64] for name in names if isinstance(name, str) and name)
+    asked = [name for name in said if isinstance(name, str) and name][:_MOST_PLACES] if isinstance(said, list) else []
     if not asked:
         return None
+    shown = tuple(name[:64] for name in asked)
     nodes = _counts(actual.get("placement"), MOST_NODES)
     total, elsewhere = sum(nodes.values()), _elsewhere(nodes, asked)
     if not 0 < total <= MOST_NODES:
-        return Placement(asked=asked)
+        return Placement(asked=shown)
     share: float | None = None
     if elsewhere in (0, total):
         share = elsewhere / total
@@ -30,7 +30,7 @@ def placement(actual: Mapping[str, Any]) -> Placement | None:
         work = _counts(actual.get("multiply_adds"), _MOST_MULTIPLY_ADDS)
         if any(work.values()):
             share = _elsewhere(work, asked) / sum(work.values())
-    return Placement(asked=asked, nodes=total, nodes_elsewhere=elsewhere, multiply_adds_share_elsewhere=share)
+    return Placement(asked=shown, nodes=total, nodes_elsewhere=elsewhere, multiply_adds_share_elsewhere=share)
 
 
 def of_row(restarts: Sequence[Restart]) -> Placement | None:

@@ -65,8 +65,13 @@ def whole(restart: Restart) -> Span | None:
 
 
 def timed(restart: Restart) -> Span | None:
-    """Return the readings around the timed inferences, of which the first has only what counts up."""
-    begin, after = restart.telemetry_timed or restart.telemetry_before, restart.telemetry_after
+    """Return the readings around the timed inferences, of which the first has only what counts up; its quota is that
+    which the process had at first.
+    """
+    before, begin, after = restart.telemetry_before, restart.telemetry_timed, restart.telemetry_after
+    if before is not None and begin is not None:
+        begin = begin.model_copy(update={"cpu_quota": before.cpu_quota})
+    begin = begin or before
     return (begin, after) if begin is not None and after is not None else None
 
 

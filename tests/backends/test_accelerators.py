@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backends.base import Session, Unsupported, fell_back
-from backends.onnxruntime import placed, profiled, worked
+from backends.onnxruntime_profile import placed, profiled, worked
 from backends.openvino import shared_out
 from tests.backends.test_contract import load
 from tests.rigs.bench import DATA, Bench, tiny_pair
@@ -96,6 +96,14 @@ def test_onnxruntime_weighs_the_nodes_by_their_multiply_adds(
     session._session = Split(session._session, taken)
     actual = session.examine()
     assert (actual["placement"], actual.get("multiply_adds")) == (nodes, work)
+
+
+def test_a_network_that_the_cpu_does_not_get_done_is_given_up() -> None:
+    settings = pytest.importorskip("onnxruntime").SessionOptions()
+    settings.log_severity_level = 4
+    given, _ = tiny_pair("onnx")
+    with pytest.raises(Exception, match="terminate"):
+        profiled(str(DATA / "tiny.onnx"), [CPU], {"input": given}, settings, 10**9, 0.05)
 
 
 def test_a_node_that_has_no_name_of_its_own_leaves_the_work_unknown() -> None:
@@ -209,16 +217,28 @@ def test_a_delegate_that_cannot_be_had(mean_delegate: str, options: dict[str, st
 
 def test_a_run_tells_what_fell_back(bench: Bench) -> None:
     bench.copy_model("onnx")
-    asked = ("--backends", "onnxruntime,fake", "--backend-option", f"onnxruntime.providers={AZURE}")
+    asked = ("--backends", "onnxruntime", "--backend-option", f"onnxruntime.providers={AZURE}")
     printed = bench("run", "--models", "tiny.onnx", *asked).stdout
     words = f"all 7 nodes ran on {CPU}"
     assert f"fell back local: tiny (onnxruntime, fp32, 1 thread, providers={AZURE}): {words}" in printed
-    row, plain = bench.rows("results", "list")
+    (row,) = bench.rows("results", "list")
     assert (row["fallback"], row["actual"]["placement"]) == (words, {CPU: 7})
     whole = {"asked": [AZURE], "nodes": 7, "nodes_elsewhere": 7, "multiply_adds_share_elsewhere": 1.0}
-    assert (row["placement"], plain["placement"]) == (whole, None)
+    assert row["placement"] == whole
     assert words in next((bench.workspace / "runs").glob("*/report.html")).read_text("utf-8")
-    strictly = bench.rows("run", "--strict", "--models", "tiny.onnx", *asked, expect=1)
-    assert [(one["verdict"] == "failed", one["placement"]) for one in strictly] == [(True, whole), (False, None)]
-    assert strictly[0]["reason"].startswith(f"not wholly where it was asked to be: {words}; what was not taken: 2 Cl")
-    assert {one["case_id"] for one in strictly}.isdisjoint({row["case_id"], plain["case_id"]})
+
+
+def test_a_strict_run_fails_what_fell_back(bench: Bench, mean_delegate: str) -> None:
+    bench.copy_model("tflite")
+    asked = ("--backends", "tflite,fake", "--backend-option", f"tflite.delegate={mean_delegate}")
+    failed, plain = bench.rows("run", "--strict", "--models", "tiny.tflite", *asked, expect=1)
+    assert (failed["verdict"], failed["median_ms"], plain["verdict"] != "failed") == ("failed", None, True)
+    left = "1 CONV_2D, 1 DEPTHWISE_CONV_2D, 1 FULLY_CONNECTED, 1 PAD"
+    assert failed["reason"].startswith(
+        "not wholly where it was asked to be: 4 of 5 nodes ran on XNNPACK (100 % of the multiply-adds); "
+        f"what was not taken: {left}; change these operators"
+    )
+    part = {"asked": ["libmean.so"], "nodes": 5, "nodes_elsewhere": 4, "multiply_adds_share_elsewhere": 1.0}
+    assert (failed["placement"], plain["placement"]) == (part, None)
+    page = next((bench.workspace / "runs").glob("*/report.html")).read_text("utf-8")
+    assert "4 of 5 nodes, 100 % of multiply-adds" in page

@@ -36,6 +36,7 @@ def test_nodes_and_multiply_adds_are_both_counted() -> None:
     [
         ({"asked": ["GPU", "CPU"]}, 100, 0, 0.0),
         ({"asked": ["NPU"]}, 100, 100, 1.0),
+        ({"asked": ["x" * 99], "placement": {"x" * 99: 4, "CPU": 1}, "multiply_adds": {"CPU": 3}}, 5, 1, 1.0),
         ({"multiply_adds": {"GPU": 0, "CPU": 0}}, 100, 46, None),  # nothing is multiplied
         ({"multiply_adds": None}, 100, 46, None),
         ({"multiply_adds": {"GPU": 1, "CPU": -1}}, 100, 46, None),
