@@ -43,6 +43,13 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Positive(Seconds):
+    """More than nothing, in whatever unit."""
+
+    def __init__(self, max: float) -> None:
+        super().__init__(min=0, max=max, min_open=True)
+
+
 WEEK_S = 7 * 86400
 
 wait_option = click.option(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from harness.fleet.devices import Device
 from harness.run.chosen import Chosen, PlannedModel, choose, failure, file_of
 from harness.run.tally import Tally
-from results.records import Case, Profile
+from results.records import Case, Profile, Stopping
 
 PROFILES = {
     "quick": Profile(
@@ -26,7 +26,7 @@ PROFILES = {
     ),
     "standard": Profile(
         name="standard",
-        restarts=5,
+        restarts=4,
         min_iterations=50,
         min_seconds=1.0,
         max_seconds=60.0,
@@ -45,6 +45,12 @@ PROFILES = {
         warmup_max_seconds=30.0,
     ),
 }
+
+STOPPINGS = {
+    "quick": Stopping(extra=1.0, most=5),
+    "standard": Stopping(target=0.01, extra=1.0, most=20),
+}
+"""What is added to the restarts of a profile where nothing else is said."""
 
 
 @dataclass(frozen=True)

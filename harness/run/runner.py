@@ -15,6 +15,7 @@ from harness.run.coverage import Coverage
 from harness.run.datasets import PreparedSet
 from harness.run.tally import Tally
 from harness.run.task import DeviceTask, Message, Said, carry_out, unevaluated
+from harness.run.uncertain import medians_of
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from results import journal
@@ -58,6 +59,7 @@ class Run:
             if restart.case_id in self._device_of:  # a damaged journal may hold a restart of no case
                 done[self._device_of[restart.case_id]].append(restart)
         self._tallies = {device: Tally.resumed(restarts) for device, restarts in done.items()}
+        self._medians = {device: medians_of(restarts) for device, restarts in done.items()}
         self._evaluations = list(document.evaluations)
         self.use(sets)
         self._samples = {facts.sha256: facts.samples for facts in self.header.datasets}
@@ -138,6 +140,8 @@ class Run:
                 artifacts={case.case_id: artifacts[case.case_id] for case in cases if case.case_id in artifacts},
                 profile=self.header.profile,
                 seed=self.header.seed,
+                stopping=self.header.stopping,
+                medians=self._medians[device.name],
                 tally=self._tallies[device.name].copy(),
                 manners=self._manners,
                 sets=self._sets,

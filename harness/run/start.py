@@ -32,7 +32,7 @@ from models.prepare import Prepared, Progress
 from models.sources.base import Source
 from models.store import ArtifactStore
 from results import journal
-from results.records import Case, Profile, Restart, RunDocument, RunHeader, shortened
+from results.records import Case, Profile, Restart, RunDocument, RunHeader, Stopping, shortened
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class RunRequest:
     max_loss: float | None = None
     calibration: CalibrationSource | None = None
     accuracy: AccuracyRequest | None = None
+    stopping: Stopping | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -147,6 +148,7 @@ def begin(
         command=tuple(request.command),
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         profile=request.profile,
+        stopping=request.stopping,
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
         models=tuple(model.facts for model in prepared),
         artifacts=tuple(artifact.facts for model in prepared for artifact in model.artifacts.values()),

@@ -25,13 +25,14 @@ from harness.run.coverage import Coverage
 from harness.run.datasets import PreparedSet
 from harness.run.evaluating import Evaluating, Evaluator, offline
 from harness.run.tally import Tally, is_last
+from harness.run.uncertain import Uncertain
 from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.store import ArtifactStore
 from results.judge import noise
 from results.judge.validity import believed, judge_restart
-from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, Verdict, shortened
+from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, Stopping, Verdict, shortened
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
@@ -69,7 +70,7 @@ class DeviceTask:
     """Everything that is to be measured on one device. It can be pickled.
 
     `artifacts` has the artifact of every case that has one, `sets` the prepared data set of every case that has one, by
-    its hash; `tally` and `coverage` say what is done.
+    its hash; `tally` and `coverage` say what is done, `medians` what it says of the latency (`uncertain.Medians`).
     """
 
     run_id: str
@@ -81,6 +82,8 @@ class DeviceTask:
     seed: int
     tally: Tally
     manners: Manners
+    stopping: Stopping | None = None
+    medians: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
     sets: Mapping[str, PreparedSet] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -129,6 +132,7 @@ class _Work:
         self._left: set[str] = set()
         self._best_probe_ns: int | None = None
         self._repeats: Counter[str] = Counter()
+        self._uncertain = Uncertain(task.stopping, task.profile.restarts, task.medians) if task.stopping else None
         self._transport: Transport | None = None
 
     def execute(self, todo: Sequence[tuple[int, Case]]) -> None:
@@ -142,6 +146,7 @@ class _Work:
             ):
                 session.open()
                 self._measure_all(session, todo)
+                self._measure_more(session)
                 self._evaluate_all(session)
         except (DeviceBusy, TransportError) as exc:
             if not stop.is_set():
@@ -188,6 +193,16 @@ class _Work:
                     cooled = round_
                 self._measure(session, self._target(case), round_)
             self._emit(Stepped())
+
+    def _measure_more(self, session: ReadyDevice) -> None:
+        """Measure the most uncertain cases again, as far as the run's `stopping` has it."""
+        cases = {case.case_id: case for case in self._task.cases}
+        while self._uncertain is not None and not self._stop.is_set():
+            chosen = self._uncertain.next(cases.keys() - self._tally.given_up - self._left)
+            if chosen is None:
+                return
+            case_id, round_ = chosen
+            self._measure(session, self._target(cases[case_id]), round_)
 
     def _evaluate_all(self, session: ReadyDevice) -> None:
         """One case after another: what a model predicts does not drift as its latency does."""
@@ -286,6 +301,8 @@ class _Work:
     def _record(self, restart: Restart) -> None:
         self._emit(restart)
         self._tally.add(restart)
+        if self._uncertain is not None:
+            self._uncertain.add(restart)
 
     def _offline(self, why: Exception) -> None:
         """Write down of every case that is still open that its device is away."""

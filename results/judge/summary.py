@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from results.judge import (
     choice,
     environment,
@@ -18,6 +20,7 @@ from results.judge import (
     noise,
     placement,
     statistics,
+    stopping,
     telemetry,
     telling,
     twins,
@@ -42,10 +45,6 @@ from results.records import (
 )
 
 NS_PER_MS = 1e6
-MAX_RELATIVE_SPREAD = 0.10
-"""Restart medians that differ by more than this share are not one number."""
-
-
 Finding = tuple[Verdict, str]
 
 
@@ -198,12 +197,12 @@ def check_spread(measurement: Measurement) -> Finding | None:
     """Restart medians too far apart to be one number; `statistics.relative_spread` defines how far."""
     medians = statistics.restart_medians([split.own for split in measurement.splits])
     spread = statistics.relative_spread(medians)
-    if spread is None or spread <= MAX_RELATIVE_SPREAD:
+    if spread is None or spread <= stopping.MAX_RELATIVE_SPREAD:
         return None
     fastest, slowest = medians.min() / NS_PER_MS, medians.max() / NS_PER_MS
     return Verdict.UNSTABLE, (
         f"restart medians spread by {spread:.0%} (from {fastest:.4g} to {slowest:.4g} ms), "
-        f"more than {MAX_RELATIVE_SPREAD:.0%}"
+        f"more than {stopping.MAX_RELATIVE_SPREAD:.0%}"
     )
 
 
@@ -229,6 +228,7 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
 def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None, measurement: Measurement) -> Row:
     case, ok, outcome = measurement.case, measurement.ok, measurement.outcome
     verdict, reason = judge(measurement)
+    numbers = _numbers(measurement, file)
     if outcome is not None and outcome.evaluated is None and measurement.restarts and not ok:
         outcome = replace(outcome, missing=shortened(reason))  # what does not run is not evaluated
     asked: dict[Asked, bool] = {"latency": header.profile.restarts > 0, "accuracy": case.dataset is not None}
@@ -253,7 +253,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         options=case.options,
         verdict=verdict,
         reason=shortened(reason),
-        **_numbers(measurement, file),
+        **numbers,
         **telling.file(file),
         artifact_sha256=case.artifact_sha256,
         artifact_format=case.artifact_format,
@@ -270,7 +270,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         aggregates=telling.in_words(ok, "aggregates"),
         unverified=telling.unverified(ok, file),
         compute_precision=telling.computed_in(told[-1].actual) if told else "",
-        notes=(*facts.notes, *telling.notes(case, ok, file, facts.weights)),
+        notes=(*facts.notes, *telling.notes(case, ok, file, facts.weights), *_stopped(header, measurement, numbers)),
         case_id=case.case_id,
         fingerprint=fingerprint.fingerprint(
             case,
@@ -287,6 +287,15 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
 def _accuracies(facts: ModelFacts, case: Case) -> tuple[Accuracy, ...]:
     """What was published or stated of a model holds for its files as they were exported, and for no other precision."""
     return () if case.method else facts.accuracies
+
+
+def _stopped(header: RunHeader, measurement: Measurement, numbers: dict[str, Any]) -> tuple[str, ...]:
+    """What is to be said of restarts that were added, or were not enough."""
+    if header.stopping is None or not measurement.splits:
+        return ()
+    medians = [float(np.median(split.own)) / NS_PER_MS for split in measurement.splits]
+    words = stopping.in_words(medians, numbers["ci95_ms"], header.profile.restarts, header.stopping)
+    return (words,) if words else ()
 
 
 def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from results.records.packed import MAX_PACKED, Packed, packed, unpacked
 from results.records.placement import MOST_NODES, Placement
 from results.records.restart import MOST_DB, Caches, Cause, Restart
 from results.records.row import Asked, Row, Verdict
-from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader
+from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader, Stopping
 from results.records.telemetry import Telemetry
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "Evaluated",
     "RUN_ID",
     "Profile",
+    "Stopping",
     "Case",
     "RunHeader",
     "Finished",

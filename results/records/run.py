@@ -33,6 +33,20 @@ class Profile(Record):
     warmup_max_seconds: Annotated[float, Field(gt=0)]
 
 
+class Stopping(Record):
+    """When enough has been measured: restarts beyond those of the profile, the most uncertain case first.
+
+    They are added while the 95 % interval of a case reaches further than `target` (a share of its median) to either
+    side, or without a target while its restarts are not one number; of all cases of a device together at most `extra`
+    for each, of one at most `most` restarts in all, and none after `max_minutes` from the begin.
+    """
+
+    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    extra: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    most: Annotated[int, Field(ge=1, le=1000)] = 20
+    max_minutes: Annotated[float, Field(gt=0, le=10_080)] | None = None
+
+
 class Case(Record):
     """One artifact under one backend with its options on one device.
 
@@ -78,6 +92,7 @@ class RunHeader(Record):
     command: tuple[Text, ...] = ()
     seed: int
     profile: Profile
+    stopping: Stopping | None = None
     host: dict[str, str] = Field(default_factory=dict)
     models: tuple[ModelFacts, ...]
     artifacts: tuple[ArtifactFacts, ...] = ()
