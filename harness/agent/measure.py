@@ -15,6 +15,8 @@ MAX_SAMPLES = 1000000
 # A median is not stated of fewer (`results.judge.statistics.minimum_samples`).
 FEWEST_KEPT = 11
 
+PROBE_EVERY_NS, MAX_PROBES = 10000000, 6000
+
 
 def time_once(run: Callable[[], None]) -> int:
     """Run once and return the nanoseconds it took on the monotonic clock."""
@@ -62,11 +64,10 @@ def measure(run: Callable[[], None], profile: Dict[str, Any], threads: int, may_
     """Time inferences one by one, back to back, until the minimum count AND time, at most the maximum time.
 
     Where fewer than half of them kept their core, as many again are timed under real-time priority (`noise.Shield`), if
-    that is allowed. Returns the parts of the `samples` event
-    (`harness.agent.jobs.latency`). `threads` is how many the runtime computes with.
+    that is allowed. Returns the parts of the `samples` event (`harness.agent.jobs.latency`). `threads` is how many the
+    runtime computes with.
     """
     timed = _Timed(run, profile, noise.watch())
-    before = noise.probe_ns()
     gc.collect()
     gc.disable()
     timed.go_on()
@@ -81,7 +82,7 @@ def measure(run: Callable[[], None], profile: Dict[str, Any], threads: int, may_
                     timed.go_on()
                     marks["disturbed"] = noise.packed(timed.disturbed)
     gc.enable()
-    return {"ns": timed.samples_ns, "noise": marks or None, "probe_ns": [before, noise.probe_ns()]}
+    return {"ns": timed.samples_ns, "noise": marks or None, "probes": timed.probes}
 
 
 class _Timed:
@@ -95,16 +96,23 @@ class _Timed:
         self._max_ns = int(profile["max_seconds"] * 1e9)
         self.samples_ns = []  # type: List[int]
         self.disturbed = bytearray()
+        self.probes = []  # type: List[Tuple[int, int]]
+        self._pause_ns = max(PROBE_EVERY_NS, self._max_ns // MAX_PROBES)
 
     def go_on(self) -> None:
-        """Time one part: between two inferences nothing happens but clock reads, a look at the marks and an append."""
+        """Time one part: between two inferences nothing happens but clock reads, a look at the marks and an append.
+
+        And a probe of the core's speed now and then, of some 20 microseconds each time.
+        """
         samples, disturbed = self.samples_ns, self.disturbed
         run, clock = self._run, time.perf_counter_ns
         is_disturbed = self._watch.is_disturbed if self._watch else None
         least = len(samples) + self._least
         if is_disturbed:
             is_disturbed(0)  # what happened before the first one is not its own
-        begun = clock()
+        probes, pause_ns = self.probes, self._pause_ns
+        begun = probed = clock()
+        probes.append((len(samples), noise.probe_ns()))
         while len(samples) < MAX_SAMPLES:
             start = clock()
             run()
@@ -112,9 +120,13 @@ class _Timed:
             samples.append(end - start)
             if is_disturbed:
                 disturbed.append(is_disturbed(end - start))
+            if end - probed >= pause_ns:
+                probes.append((len(samples), noise.probe_ns()))
+                probed = clock()
             elapsed = end - begun
             if (len(samples) >= least and elapsed >= self._min_ns) or elapsed >= self._max_ns:
                 break
+        probes.append((len(samples), noise.probe_ns()))
 
     @property
     def is_contended(self) -> bool:

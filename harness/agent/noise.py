@@ -14,7 +14,7 @@ from harness.agent.files import number, text
 DISTURBED_SHARE = 0.01
 
 _MAX_THREADS = 64
-_PROBE_DATA, _PROBE_TRIES = bytes(range(256)) * 64, 100
+_PROBE_DATA = bytes(range(256)) * 64
 
 
 class RunDelay:
@@ -134,20 +134,18 @@ class Shield:
 
 
 def probe_ns() -> int:
-    """Return the least time that a fixed piece of work took in a row of tries: how fast the core is now.
+    """Return how long a fixed piece of work takes now, the better of two tries: how fast the core is.
 
     It is short enough to fit between the interruptions of a busy machine, while what slows the core itself (a lower
-    clock, another machine on the same core) slows every try. A hash, because it is computed in C from data that lies in
-    the nearest cache: a loop in Python differs by half from process to process.
+    clock, another machine on the same core, a slower core) slows every try. A hash, because it is computed in C from
+    data that lies in the nearest cache: a loop in Python differs by half from process to process.
     """
-    least = None
     clock = time.perf_counter_ns
-    for _ in range(_PROBE_TRIES):
-        start = clock()
-        hashlib.blake2b(_PROBE_DATA)
-        took = clock() - start
-        least = took if least is None or took < least else least
-    return int(least or 0)
+    start = clock()
+    hashlib.blake2b(_PROBE_DATA)
+    middle = clock()
+    hashlib.blake2b(_PROBE_DATA)
+    return min(middle - start, clock() - middle)
 
 
 def packed(flags: bytearray) -> str:

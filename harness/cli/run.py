@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from harness.cli import shared
+from harness.cli import profiles, shared
 from harness.link.manners import RECONNECT_S, Manners
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.artifacts import Artifact
     from models.given import Given
     from models.sources.base import Weights
-    from results.records import Row, RunDocument, Stopping
+    from results.records import Row, RunDocument
 
 
 def _numbers(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
@@ -36,19 +36,6 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
     if not all(1 <= count <= 1024 for count in counts):
         raise click.BadParameter("a number of threads is between 1 and 1024")
     return counts
-
-
-def _percent(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """A share, from a text like `1%` or `0.5`, which both are percentages."""
-    if value is None:
-        return None
-    try:
-        percent = float(value.strip().removesuffix("%"))
-    except ValueError:
-        percent = 0.0
-    if not 0.01 <= percent <= 100:
-        raise click.BadParameter(f"{value!r} is no percentage between 0.01% and 100%")
-    return percent / 100
 
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -125,21 +112,7 @@ reconnect_option = click.option(
     default=None,
     help="For int8: images to find the ranges of activations from (default: those it was trained on, or synthetic).",
 )
-@click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"]))
-@click.option(
-    "--target-ci",
-    callback=_percent,
-    default=None,
-    metavar="PERCENT",
-    help="Add restarts until the 95 % interval reaches no further than that (default of standard: 1%).",
-)
-@click.option(
-    "--max-minutes",
-    type=shared.Positive(max=shared.WEEK_S / 60),
-    default=None,
-    metavar="MINUTES",
-    help="Add restarts until then (default: one for each case, for the most uncertain ones).",
-)
+@profiles.options
 @shared.weights_option
 @shared.optimize_option
 @shared.given_options
@@ -174,6 +147,7 @@ def run(
     profile: str,
     target_ci: float | None,
     max_minutes: float | None,
+    fixed: bool,
     weights: Weights,
     optimize: str,
     given: Given,
@@ -197,7 +171,6 @@ def run(
     from harness.cli.display import Display
     from harness.fleet import devices as fleet
     from harness.run import start as runs
-    from harness.run.plan import PROFILES
     from models.export.precision.calibration import of_dataset
     from models.sources.selection import resolve
 
@@ -212,14 +185,15 @@ def run(
             devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
             document = _execute(started, devices, artifacts, display)
         context.exit(_conclude(started, document, as_json=as_json))
+    measured, stopping = profiles.planned(profile, target_ci, max_minutes, fixed=fixed)
     sources = resolve(expressions or ("quick",), given, weights, optimize)
     chosen = fleet.choose(known, device_names)
     request = runs.RunRequest(
         devices=[device.model_copy(update={"strict": True}) for device in chosen] if strict else chosen,
         models=sources,
         backends=choices(backend_names, options),
-        profile=PROFILES[profile],
-        stopping=stopping(profile, target_ci, max_minutes),
+        profile=measured,
+        stopping=stopping,
         threads=threads,
         precisions=PRECISIONS if "auto" in precisions else precisions,
         calibration=None if calibration is None else of_dataset(calibration),
@@ -247,19 +221,6 @@ def measure(
         started, artifacts = runs.start(request, workspace, manners, display.watch, display.preparing, workers)
         document = _execute(started, request.devices, artifacts, display)
     return _conclude(started, document, as_json=as_json)
-
-
-def stopping(profile: str, target: float | None, max_minutes: float | None) -> Stopping | None:
-    """Return when enough is measured: what was asked for, else what the profile has."""
-    from harness.run.plan import STOPPINGS
-    from results.records import Stopping
-
-    usual = STOPPINGS.get(profile)
-    if target is None and max_minutes is None:
-        return usual
-    asked = usual.target if target is None and usual is not None else target
-    # Asked for by name, it may cost as much again as the planned restarts.
-    return Stopping(target=asked, extra=5.0 if target is not None else 1.0, most=100, max_minutes=max_minutes)
 
 
 def _refuse_new_choices(context: click.Context) -> None:

@@ -15,7 +15,7 @@ from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
 from harness.jobs.model import Imported, Loaded, ModelOnDevice
 from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
-from results.records import Case, Nanoseconds, Noise, Profile, Restart, Samples, shortened
+from results.records import Case, Nanoseconds, Noise, Probes, Profile, Restart, Samples, shortened
 
 
 class First(Event):
@@ -39,13 +39,13 @@ class Warmup(Event):
 
 
 class Timed(Event):
-    """Every timed inference, which of them lost their core, and how fast the core was before and after."""
+    """Every timed inference, which of them lost their core, and how fast the core was meanwhile."""
 
     event: Literal["samples"]
     samples_ns: Samples = Field(alias="ns", min_length=1)
     telemetry_timed: Reading | None = None
     noise: Noise | None = None
-    probe_ns: tuple[Nanoseconds, Nanoseconds] | None = None
+    probes: Probes = ()
 
     @model_validator(mode="after")
     def _marked_each(self) -> Timed:

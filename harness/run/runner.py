@@ -21,6 +21,7 @@ from models.artifacts import Artifact
 from results import journal
 from results.errors import ResultsError
 from results.journal import Journal
+from results.judge import noise
 from results.records import Case, DeviceSeen, Evaluation, Finished, Restart, RunDocument
 
 
@@ -59,7 +60,9 @@ class Run:
             if restart.case_id in self._device_of:  # a damaged journal may hold a restart of no case
                 done[self._device_of[restart.case_id]].append(restart)
         self._tallies = {device: Tally.resumed(restarts) for device, restarts in done.items()}
-        self._medians = {device: medians_of(restarts) for device, restarts in done.items()}
+        self._medians = {
+            device: medians_of(restarts, noise.best_probe_ns(restarts)) for device, restarts in done.items()
+        }
         self._evaluations = list(document.evaluations)
         self.use(sets)
         self._samples = {facts.sha256: facts.samples for facts in self.header.datasets}

@@ -36,8 +36,6 @@ from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, Stop
 
 # A case during whose restart the device went away this often in a row is left for `--resume`.
 LOSSES = 3
-# A restart that others disturbed is made again this often, and of a case no more than a restart of each round.
-REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -285,8 +283,9 @@ class _Work:
         return self._best_probe_ns
 
     def _is_repeated(self, restart: Restart, repeats: int) -> bool:
-        """Whether a disturbed restart is made again, which is counted."""
-        if repeats >= REPEATS or self._repeats[restart.case_id] >= self._task.profile.restarts:
+        """Whether a disturbed restart is made again, which is counted: of a case no more often than it has rounds."""
+        most = self._task.stopping.repeats if self._task.stopping else 0
+        if repeats >= most or self._repeats[restart.case_id] >= self._task.profile.restarts:
             return False
         self._repeats[restart.case_id] += 1
         return True
@@ -302,7 +301,7 @@ class _Work:
         self._emit(restart)
         self._tally.add(restart)
         if self._uncertain is not None:
-            self._uncertain.add(restart)
+            self._uncertain.add(restart, self._best(restart))
 
     def _offline(self, why: Exception) -> None:
         """Write down of every case that is still open that its device is away."""

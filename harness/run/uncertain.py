@@ -15,11 +15,11 @@ Medians = dict[str, dict[int, float | None]]
 """case_id -> round -> median of that restart in ns, None where it has none that can be believed."""
 
 
-def medians_of(restarts: Iterable[Restart]) -> Medians:
-    """Return what restarts say of the latency of their cases."""
+def medians_of(restarts: Iterable[Restart], best_probe_ns: int | None = None) -> Medians:
+    """Return what restarts say of the latency of their cases; `best_probe_ns` is as in `judge.noise`."""
     found: Medians = {}
     for restart in restarts:
-        own = noise.split(restart)
+        own = noise.split(restart, best_probe_ns)
         is_good = restart.outcome == "ok" and own.own.size > 0 and not own.is_contended
         found.setdefault(restart.case_id, {})[restart.round] = float(np.median(own.own)) if is_good else None
     return found
@@ -34,9 +34,9 @@ class Uncertain:
         self._medians: Medians = {case_id: dict(found) for case_id, found in medians.items()}
         self._begun = time.monotonic()
 
-    def add(self, restart: Restart) -> None:
+    def add(self, restart: Restart, best_probe_ns: int | None) -> None:
         """Take in what was measured."""
-        for case_id, found in medians_of([restart]).items():
+        for case_id, found in medians_of([restart], best_probe_ns).items():
             self._medians.setdefault(case_id, {}).update(found)
 
     def next(self, open_: Collection[str]) -> tuple[str, int] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,19 +27,25 @@ SLOW_PROBE = 1.10
 class Split:
     """The timed inferences of a restart in ns: `own` show the latency of the device, `observed` what a user gets.
 
-    `undisturbed` is how many kept their core, None where nothing told. `lost_share` is the share of the time of those
-    at ordinary priority that they waited for a core. `is_contended` when too few kept it for `own` to be believed.
+    `undisturbed` is how many kept their core, at its full speed, None where nothing told. `lost_share` is the share of
+    the time of those at ordinary priority that they waited for a core, `slow_share` the share of those that `own` is
+    taken from that ran while the core was slower than it can be. `is_contended` when too few are left of them to be
+    believed.
     """
 
     own: NDArray[np.float64]
     observed: NDArray[np.float64]
     undisturbed: int | None = None
     lost_share: float | None = None
+    slow_share: float = 0.0
     is_contended: bool = False
 
 
-def split(restart: Restart) -> Split:
-    """Return the inferences of a restart, told apart by their marks; without (valid) marks all are both."""
+def split(restart: Restart, best_probe_ns: int | None = None) -> Split:
+    """Return the inferences of a restart, told apart by their marks; without (valid) marks all are both.
+
+    `best_probe_ns` is how long the fixed piece of work takes on the device at best; without it no core is called slow.
+    """
     samples, noise = np.asarray(restart.samples_ns, dtype=np.float64), restart.noise
     if noise is None or not samples.size:
         return Split(samples, samples)
@@ -46,30 +53,36 @@ def split(restart: Restart) -> Split:
         kept = ~noise.flags(samples.size)
     except ValueError:  # a damaged document
         return Split(samples, samples)
+    slow = _slow(restart, best_probe_ns)
     first = noise.shielded_from
     observed = samples[:first] if first else samples
     # Where it had to be shielded, caches are cold in what kept its core before.
-    part, part_kept = (samples, kept) if first is None else (samples[first:], kept[first:])
-    own = part[part_kept]
-    contended = own.size < LEAST_KEPT * part.size or own.size < min(FEWEST_KEPT, part.size) or not own.size
+    part = slice(first, None)
+    own = samples[part][kept[part] & ~slow[part]]
+    size = samples[part].size
     total = float(observed.sum())
     return Split(
-        own=own if own.size else part if part.size else samples,
+        own=own if own.size else samples[part] if size else samples,
         observed=observed,
         undisturbed=int(own.size),
         lost_share=min(1.0, noise.lost_ns / total) if noise.lost_ns is not None and total else None,
-        is_contended=contended,
+        slow_share=float(np.mean(slow[part])) if size else 0.0,
+        is_contended=own.size < max(LEAST_KEPT * size, min(FEWEST_KEPT, size), 1),
     )
 
 
-def best_probe_ns(restarts: list[Restart] | tuple[Restart, ...]) -> int | None:
+def _slow(restart: Restart, best_ns: int | None) -> NDArray[np.bool_]:
+    """Whether each inference ran between two probes of which one was slow."""
+    slow = np.zeros(len(restart.samples_ns), dtype=bool)
+    if best_ns is not None:
+        for (begin, before), (end, after) in pairwise(restart.probes):
+            slow[begin:end] |= max(before, after) > SLOW_PROBE * best_ns
+    return slow
+
+
+def best_probe_ns(restarts: Iterable[Restart]) -> int | None:
     """Return how long the fixed piece of work takes on a device at best, None where it was never done."""
-    return min((time for restart in restarts for time in restart.probe_ns or () if time > 0), default=None)
-
-
-def slowness(restart: Restart, best_ns: int | None) -> float | None:
-    """Return how many times as long as at best the fixed piece of work took, before or after, whichever was longer."""
-    return None if best_ns is None or not restart.probe_ns else max(restart.probe_ns) / best_ns
+    return min((took for restart in restarts for _, took in restart.probes if took > 0), default=None)
 
 
 def is_steady(split: Split) -> bool:

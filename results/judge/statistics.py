@@ -20,6 +20,8 @@ MAD_TO_SIGMA = 1.4826
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 RESAMPLES = 2000
+FEW_RESTARTS = 5
+"""Below this many restarts the bootstrap's interval covers clearly less than it says (`interval`)."""
 _CONFIDENCE = 0.99
 
 Samples = Sequence[ArrayLike]

@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from results.judge import (
     choice,
     environment,
@@ -88,7 +86,7 @@ class Measurement:
     @cached_property
     def splits(self) -> tuple[noise.Split, ...]:
         """The inferences of each restart in `ok`, told apart."""
-        return tuple(noise.split(restart) for restart in self.ok)
+        return tuple(noise.split(restart, self.best_probe_ns) for restart in self.ok)
 
 
 def rows(document: RunDocument) -> list[Row]:
@@ -291,11 +289,11 @@ def _accuracies(facts: ModelFacts, case: Case) -> tuple[Accuracy, ...]:
 
 def _stopped(header: RunHeader, measurement: Measurement, numbers: dict[str, Any]) -> tuple[str, ...]:
     """What is to be said of restarts that were added, or were not enough."""
-    if header.stopping is None or not measurement.splits:
+    median, interval = numbers["median_ms"], numbers["ci95_ms"]
+    if header.stopping is None or median is None:
         return ()
-    medians = [float(np.median(split.own)) / NS_PER_MS for split in measurement.splits]
-    words = stopping.in_words(medians, numbers["ci95_ms"], header.profile.restarts, header.stopping)
-    return (words,) if words else ()
+    added = len(measurement.restarts) > header.profile.restarts
+    return tuple(stopping.in_words(median, interval, added, header.stopping))
 
 
 def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, Any]:
@@ -315,7 +313,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
     return {
         "median_ms": median,
         "throughput_per_s": _per_second(file.batch if file is not None else None, median),
-        "ci95_ms": statistics.interval(samples, seed=seed) if len(samples) > int(aggregated) else None,
+        "ci95_ms": stopping.interval(samples, seed, aggregated=aggregated) if len(samples) > int(aggregated) else None,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
         "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
         "verified": bool(ok) and all(restart.verified for restart in ok),

@@ -47,7 +47,7 @@ def judge_restart(restart: Restart, case: Case, profile: Profile, best_probe_ns:
         return Judgment(Verdict(restart.outcome), restart.cause, restart.reason)
     found = (check(restart, case, profile) for check in CHECKS)
     judgment = next((judgment for judgment in found if judgment is not None), None)
-    return judgment or check_speed(restart, best_probe_ns) or Judgment()
+    return judgment or check_noise(restart, best_probe_ns) or Judgment()
 
 
 def believed(restart: Restart, case: Case, profile: Profile) -> Restart:
@@ -138,12 +138,14 @@ def check_throttled(restart: Restart, _case: Case, _profile: Profile) -> Judgmen
     return Judgment(Verdict.THROTTLED, None, "; ".join(found)) if found else None
 
 
-def check_contended(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
-    """Too few of the inferences kept their core."""
-    found = noise.split(restart)
+def check_noise(restart: Restart, best_probe_ns: int | None) -> Judgment | None:
+    """Too few of the inferences had a core for themselves, at its full speed."""
+    found = noise.split(restart, best_probe_ns)
     if not found.is_contended or restart.noise is None:
         return None
-    why = restart.noise.unshielded or "other work has it, too"
+    if found.slow_share > 1 - noise.LEAST_KEPT:
+        return _slow_core(restart, found.slow_share)
+    why = restart.noise.unshielded or "taken, and not enough"
     lost = "" if found.lost_share is None else f" and {found.lost_share:.0%} of the time was lost"
     return Judgment(
         Verdict.CONTENDED,
@@ -153,19 +155,13 @@ def check_contended(restart: Restart, _case: Case, _profile: Profile) -> Judgmen
     )
 
 
-def check_speed(restart: Restart, best_probe_ns: int | None) -> Judgment | None:
-    """The core was slower than it can be, which nothing in the system's own accounts need show."""
-    slowness = noise.slowness(restart, best_probe_ns)
-    if slowness is None or slowness <= noise.SLOW_PROBE:
-        return None
-    reason = (
-        f"a fixed piece of work took {slowness:.2f} times as long as at best on this device, so its core was slower"
-    )
+def _slow_core(restart: Restart, share: float) -> Judgment:
+    """The core was slower than it can be, which the system's own accounts need not show."""
+    reason = f"its core was more than {noise.SLOW_PROBE - 1:.0%} slower than at best for {share:.0%} of the inferences"
     if any(reading is not None and reading.virtual for reading in (restart.telemetry_before, restart.telemetry_after)):
-        return Judgment(
-            Verdict.CONTENDED, None, f"{reason}: other virtual machines on the same hardware; try again later"
-        )
-    return Judgment(Verdict.THROTTLED, None, f"{reason}: let it cool, look at its power supply and governor")
+        words = f"{reason}, as other virtual machines on the same hardware make it: try again later"
+        return Judgment(Verdict.CONTENDED, None, words)
+    return Judgment(Verdict.THROTTLED, None, f"{reason}: let it cool, look at its power supply, governor and cores")
 
 
 CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
@@ -177,6 +173,5 @@ CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [
     check_placement,
     check_power_mode,
     check_throttled,
-    check_contended,
 ]
 """Run in this order on a restart that claims to be `ok`. A new one is a function here, and nothing else."""

@@ -36,7 +36,7 @@ from results.records.means import Means
 from results.records.noise import Noise
 from results.records.packed import MAX_PACKED, Packed, packed, unpacked
 from results.records.placement import MOST_NODES, Placement
-from results.records.restart import MOST_DB, Caches, Cause, Restart
+from results.records.restart import MOST_DB, Caches, Cause, Probes, Restart
 from results.records.row import Asked, Row, Verdict
 from results.records.run import RUN_ID, Case, Finished, Profile, RunDocument, RunHeader, Stopping
 from results.records.telemetry import Telemetry
@@ -75,6 +75,7 @@ __all__ = [
     "Placement",
     "MOST_DB",
     "Caches",
+    "Probes",
     "Noise",
     "Cause",
     "Restart",

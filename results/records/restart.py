@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from results.records.base import FreeForm, Nanoseconds, Record, Samples, Text
+from results.records.base import MAX_SAMPLES, FreeForm, Nanoseconds, Record, Samples, Text
 from results.records.noise import Noise
 from results.records.telemetry import Telemetry
 
@@ -29,6 +29,11 @@ Cause = Literal[
 Caches = Literal["cold", "warm", "unknown"]
 """Whether what a load reads lay in memory already; `unknown` where the device does not tell."""
 
+Probes = Annotated[
+    tuple[tuple[Annotated[int, Field(ge=0, le=MAX_SAMPLES)], Nanoseconds], ...], Field(max_length=20_000)
+]
+"""(Number of samples before, nanoseconds) of a fixed piece of work."""
+
 MOST_DB = 200.0
 """Of a signal-to-noise ratio: an output that is equal to the last bit has this one, not infinity."""
 
@@ -46,8 +51,8 @@ class Restart(Record):
     ratio of the sums of squares; `top1_agreement` the share of score vectors whose largest element stands in the same
     place. None where there is no such output. `unverified` says why an output was not compared although there is a
     reference. `telemetry_timed` has what counts up, as the timed inferences began. `noise` says which of
-    them lost their core, None where nothing tells; `probe_ns` how long a fixed piece of work took on the CPU before and
-    after them.
+    them lost their core, None where nothing tells; `probes` how long a fixed piece of work took on the CPU, each with
+    the number of samples that were taken before it.
     """
 
     case_id: str
@@ -78,5 +83,5 @@ class Restart(Record):
     warmup_stable: bool = False
     samples_ns: Samples = ()
     noise: Noise | None = None
-    probe_ns: tuple[Nanoseconds, Nanoseconds] | None = None
+    probes: Probes = ()
     peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None

@@ -38,13 +38,15 @@ class Stopping(Record):
 
     They are added while the 95 % interval of a case reaches further than `target` (a share of its median) to either
     side, or without a target while its restarts are not one number; of all cases of a device together at most `extra`
-    for each, of one at most `most` restarts in all, and none after `max_minutes` from the begin.
+    for each, of one at most `most` restarts in all, and none after `max_minutes` from the begin. A restart that others
+    disturbed is repeated at most `repeats` times.
     """
 
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     extra: Annotated[float, Field(ge=0, le=1000)] = 1.0
     most: Annotated[int, Field(ge=1, le=1000)] = 20
     max_minutes: Annotated[float, Field(gt=0, le=10_080)] | None = None
+    repeats: Annotated[int, Field(ge=0, le=100)] = 2
 
 
 class Case(Record):

@@ -153,8 +153,8 @@ def test_header_says_what_was_measured() -> None:
         "random weights",
     ):
         assert words in page
-    assert "fewer than 5 restarts" not in page
-    assert "fewer than 5 restarts" in render([make_row(n_restarts=2)], "t")
+    assert "fewer than 3 restarts" not in page
+    assert "fewer than 3 restarts" in render([make_row(n_restarts=2)], "t")
 
 
 def test_who_says_so_is_on_the_page() -> None:

@@ -145,7 +145,7 @@ def test_two_boards_under_one_name_are_said() -> None:
 
 
 def test_few_restarts_are_said() -> None:
-    assert "fewer than 5 restarts (least: 2)" in printed([make_row(n_restarts=2)])
+    assert "fewer than 3 restarts (least: 2)" in printed([make_row(n_restarts=2)])
 
 
 def test_what_was_not_checked_is_said() -> None:
@@ -165,7 +165,7 @@ def test_what_fell_back_and_aggregates_are_marked_and_explained() -> None:
     assert "fell back pi4: fallen (onnxruntime, fp32, 4 threads): 3 of 7 nodes ran on CPUExecutionProvider" in text
     assert "! marks 1 of 3 rows that fell back" in text
     assert "a marks 1 of 3 rows that hold aggregates only" in text
-    assert "fewer than 5 restarts" not in text  # that is about intervals of single inferences
+    assert "fewer than 3 restarts" not in text  # that is about intervals of single inferences
     plain = printed([make_row("plain", 7, 58)])
     assert "fell back" not in plain
     assert "aggregates" not in plain

@@ -16,7 +16,7 @@ from models.sources.selection import resolve
 from models.store import ArtifactStore
 from tests.models import onnx_files as files
 from tests.models import unsupported_files
-from tests.rigs.bench import Bench
+from tests.rigs.bench import MEASURED, Bench
 from tests.rigs.waiting import wait_until
 
 
@@ -140,7 +140,7 @@ def test_a_collection_gets_a_row_for_every_file(quick_bench: Bench):
     quick_bench.copy_model("tflite", "good")
     rows = quick_bench.rows("run", "-m", "*.onnx,*.tflite", "--backends", "onnxruntime,openvino,tflite", expect=1)
     told = {(row["model"], row["backend"]): (row["verdict"], row["reason"]) for row in rows}
-    verdicts = {key: verdict for key, (verdict, _) in told.items() if verdict not in ("valid", "unstable")}
+    verdicts = {key: verdict for key, (verdict, _) in told.items() if verdict not in MEASURED}
     assert verdicts.pop(("broken", "onnxruntime")) == verdicts.pop(("broken", "openvino")) == "failed"
     assert set(verdicts.values()) == {"unsupported"}
     measured = {key for key in told if key not in verdicts and key[0] != "broken"}

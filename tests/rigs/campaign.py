@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from results import journal
-from tests.rigs.bench import Bench, written
+from tests.rigs.bench import MEASURED, Bench, written
 from tests.rigs.proxy import FaultProxy, Faults
 from tests.rigs.waiting import LIMIT_S, catches, wait_until
 
@@ -154,7 +154,7 @@ class Campaign:
             failed = sum(restart.outcome == "failed" for restart in run.restarts)
             assert failed <= self.happened["agent"], run.restarts
             assert {restart.outcome for restart in run.restarts} <= {"ok", "offline", "failed"}
-            assert all(row["verdict"] in {"valid", "unstable"} for row in found), found
+            assert all(row["verdict"] in MEASURED for row in found), found
             assert self.bench.rows("results", "list", "--run", folder.name) == found, "the index tells something else"
 
     def _check_locks(self) -> None:

@@ -24,7 +24,7 @@ def test_every_family_runs_valid_under_every_runtime() -> None:
     assert not wrong, stderr
     for row in rows:
         # A busy machine makes rows unstable; what a runtime cannot do is named.
-        assert row["verdict"] in {"valid", "unstable"} or row["reason"], row
+        assert row["verdict"] in {"valid", "unstable", "contended"} or row["reason"], row
         assert row["n_restarts"] == 2 or row["verdict"] == "unsupported", row
 
 

@@ -10,7 +10,7 @@ Events, in this order:
               compare, or the runtime shows no output)
     warmup    ns (list), stable
     samples   ns (list), telemetry_timed (what counts up, as they began), noise (which of them lost their core, see
-              `results.records.Noise`; null: nothing tells), probe_ns (a fixed piece of work before and after them)
+              `results.records.Noise`; null: nothing tells), probes (see `results.records.Restart`)
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
 """
 

@@ -131,5 +131,10 @@ def test_flags_are_packed_as_they_are_read() -> None:
     assert list(marks.flags(21)) == flags
 
 
-def test_the_probe_takes_time() -> None:
-    assert noise.probe_ns() > 0
+def test_the_core_is_probed_before_now_and_then_and_after() -> None:
+    found = measure.measure(work, PROFILE, 1, may_shield=False)
+    places = [place for place, _ in found["probes"]]
+    assert places == sorted(places)
+    assert (places[0], places[-1]) == (0, len(found["ns"]))
+    assert len(places) > len(found["ns"]) / 3, "an inference of 10 ms has one of its own"
+    assert all(took > 0 for _, took in found["probes"])

@@ -24,9 +24,22 @@ sys.exit(agent.wait())
 @pytest.mark.parametrize(
     ("event", "lie", "words"),
     [
-        ("samples", {"ns": [86_400 * 10**9]}, "the device tells of 8.64e+04 s that were timed in a restart that took"),
-        ("samples", {"ns": [7]}, "the device tells of an inference of 7 ns"),
-        ("samples", {"ns": [10**6]}, "the device tells 1 timed inferences in 0.001 s, and at least 20 were asked for"),
+        (
+            "samples",
+            {"ns": [86_400 * 10**9], "noise": None},
+            "the device tells of 8.64e+04 s that were timed in a restart that took",
+        ),
+        ("samples", {"ns": [7], "noise": None}, "the device tells of an inference of 7 ns"),
+        (
+            "samples",
+            {"ns": [10**6], "noise": None},
+            "the device tells 1 timed inferences in 0.001 s, and at least 20 were asked for",
+        ),
+        (
+            "samples",
+            {"ns": [10**6] * 60},
+            "the timed inferences: the agent's answer is malformed (samples: Value error, a",
+        ),
         ("verified", {"outputs": [{"off": 1e308}]}, "wrong output: it is off by 1e+308, allowed"),
         ("verified", {"outputs": [{"off": 0}, {"off": 0}]}, "the device tells of 2 outputs, and the model has 1"),
     ],

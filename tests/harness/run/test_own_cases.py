@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.rigs import own_onnx, own_tflite
+from tests.rigs.bench import MEASURED
 from tests.rigs.quick import Rows, measure
 
 ORT, OV, TFLITE = "onnxruntime", "openvino", "tflite"
-MEASURED = {"valid", "unstable"}  # a shared machine may be noisy, never wrong
 
 
 @pytest.fixture(scope="module")

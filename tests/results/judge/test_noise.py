@@ -26,11 +26,11 @@ def marked(disturbed: list[bool], **changes: Any) -> Noise:
 
 
 def restart(samples_ms: list[float], disturbed: list[bool], number: int = 0, **changes: Any) -> Restart:
-    kept = {"probe_ns": (1000, 1000)} | {
-        key: changes.pop(key) for key in ("probe_ns", "telemetry_after") if key in changes
-    }
+    took = changes.pop("probe_ns", (1000, 1000))
+    kept = {key: changes.pop(key) for key in ("telemetry_after",) if key in changes}
     samples = tuple(int(value * MS) for value in samples_ms)
-    return make_restart(CASE, number, samples_ns=samples, noise=marked(disturbed, **changes), **kept)
+    probes = ((0, took[0]), (len(samples), took[1]))
+    return make_restart(CASE, number, samples_ns=samples, probes=probes, noise=marked(disturbed, **changes), **kept)
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**9), st.booleans()), min_size=1, max_size=200))
@@ -90,9 +90,19 @@ def test_a_restart_without_undisturbed_time_is_contended_and_says_what_to_do() -
 def test_a_slower_core_is_told(virtual: bool, verdict: Verdict) -> None:
     slow = restart([5.0] * 60, [False] * 60, probe_ns=(1000, 1300), telemetry_after=Telemetry(virtual=virtual))
     assert judge_restart(slow, CASE, STANDARD, 1000).verdict is verdict
-    assert "1.30 times as long as at best" in judge_restart(slow, CASE, STANDARD, 1000).reason
+    assert "10% slower than at best for 100% of the inferences" in judge_restart(slow, CASE, STANDARD, 1000).reason
     assert judge_restart(slow, CASE, STANDARD, 1200).verdict is Verdict.VALID
     assert judge_restart(slow, CASE, STANDARD, None).verdict is Verdict.VALID
+
+
+def test_only_what_ran_between_slow_probes_is_left_out() -> None:
+    probes = ((0, 1000), (20, 1010), (30, 1300), (40, 1000), (60, 1000))
+    some = restart([5.0] * 20 + [7.0] * 20 + [5.0] * 20, [False] * 60).model_copy(update={"probes": probes})
+    found = noise.split(some, 1000)
+    assert (found.undisturbed, set(found.own / MS), found.is_contended) == (40, {5.0}, False)
+    assert found.slow_share == pytest.approx(1 / 3)
+    assert noise.split(some).undisturbed == 60
+    assert judge_restart(some, CASE, STANDARD, 1000).verdict is Verdict.VALID
 
 
 def row_of(contended: int, **changes: Any) -> Any:
