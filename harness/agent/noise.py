@@ -48,7 +48,7 @@ class RunDelay:
         return [int(os.pread(file, 128, 0).split()[1]) for file in self._files]
 
     def is_disturbed(self, took_ns: int) -> bool:
-        """Tell whether the inference since the last call, which took so long, waited for a core.
+        """Tell whether the inferences since the last call, which took so long, waited for a core.
 
         Of several threads the one that waited longest counts: the others wait for it.
         """
