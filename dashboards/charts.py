@@ -13,6 +13,7 @@ from dashboards import wording
 from dashboards.points import PLOT_HEIGHT, PLOT_WIDTH, Point, chartable, lowest, options, panels, with_standings
 from results.errors import ResultsError
 from results.files import write_file
+from results.judge import control
 from results.judge.pareto import AccuracyClass
 from results.records import Row
 
@@ -99,7 +100,7 @@ def write_image(rows: Sequence[Row], path: Path | str) -> None:
 
 
 def _panels(rows: Sequence[Row]) -> list[Any]:
-    shown = chartable(rows)
+    shown = chartable(control.apart(rows)[0])
     if not shown.rows:
         raise ResultsError("there is nothing to draw: no row has a latency")
     backends = options(shown)["backend"]

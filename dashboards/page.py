@@ -24,11 +24,12 @@ from typing import Any
 
 import vl_convert
 
-from dashboards import measured, wording
+from dashboards import controls, measured, wording
 from dashboards.cells import page_head, page_lines
 from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections, twins
 from results.errors import ResultsError
 from results.files import write_file
+from results.judge import control
 from results.judge.pareto import AccuracyClass, accuracy_class
 from results.records import Row, Verdict
 
@@ -61,6 +62,7 @@ def write_page(rows: Sequence[Row], path: Path | str, *, title: str | None = Non
 
 def render(rows: Sequence[Row], title: str | None = None, profile: str | None = None) -> str:
     """The page as text."""
+    rows, of_control = control.apart(rows)
     shown = chartable(rows)
     heading = "Accuracy versus latency" if shown.with_accuracy else "Latency"
     css, js, vega = _asset("page.css"), _asset("page.js"), _vega_script()
@@ -83,6 +85,7 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
         ),
         "head": page_head(rows),
         "body": page_lines(rows, points),
+        "controls": controls.section(of_control),
         "data": _json(_data(shown)),
         "css": css,
         "vega": vega,

@@ -9,10 +9,11 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from dashboards import fed, measured, wording
+from dashboards import controls, fed, measured, wording
 from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
+from results.judge import control
 from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict, shortened
 
@@ -39,6 +40,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
 
     Names come from outside: they are printed as plain text, without markup and without control characters.
     """
+    rows, of_control = control.apart(rows)
     console = console or Console()
     if not console.is_terminal:  # what is piped has no width, and nothing that reads it is served by 80 columns
         console = Console(file=console.file, width=max(console.width, _PLAIN_WIDTH), no_color=True)
@@ -47,6 +49,8 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
         console.print()
     for line in reasons(rows):
         console.print(line, soft_wrap=True, highlight=False)
+    for words in controls.lines(of_control):
+        console.print(Text(clean(words)), soft_wrap=True, highlight=False)
     for words in _legend(rows):
         console.print(Text(clean(words), style="dim"), soft_wrap=True, highlight=False)
 

@@ -52,6 +52,7 @@ class Column:
 
 
 _INTERVAL = {"ci95_low_ms": "Float64", "ci95_high_ms": "Float64"}
+_CONTROL_INTERVAL = {f"control_{name}": kind for name, kind in _INTERVAL.items()}
 PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
 """The columns in CSV and frame of the percentiles in `percentiles_ms`."""
 OBSERVED = {key: f"observed_{name}" for key, name in PERCENTILES.items()}
@@ -170,6 +171,10 @@ COLUMNS = (
            "least signal-to-noise ratio of an output against the reference, 200 when equal", "SNR dB", seldom=True),
     Column("top1_agreement", "number or null", "share of score vectors with their largest element in the same place",
            "Top-1 agreement", seldom=True),
+    Column("control_ms", "number or null", "median of the control on the same device, under the same runtime, in the "
+           "same run; null without a valid one", "Control", seldom=True),
+    Column("control_ci95_ms", "[low, high] or null", "its 95 % interval", frame=_CONTROL_INTERVAL),
+    Column("control", "true or false", "whether this row is the control itself, on no frontier and in no table"),
     Column("n_restarts", "whole number", "restarts that the figures rest on", "Restarts"),
     Column("n_iterations", "whole number", "timed inferences, of aggregates as many as the tool says", "Iterations"),
     Column("options", "object", "backend options asked for", "Options"),

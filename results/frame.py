@@ -53,6 +53,7 @@ def flat(row: Row) -> dict[str, JsonValue]:
     line: dict[str, JsonValue] = {column.key: held[column.key] for column in COLUMNS if column.key in FRAME}
     line |= {key: json.dumps(value, sort_keys=True) for key, value in line.items() if isinstance(value, (dict, list))}
     line["ci95_low_ms"], line["ci95_high_ms"] = row.ci95_ms or (None, None)
+    line["control_ci95_low_ms"], line["control_ci95_high_ms"] = row.control_ci95_ms or (None, None)
     line |= {name: row.percentiles_ms.get(key) for key, name in PERCENTILES.items()}
     line |= {name: row.observed_ms.get(key) for key, name in OBSERVED.items()}
     first: dict[str, JsonValue] = next(iter(held["accuracies"]), {})

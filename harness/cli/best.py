@@ -72,9 +72,10 @@ def best(
 ) -> None:
     """Say which model, runtime and precision to take on a device within limits, and what noise leaves open."""
     from harness.errors import NothingToRun
+    from results.judge import control
     from results.judge.best import Limits, answer
 
-    rows = _of_one_device(chosen_rows(run_name, device, model))
+    rows = _of_one_device(control.apart(chosen_rows(run_name, device, model))[0])
     rows = _matching(_matching(rows, "backend", backend), "precision", precision)
     if not rows:
         raise NothingToRun("no results are stored for this choice; measure some with: bench run")

@@ -34,11 +34,12 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
     cases = plan.build_cases(
         request.devices, list(planned.values()), request.backends, request.threads, request.precisions
     )
+    controls = plan.control_cases(request.devices, runs.planned_control(request), request.backends, cases)
     steps = plan.schedule(cases, request.profile, seed=0)
     with closing(shared.open_store(workspace)) as store:
         known = {_alike(row): row.median_ms for row in store.latest()}
     by_device: dict[str, float] = {}
-    for _, case in steps:
+    for _, case in (*steps, *plan.schedule(controls, request.profile, seed=0)):
         seconds = expected_seconds(request.profile, known.get(_alike(case)))
         by_device[case.device] = by_device.get(case.device, 0.0) + seconds
     rated = _rated(request, cases, models)
@@ -55,6 +56,7 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         shared.print_json(
             cases=[_described(case, inputs.get(case.case_id, ())) for case in cases],
             restarts=len(steps),
+            controls=[_described(case, ()) for case in controls],
             images=_images(request) * len(rated),
             to_export=to_export,
             expected_seconds=round(seconds, 1),
@@ -63,6 +65,9 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
     _print_cases(cases, planned, inputs)
     if to_export:
         click.echo(f"To be prepared first: {', '.join(to_export)}")
+    if controls:
+        of = dict.fromkeys(f"{case.backend} on {case.device}" for case in controls)
+        shared.say(f"In every round the control, too (--no-control leaves it out): {', '.join(of)}")
     images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
     click.echo(
         f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}){images}, "

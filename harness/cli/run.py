@@ -125,6 +125,7 @@ reconnect_option = click.option(
 )
 @shared.samples_option
 @click.option("--strict", is_flag=True, help="A case fails that does not wholly run on the accelerator asked for.")
+@click.option("--no-control", is_flag=True, help="Measure no control beside the models.")
 @click.option("--seed", type=int, default=None, help="Seed of the order of cases (default: drawn, and recorded).")
 @shared.wait_option
 @shared.patience_option
@@ -154,6 +155,7 @@ def run(
     dataset: str | None,
     samples: int | None,
     strict: bool,
+    no_control: bool,
     seed: int | None,
     wait_s: float,
     patience_s: float,
@@ -201,6 +203,7 @@ def run(
         seed=seed,
         command=tuple(kept(argument) for argument in sys.argv[1:]),
         accuracy=shared.asked_accuracy(dataset, samples, sources, is_quick=profile == "quick"),
+        control=not no_control,
     )
     context.exit(measure(request, workspace, manners, workers=workers, dry_run=dry_run, as_json=as_json))
 
@@ -283,14 +286,18 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     """Index the run, write its page, print its table, that always; return the exit code."""
     from dashboards.page import write_page
     from results.errors import ResultsError
+    from results.judge import control
     from results.judge.summary import rows as summarize
     from results.store import Store
 
-    rows = summarize(document)
+    rows, moved = summarize(document), []
+    asked, controls = control.apart(rows)
     page = run.folder / "report.html"
     problem = None
     try:
         with closing(Store(run.workspace.index)) as store:
+            if controls:
+                moved = control.since(store.latest(), store.rows(model=controls[0].model), rows)
             store.add(document)
         write_page(rows, page, profile=document.header.profile.name)
     except ResultsError as exc:
@@ -301,6 +308,8 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
             f"{problem}. What was measured is kept; once that is mended: bench report --run {run.header.run_id}"
         ) from problem
     click.echo(f"Run {run.header.run_id}; Pareto page: {page}", err=as_json)
+    for line in moved:
+        shared.say(f"bench: {line}", err=as_json)
     away, lost, unrated = [device for device in run.devices if run.is_open(device)], run.lost(), run.unrated()
     outcomes = {restart.outcome for restart in document.restarts} | {part.outcome for part in document.evaluations}
     has_measured = bool(outcomes - {"offline"})
@@ -314,7 +323,7 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     if unrated:
         cases = "1 case" if len(unrated) == 1 else f"{len(unrated)} cases"
         shared.say(f"bench: the accuracy of {cases} could not be measured to the end", err=True)
-    if lost or unrated or _has_failed(rows):
+    if lost or unrated or _has_failed(asked):
         return shared.FAILED
     if not away:
         return 0

@@ -88,6 +88,20 @@ def build_cases(
     ]
 
 
+def control_cases(
+    devices: Sequence[Device], control: Sequence[PlannedModel], choices: Sequence[BackendChoice], cases: Sequence[Case]
+) -> list[Case]:
+    """Return a case of the control, on one thread, for each device and backend under which any of `cases` can run."""
+    used = {(case.device, case.backend) for case in cases if case.artifact_format is not None}
+    known = {case.case_id for case in cases}
+    plain = [device.model_copy(update={"strict": False}) for device in devices]
+    return [
+        case.model_copy(update={"control": True})
+        for case in build_cases(plain, control, choices, [1])
+        if case.artifact_format is not None and (case.device, case.backend) in used and case.case_id not in known
+    ]
+
+
 def _case(device: Device, model: PlannedModel, choice: BackendChoice, chosen: Chosen, threads: int) -> Case:
     files, unsupported = chosen.files, chosen.unsupported or None
     if files is not None and files.is_unsupported:

@@ -109,11 +109,15 @@ class Run:
         ]
 
     def lost(self) -> list[str]:
-        """Return the cases of which restarts failed though others brought something: a later try may bring them."""
+        """Return the cases of which restarts failed though others brought something: a later try may bring them.
+
+        The control is not among them: nobody asked for it.
+        """
+        controls = {case.case_id for case in self.header.cases if case.control}
         return [
             case_id
             for tally in self._tallies.values()
-            for case_id in sorted(tally.given_up & {case_id for case_id, _ in tally.done})
+            for case_id in sorted(tally.given_up & {case_id for case_id, _ in tally.done} - controls)
         ]
 
     def record(self, restart: Restart) -> None:

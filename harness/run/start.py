@@ -22,7 +22,7 @@ from harness.run.tally import ATTEMPTS
 from harness.run.task import Message, Said
 from harness.workspace import Workspace, new_run_id
 from models import prepare
-from models.artifacts import Artifact
+from models.artifacts import FORMATS, Artifact
 from models.derived import Wanted
 from models.errors import UnsupportedModel
 from models.export.orders import DerivedTarget
@@ -30,6 +30,7 @@ from models.export.precision.calibration import CalibrationSource
 from models.export.precision.methods import METHODS
 from models.prepare import Prepared, Progress
 from models.sources.base import Source
+from models.sources.control import ControlModel
 from models.store import ArtifactStore
 from results import journal
 from results.records import Case, Profile, Restart, RunDocument, RunHeader, Stopping, shortened
@@ -51,6 +52,12 @@ class RunRequest:
     calibration: CalibrationSource | None = None
     accuracy: AccuracyRequest | None = None
     stopping: Stopping | None = None
+    control: bool = False
+
+    @property
+    def has_control(self) -> bool:
+        """Whether the control is measured, too: not in a run without latencies, nor in one of a case at a time."""
+        return self.control and self.profile.restarts > 0 and self.profile.name != "sustained"
 
     @property
     def wanted(self) -> Wanted:
@@ -105,6 +112,11 @@ def planned(model: Prepared) -> PlannedModel:
     return PlannedModel(model.name, made)
 
 
+def planned_control(request: RunRequest) -> list[PlannedModel]:
+    """Return the control as the plan sees it while nothing of it is in the store, if it is to be measured."""
+    return [PlannedModel(ControlModel().name, [Files(kind, "fp32") for kind in FORMATS])] if request.has_control else []
+
+
 def start(
     request: RunRequest,
     workspace: Workspace,
@@ -138,8 +150,11 @@ def begin(
     cases = plan.build_cases(
         request.devices, list(models.values()), request.backends, request.threads, request.precisions
     )
-    artifacts = by_file(prepared)
-    of_case = {case.case_id: artifacts[plan.file_key(case)] for case in cases if case.artifact_format is not None}
+    control = _control(request, workspace)
+    controls = plan.control_cases(request.devices, [planned(one) for one in control], request.backends, cases)
+    artifacts = by_file([*prepared, *control])
+    runnable = [case for case in (*cases, *controls) if case.artifact_format is not None]
+    of_case = {case.case_id: artifacts[plan.file_key(case)] for case in runnable}
     assigned = _assigned(request, cases, of_case, workspace, watch)
     header = RunHeader(
         run_id=new_run_id(),
@@ -150,10 +165,10 @@ def begin(
         profile=request.profile,
         stopping=request.stopping,
         host={"machine": platform.machine(), "os": platform.system(), "python": platform.python_version()},
-        models=tuple(model.facts for model in prepared),
-        artifacts=tuple(artifact.facts for model in prepared for artifact in model.artifacts.values()),
+        models=tuple(model.facts for model in (*prepared, *control)),
+        artifacts=tuple(artifact.facts for artifact in artifacts.values()),
         datasets=assigned.datasets,
-        cases=assigned.cases,
+        cases=(*assigned.cases, *controls),
         max_loss=request.max_loss,
     )
     opened = journal.Journal.create(workspace.run_folder(header.run_id), header)
@@ -164,6 +179,11 @@ def begin(
         if failure is not None:
             run.record(_export_failed(case, failure))
     return run, of_case
+
+
+def _control(request: RunRequest, workspace: Workspace) -> list[Prepared]:
+    """Return the control if it is to be measured, its files in the store. Raises ModelError."""
+    return [ControlModel().look_up(ArtifactStore(workspace.artifacts))] if request.has_control else []
 
 
 def _assigned(

@@ -1,4 +1,4 @@
-"""From a run document to rows: one per case of the header, in its order, whatever happened to the case."""
+"""From a run document to rows: one per case of the header, whatever happened to the case."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from results.judge import (
     choice,
+    control,
     environment,
     evaluation,
     fingerprint,
@@ -90,7 +91,10 @@ class Measurement:
 
 
 def rows(document: RunDocument) -> list[Row]:
-    """One row for each case of the header, in header order; a case nobody measured says so in its reason."""
+    """One row for each case of the header, in header order, those of the control series last.
+
+    A case nobody measured says so in its reason.
+    """
     header = document.header
     facts = {model.name: model for model in header.models}
     files = {(file.sha256, file.io_sha256): file for file in header.artifacts}
@@ -121,7 +125,8 @@ def rows(document: RunDocument) -> list[Row]:
         _row(header, facts.get(m.case.model), files.get((m.case.artifact_sha256 or "", m.case.io_sha256 or "")), m)
         for m in measurements
     ]
-    return choice.marked(twins.compared(made), header.max_loss)
+    asked, controls = control.apart(made)
+    return [*control.beside(choice.marked(twins.compared(asked), header.max_loss), controls), *controls]
 
 
 def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:
@@ -270,6 +275,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
         compute_precision=telling.computed_in(told[-1].actual) if told else "",
         notes=(*facts.notes, *telling.notes(case, ok, file, facts.weights), *_stopped(header, measurement, numbers)),
         case_id=case.case_id,
+        control=case.control,
         fingerprint=fingerprint.fingerprint(
             case,
             header.profile,

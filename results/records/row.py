@@ -62,6 +62,8 @@ class Row(Record):
     which most was not, failed ones too; None where none was asked for. `aggregates` says that each restart brought one
     number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
     `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
+    `control` says that the row is of the control series; `control_ms`, with its interval, is the latency of the control
+    in the same run on the same device under the same runtime, None where there is no valid one (`judge.control`).
     """
 
     run: Text
@@ -133,6 +135,9 @@ class Row(Record):
     aggregates: Text = ""
     case_id: str
     fingerprint: Text | None = None
+    control: bool = False
+    control_ms: float | None = None
+    control_ci95_ms: tuple[float, float] | None = None
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -52,13 +52,14 @@ class Stopping(Record):
 class Case(Record):
     """One artifact under one backend with its options on one device.
 
-    `case_id` is a hash of what was asked for, of all fields but `unsupported`, `dataset` and `unevaluated`: equal in
-    two runs exactly when the two ask for the same. `io_sha256` names the inputs it is fed and the outputs it must give.
-    `unsupported` is the reason known before anything runs (a format the backend cannot read). `cores` is the set it is
-    kept on, `power_mode` the mode that the device must be in, if any. `method` says how the file's precision was made,
-    "" for one that is as it was exported. `dataset` names the data set (`DatasetFacts`) on which its accuracy is
-    measured, `unevaluated` is the reason why it is not, although that was asked for. A `strict` one fails where not all
-    of the model runs on the accelerator that was asked for.
+    `case_id` is a hash of what was asked for, of all fields but `unsupported`, `dataset`, `unevaluated` and `control`:
+    equal in two runs exactly when the two ask for the same. `io_sha256` names the inputs it is fed and the outputs it
+    must give. `unsupported` is the reason known before anything runs (a format the backend cannot read). `cores` is the
+    set it is kept on, `power_mode` the mode that the device must be in, if any. `method` says how the file's precision
+    was made, "" for one that is as it was exported. `dataset` names the data set (`DatasetFacts`) on which its accuracy
+    is measured, `unevaluated` is the reason why it is not, although that was asked for. A `strict` one fails where not
+    all of the model runs on the accelerator that was asked for. `control` is one of the control series, which nobody
+    asked for by name (`judge.control`).
     """
 
     case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -78,6 +79,7 @@ class Case(Record):
     cores: Text | None = None
     power_mode: Text | None = None
     strict: bool = False
+    control: bool = False
 
 
 class RunHeader(Record):

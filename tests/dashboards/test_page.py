@@ -460,3 +460,13 @@ def test_a_selection_without_frontier_and_one_without_rows(browser: Any, tmp_pat
 def test_an_empty_page_works(browser: Any, tmp_path: Path) -> None:
     write_page([], tmp_path / "page.html")
     assert Opened(browser, tmp_path / "page.html").said == []
+
+
+def test_the_control_has_a_table_of_its_own_and_no_place_elsewhere() -> None:
+    control = make_row("bench:control", 1.23, 99.0, control=True, verdict=Verdict.UNSTABLE, reason="<b>")
+    text = render([make_row("net"), control])
+    section = text[text.index('<table id="controls">') :].partition("</table>")[0]
+    assert "<td>1.23</td>" in section
+    assert "&lt;b&gt;" in section
+    assert "bench:control" not in text
+    assert 'id="controls"' not in render([make_row("net")])

@@ -191,3 +191,18 @@ def test_no_rows() -> None:
 )
 def test_milliseconds(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
+
+
+def test_the_control_stands_in_a_line_below_the_table() -> None:
+    controls = [
+        make_row("bench:control", 1.23, None, control=True, ci95_ms=(1.22, 1.24)),
+        make_row(
+            "bench:control", None, None, control=True, backend="tflite", verdict=Verdict.FAILED, reason="no\x1b[2J"
+        ),
+    ]
+    text = printed([make_row("net"), *controls], 160)
+    assert "control: onnxruntime 1.23 ms (1.22-1.24), tflite failed (no" in text
+    assert "bench:control" not in text
+    assert "\x1b[2J" not in text
+    other = controls[0].model_copy(update={"device": "laptop"})
+    assert "control pi4: onnxruntime 1.23" in printed([make_row("net"), *controls, other], 160)

@@ -62,20 +62,23 @@ def written(folder: Path) -> dict[str, list[str]]:
 
 @dataclass
 class Bench:
-    """The command in a folder of its own, with a workspace of its own."""
+    """The command in a folder of its own, with a workspace of its own. Its runs measure no control unless told to."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     timeout_s: float = 240
+    control: bool = False
 
     @property
     def workspace(self) -> Path:
         return self.folder / ".bench"
 
     def command(self, *arguments: str) -> list[str]:
-        # How many restarts a busy machine makes necessary is not what most tests are about.
-        is_fixed = arguments[:1] == ("run",) and not {"--resume", *ADAPTIVE} & set(arguments)
-        return [sys.executable, "-c", "from harness.cli import main; main()", *arguments, *(["--fixed"] * is_fixed)]
+        is_new = arguments[:1] == ("run",) and "--resume" not in arguments
+        # How many restarts a busy machine makes necessary is not what most tests are about, nor is the control.
+        extra = ["--fixed"] if is_new and not set(ADAPTIVE) & set(arguments) else []
+        extra += ["--no-control"] if is_new and not self.control else []
+        return [sys.executable, "-c", "from harness.cli import main; main()", *arguments, *extra]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it in the background."""

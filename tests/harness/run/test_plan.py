@@ -116,3 +116,23 @@ def test_rounds_differ_in_order() -> None:
     order = plan.schedule(cases, PROFILES["standard"], 1)
     rounds = [[case.case_id for round_, case in order if round_ == number] for number in range(5)]
     assert len({tuple(ids) for ids in rounds}) > 1
+
+
+def test_the_control_is_a_case_of_every_device_and_backend_that_has_one() -> None:
+    control = PlannedModel("bench:control", [Files("onnx", "fp32"), Files("tflite", "fp32")])
+    strict = Device(
+        name="npu", transport="local", strict=True, threads=[4], backend_options={"tflite": {"xnnpack": "off"}}
+    )
+    cases = plan.build_cases([LOCAL, strict], [ONNX], RUNTIMES, None)
+    found = plan.control_cases([LOCAL, strict], [control], RUNTIMES, cases)
+    # The only model is there as ONNX, which tflite does not read: there is nothing to hold a control against.
+    assert [(case.device, case.backend) for case in found] == [
+        (device, backend) for device in ("local", "npu") for backend in ("onnxruntime", "openvino")
+    ]
+    assert {(case.threads, case.strict, case.control, case.artifact_format) for case in found} == {
+        (1, False, True, "onnx")
+    }
+    both = plan.control_cases([strict], [control], RUNTIMES, plan.build_cases([strict], [BOTH], RUNTIMES, None))
+    assert {case.backend: case.options for case in both}["tflite"] == {"xnnpack": "off"}
+    asked = plan.build_cases([LOCAL], [control], RUNTIMES, [1])
+    assert plan.control_cases([LOCAL], [control], RUNTIMES, asked) == [], "who asks for it by name has it"
