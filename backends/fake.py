@@ -13,7 +13,7 @@ from backends.base import Backend, Precisions, Session, Unsupported, Way, check_
 
 
 class Fake(Backend):
-    """Options: `sleep_ms` per inference (default 1), `fault`: one of
+    """Options: `sleep_ms` per inference (default 1), 1.5 times that from `slow_after_s` on, `fault`: one of
 
     `load`, `crash` (killed in the middle of an inference), `hang`, `wrong` (wrong output), `unsupported`, `noise`
     (prints to standard output), `exit`.
@@ -35,7 +35,7 @@ class Fake(Backend):
     def load(self, path: str, inputs: List[Dict[str, Any]], options: Dict[str, Any]) -> Session:
         import numpy
 
-        check_options(self.name, options, ("sleep_ms", "fault"))
+        check_options(self.name, options, ("sleep_ms", "slow_after_s", "fault"))
         fault = str(options.get("fault", ""))
         if fault == "load":
             raise RuntimeError("the model cannot be loaded")
@@ -45,15 +45,17 @@ class Fake(Backend):
         for pair in sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "io*.npz")))[:1]:
             with numpy.load(pair, allow_pickle=False) as arrays:
                 outputs = [arrays[key] for key in arrays.files if key.startswith("out")]
-        return FakeSession(outputs, float(options.get("sleep_ms", 1)) / 1000, fault, int(options["threads"]))
+        sleep_s, slow_after_s = float(options.get("sleep_ms", 1)) / 1000, float(options.get("slow_after_s", "inf"))
+        return FakeSession(outputs, sleep_s, slow_after_s, fault, int(options["threads"]))
 
 
 class FakeSession(Session):
     """Sleeps, then has its outputs ready."""
 
-    def __init__(self, outputs: List[Any], sleep_s: float, fault: str, threads: int) -> None:
+    def __init__(self, outputs: List[Any], sleep_s: float, slow_after_s: float, fault: str, threads: int) -> None:
         self._outputs = outputs
         self._sleep_s = sleep_s
+        self._slow_from_s = time.monotonic() + slow_after_s
         self._fault = fault
         self._threads = threads
         self._runs = 0
@@ -63,7 +65,7 @@ class FakeSession(Session):
 
     def run(self) -> None:
         self._runs += 1
-        time.sleep(self._sleep_s)
+        time.sleep(self._sleep_s * (1.5 if time.monotonic() >= self._slow_from_s else 1))
         if not self._fault or self._runs < 3:
             return
         if self._fault == "crash":

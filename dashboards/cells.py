@@ -48,6 +48,7 @@ _OWN: dict[str, Callable[[Row], str]] = {
     "percentiles_ms": lambda row: wording.milliseconds(row.percentiles_ms.get("p90")),
     "observed_ms": wording.observed,
     "lost_share": wording.lost,
+    "sustained": lambda row: wording.from_peak(row.sustained),
     "accuracies": measured.marks,
     "against_fp32": measured.against_fp32,
     "evaluation": measured.in_detail,
@@ -151,6 +152,8 @@ def _value(key: str, row: Row) -> float | int | None:
         return row.percentiles_ms.get("p90")
     if key == "observed_ms":
         return row.observed_ms.get("p50")
+    if key == "sustained":
+        return None if row.sustained is None else -row.sustained.loss_share
     if key == "accuracies":
         return None if row.accuracy is None else row.accuracy.value
     if key == "against_fp32":

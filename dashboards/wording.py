@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
 from results.judge.placement import percent
-from results.records import Accuracy, Placement, Quality, Row, shortened
+from results.records import Accuracy, Placement, Quality, Row, Sustained, shortened
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
@@ -68,6 +68,14 @@ def observed(row: Row) -> str:
 def lost(row: Row) -> str:
     """The share of time that other work took: `63 %`."""
     return f"{row.lost_share:.0%}".replace("%", " %") if _is_shared(row) and row.lost_share is not None else ""
+
+
+def from_peak(found: Sustained | None) -> str:
+    """What became of the speed at first: `-26 % after 130 s`; `-1 %` where it was never throttled for good."""
+    if found is None:
+        return ""
+    change = f"{-found.loss_share:+.0%}".replace("%", " %").replace("+0 %", "0 %").replace("-0 %", "0 %")
+    return change if found.throttled_after_s is None else f"{change} after {found.throttled_after_s:.3g} s"
 
 
 def _is_shared(row: Row) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from results.records import Accuracy, Evaluated
+from results.records import Accuracy, Evaluated, Sustained
 
 _FRAME_TYPES = {"text": "string", "number": "Float64", "whole number": "Int64", "true or false": "boolean"}
 
@@ -40,6 +40,7 @@ class Column:
             "ci95_ms",
             "percentiles_ms",
             "observed_ms",
+            "sustained",
             "accuracies",
             "against_fp32",
         )
@@ -51,6 +52,11 @@ class Column:
         return self.frame or own
 
 
+SUSTAINED = dict.fromkeys(
+    [f"sustained_{name}" for name in Sustained.model_fields if name not in ("peak_ci95_ms", "why", "ended", "curve")],
+    "Float64",
+)
+"""The columns in CSV and frame of the figures in `sustained`."""
 _INTERVAL = {"ci95_low_ms": "Float64", "ci95_high_ms": "Float64"}
 _CONTROL_INTERVAL = {f"control_{name}": kind for name, kind in _INTERVAL.items()}
 PERCENTILES = {"p50": "p50_ms", "p90": "p90_ms", "p95": "p95_ms", "p99": "p99_ms", "p99.9": "p99_9_ms"}
@@ -104,6 +110,10 @@ COLUMNS = (
     Column("n_undisturbed", "whole number or null", "inferences that kept their core, on which the latency rests; "
            "null where the device does not tell"),
     Column("marked_by", "text", "what told them apart: `schedstat`, `switches` or `unknown`"),
+    Column("sustained", "object or null", "what minutes without a pause did to the latency (`median_ms` is that of the "
+           "last fifth): `minutes`, `peak_ms`, `peak_ci95_ms`, `loss_share` (of its speed), `throttled_after_s`, "
+           "`hottest_c`, `why`, `ended` and `curve`; null with other profiles", "Sustained", "Sustained", seldom=True,
+           frame=SUSTAINED),
     Column("batch", "whole number or null", "examples in one inference; null when not known", "Batch", seldom=True),
     Column("throughput_per_s", "number or null", "examples per second, `batch` over the median; null where unknown",
            "Per second", "per s", seldom=True),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from results import journal
-from results.columns import COLUMNS, FRAME, OBSERVED, PERCENTILES
+from results.columns import COLUMNS, FRAME, OBSERVED, PERCENTILES, SUSTAINED
 from results.errors import ResultsError
 from results.judge.summary import rows as summarize
 from results.records import Row
@@ -56,6 +56,7 @@ def flat(row: Row) -> dict[str, JsonValue]:
     line["control_ci95_low_ms"], line["control_ci95_high_ms"] = row.control_ci95_ms or (None, None)
     line |= {name: row.percentiles_ms.get(key) for key, name in PERCENTILES.items()}
     line |= {name: row.observed_ms.get(key) for key, name in OBSERVED.items()}
+    line |= {name: (held["sustained"] or {}).get(name.removeprefix("sustained_")) for name in SUSTAINED}
     first: dict[str, JsonValue] = next(iter(held["accuracies"]), {})
     interval = {"ci95": json.dumps(first["ci95"]) if first["ci95"] else None} if first else {}
     line |= {f"accuracy_{name}": value for name, value in (first | interval).items()}

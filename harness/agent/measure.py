@@ -70,7 +70,7 @@ def measure(run: Callable[[], None], profile: Dict[str, Any], threads: int, may_
     that is allowed. Returns the parts of the `samples` event (`harness.agent.jobs.latency`). `threads` is how many the
     runtime computes with.
     """
-    timed = _Timed(run, profile, noise.watch())
+    timed = Timed(run, profile, noise.watch())
     gc.collect()
     gc.disable()
     timed.go_on()
@@ -88,7 +88,7 @@ def measure(run: Callable[[], None], profile: Dict[str, Any], threads: int, may_
     return {"ns": timed.samples_ns, "noise": marks or None, "probes": timed.probes}
 
 
-class _Timed:
+class Timed:
     """The inferences of one restart with their marks; `watch` makes them, None where nothing can."""
 
     def __init__(self, run: Callable[[], None], profile: Dict[str, Any], watch: Any) -> None:
@@ -130,7 +130,7 @@ class _Timed:
             elapsed = end - begun
             if (len(samples) >= least and elapsed >= self._min_ns) or elapsed >= self._max_ns:
                 break
-        if is_disturbed:
+        if is_disturbed and len(disturbed) < len(samples):
             disturbed.extend([is_disturbed(end - marked)] * (len(samples) - len(disturbed)))
         probes.append((len(samples), noise.probe_ns()))
 

@@ -27,7 +27,15 @@ def _percent(_context: click.Context, _option: click.Parameter, value: str | Non
 
 
 _OPTIONS = (
-    click.option("--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf"])),
+    click.option(
+        "--profile", default="quick", show_default=True, type=click.Choice(["quick", "standard", "mlperf", "sustained"])
+    ),
+    click.option(
+        "--minutes",
+        type=click.FloatRange(0.01, 720),
+        default=None,
+        help="With --profile sustained: how long each case runs without a pause (default: 10).",
+    ),
     click.option(
         "--target-ci",
         callback=_percent,
@@ -56,12 +64,20 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def planned(
-    name: str, target: float | None, max_minutes: float | None, *, fixed: bool
+    name: str, minutes: float | None, target: float | None, max_minutes: float | None, *, fixed: bool
 ) -> tuple[Profile, Stopping | None]:
     """Return the profile and when enough is measured: as was asked for, else as is usual. Raises UsageError."""
-    from harness.run.plan import PROFILES, usual
+    from harness.run.plan import MINUTES, PROFILES, sustained, usual
     from results.records import Stopping
 
+    if name == "sustained":
+        if (target, max_minutes) != (None, None):
+            raise click.UsageError(
+                "--profile sustained has one restart a case; leave out --target-ci and --max-minutes"
+            )
+        return sustained(MINUTES if minutes is None else minutes), None
+    if minutes is not None:
+        raise click.UsageError("--minutes is for --profile sustained; the others say themselves how long they measure")
     if fixed and (target, max_minutes) != (None, None):
         raise click.UsageError("--fixed adds no restarts; leave out --target-ci and --max-minutes")
     if fixed:

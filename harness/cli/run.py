@@ -146,6 +146,7 @@ def run(
     max_loss: float,
     calibration: str | None,
     profile: str,
+    minutes: float | None,
     target_ci: float | None,
     max_minutes: float | None,
     fixed: bool,
@@ -187,7 +188,7 @@ def run(
             devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
             document = _execute(started, devices, artifacts, display)
         context.exit(_conclude(started, document, as_json=as_json))
-    measured, stopping = profiles.planned(profile, target_ci, max_minutes, fixed=fixed)
+    measured, stopping = profiles.planned(profile, minutes, target_ci, max_minutes, fixed=fixed)
     sources = resolve(expressions or ("quick",), given, weights, optimize)
     chosen = fleet.choose(known, device_names)
     request = runs.RunRequest(

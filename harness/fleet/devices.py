@@ -60,6 +60,7 @@ class Device(BaseModel):
     tags: tuple[Word, ...] = ()
     class_: Annotated[Word | None, Field(alias="class")] = None
     max_temperature_c: Annotated[StrictFloat, Field(gt=0, le=150)] | None = None
+    critical_temperature_c: Annotated[StrictFloat, Field(gt=0, le=150)] | None = None
     max_cache_gb: Annotated[StrictFloat, Field(gt=0, le=1e6)] | None = None
     timeout_s: Annotated[StrictFloat, Field(ge=1, le=600)] = 20.0
     backend_options: dict[str, dict[str, OptionValue]] = Field(default_factory=dict)

@@ -108,13 +108,14 @@ START = Step("starting", (Hello,))
 class Terms:
     """What a request says of the device and its user: how patient, on which cores, by which file it is held.
 
-    With `shield` a measurement may take real-time priority.
+    With `shield` a measurement may take real-time priority; at `critical_c` minutes without a pause end early.
     """
 
     patience_s: float
     cores: tuple[int, ...] | None = None
     lock: str | None = None
     shield: bool = True
+    critical_c: float | None = None
 
 
 @dataclass(frozen=True)

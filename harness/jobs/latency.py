@@ -15,7 +15,7 @@ from harness.jobs import outputs
 from harness.jobs.base import Ended, Event, Failure, Grammar, Hello, Job, Reading, Step, Terms, Tree, why
 from harness.jobs.model import Imported, Loaded, ModelOnDevice
 from harness.jobs.outputs import MAX_OUTPUTS, Compared, Rule
-from results.records import Case, Nanoseconds, Noise, Probes, Profile, Restart, Samples, shortened
+from results.records import Case, Curve, Nanoseconds, Noise, Probes, Profile, Restart, Samples, shortened
 
 
 class First(Event):
@@ -52,6 +52,14 @@ class Timed(Event):
         if self.noise is not None:
             self.noise.flags(len(self.samples_ns))
         return self
+
+
+class Curved(Event):
+    """The spans of inferences that went on for minutes."""
+
+    event: Literal["curve"]
+    curve: Curve
+    telemetry_timed: Reading | None = None
 
 
 class Done(Event):
@@ -114,9 +122,16 @@ class Latency(Job[Restart]):
             Loaded: Step("the first inference", (Loaded, First)),
             First: Step("checking the output", (Verified,)),
             Verified: Step("warming up", (Warmup,), self.profile.warmup_max_seconds),
-            Warmup: Step("the timed inferences", (Timed,), 2 * self.profile.max_seconds),  # once more, shielded
-            Timed: Step("ending", (Done,)),
+            Warmup: self._timing,
+            (Curved if self.profile.span_seconds else Timed): Step("ending", (Done,)),
         }
+
+    @property
+    def _timing(self) -> Step:
+        longest_s = self.profile.max_seconds
+        if self.profile.span_seconds:
+            return Step("minutes without a pause", (Curved,), longest_s)
+        return Step("the timed inferences", (Timed,), 2 * longest_s)  # once more, shielded
 
     def request(self, terms: Terms) -> device_side.Request:
         case = self.target.case
@@ -126,6 +141,7 @@ class Latency(Job[Restart]):
             profile=self.profile.model_dump(),
             cold=self.round == 0 and self.profile.restarts > 1,
             shield=terms.shield,
+            critical_c=terms.critical_c,
         )
 
     def record(self, events: Sequence[Event], ended: Ended) -> Restart:

@@ -35,6 +35,7 @@ class AgentOnDevice:
     patience_s: float = PATIENCE_S
     cores: tuple[int, ...] | None = None
     shield: bool = True
+    critical_c: float | None = None
     lock: PurePosixPath | None = None
 
     def carry_out(self, job: Job[R]) -> R:
@@ -64,7 +65,8 @@ class AgentOnDevice:
 
     def start(self, job: Job[R]) -> Stream:
         """Start the agent with a request, for whoever listens and closes it later. Raises ConnectError."""
-        terms = Terms(self.patience_s, self.cores, str(self.lock) if self.lock else None, self.shield)
+        lock = str(self.lock) if self.lock else None
+        terms = Terms(self.patience_s, self.cores, lock, self.shield, self.critical_c)
         return self.transport.stream(self.command, stdin=job.line(terms))
 
     def listen(self, stream: Stream, job: Job[R]) -> Iterator[Event]:

@@ -282,6 +282,7 @@ def push_agent(
         patience_s,
         cores=tuple(device.core_set() or ()) or None,
         shield=device.real_time,
+        critical_c=device.critical_temperature_c,
         lock=root / "lock" if transport.shared else None,
     )
 

@@ -1,4 +1,4 @@
-"""The thermal gate: before a round, wait until the device has cooled down."""
+"""The thermal gate: wait until the device has cooled down, before a round or each case of minutes without a pause."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from harness.link.agent import AgentOnDevice
 
 MAX_WAIT_S = 300.0
 POLL_S = 5.0
+WARMER_C = 5.0
+"""Where nobody set a limit, so much warmer than at first a device may be when minutes without a pause begin."""
 
 
 def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], wait: Callable[[float], bool]) -> bool:
@@ -42,3 +44,14 @@ def cool_down(device: Device, agent: AgentOnDevice, say: Callable[[str], None], 
         # A device that takes long to answer is not waited for any longer.
         waited = max(waited + POLL_S, time.monotonic() - begun)
     return False
+
+
+def limited_to_now(device: Device, agent: AgentOnDevice) -> Device:
+    """Return the device with a limit: its own, or WARMER_C above its temperature now; none where that is not known."""
+    if device.max_temperature_c is not None:
+        return device
+    try:
+        now = agent.carry_out(Probe()).telemetry.hottest_c
+    except TransportError:
+        return device
+    return device.model_copy(update={"max_temperature_c": None if now is None else now + WARMER_C})

@@ -46,6 +46,28 @@ PROFILES = {
     ),
 }
 
+MINUTES = 10.0
+_MOST_POINTS, _SHORTEST_SPAN_S = 600, 0.1
+
+
+def sustained(minutes: float = MINUTES) -> Profile:
+    """Return the profile of a case for so many minutes without a pause, and a curve of about 600 points at most."""
+    seconds = 60 * minutes
+    return Profile(
+        name="sustained",
+        restarts=1,
+        min_iterations=1,
+        min_seconds=seconds,
+        max_seconds=seconds,
+        warmup_min_iterations=5,
+        warmup_min_seconds=0.3,
+        warmup_max_seconds=3.0,
+        span_seconds=max(seconds / _MOST_POINTS, _SHORTEST_SPAN_S),
+    )
+
+
+PROFILES["sustained"] = sustained()
+
 
 def usual(name: str) -> tuple[Profile, Stopping]:
     """Return a profile as it is measured where nothing else is said, and when enough is measured.

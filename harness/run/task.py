@@ -18,7 +18,7 @@ from harness.jobs.latency import Latency, Target
 from harness.jobs.model import ModelOnDevice
 from harness.link.manners import Claim, Hooks, Manners
 from harness.link.ready import File, ReadyDevice, files_of
-from harness.link.thermal import cool_down
+from harness.link.thermal import cool_down, limited_to_now
 from harness.run import plan, tools
 from harness.run.chosen import HINT
 from harness.run.coverage import Coverage
@@ -181,13 +181,16 @@ class _Work:
         )
 
     def _measure_all(self, session: ReadyDevice, todo: Sequence[tuple[int, Case]]) -> None:
+        device, each_case = self._task.device, self._task.profile.span_seconds is not None
+        if each_case:
+            device = limited_to_now(device, session.agent)
         cooled, is_gated = -1, True
         for round_, case in todo:
             if self._stop.is_set():
                 return
             if self._tally.is_open(round_, case) and case.case_id not in self._left:
-                if is_gated and round_ != cooled:
-                    is_gated = cool_down(self._task.device, session.agent, self._say, self._stop.wait)
+                if is_gated and (each_case or round_ != cooled):
+                    is_gated = cool_down(device, session.agent, self._say, self._stop.wait)
                     cooled = round_
                 self._measure(session, self._target(case), round_)
             self._emit(Stepped())

@@ -150,6 +150,10 @@ class SimulatedDevice(SimulatedTransport):
 
     def _latency(self, request: Event) -> Iterator[Event]:
         kind, options, profile = self._kind, request["options"], request["profile"]
+        if profile.get("span_seconds"):
+            why = "a simulated device has no minutes to show a curve of"
+            yield {"event": "error", "phase": "load", "kind": "unsupported", "message": why}
+            return
         case = json.dumps([kind.seed, self._name, request["backend"], request["model_sha256"], options])
         self._asked[case] += 1
         (level_ns,) = _around(case, kind.latency_ms * 1e6, kind.spread, 1)

@@ -69,6 +69,6 @@ def fingerprint(
         "board": board,
         "environment": {name: list(values) for name, values in environment.items()},
         "fallback": fallback,
-        "profile": profile.model_dump(exclude={"name", "restarts"}),
+        "profile": profile.model_dump(exclude={"name", "restarts"}, exclude_none=True),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]

@@ -82,24 +82,37 @@ def _slow(restart: Restart, best_ns: int | None) -> NDArray[np.bool_]:
 
 def best_probe_ns(restarts: Iterable[Restart]) -> int | None:
     """Return how long the fixed piece of work takes on a device at best, None where it was never done."""
-    return min((took for restart in restarts for _, took in restart.probes if took > 0), default=None)
+    told = (took for restart in restarts for took in _probes_ns(restart))
+    return min((took for took in told if took), default=None)
+
+
+def _probes_ns(restart: Restart) -> list[int | None]:
+    if restart.curve:
+        return [point.probe_ns for point in restart.curve.points]
+    return [took for _, took in restart.probes]
 
 
 def is_steady(split: Split) -> bool:
     """Whether the two halves of the inferences agree, so that the warm-up was long enough whatever it looked like."""
     if split.undisturbed is None or split.own.size < 2 * FEWEST_KEPT:
         return False
-    first, second = np.array_split(split.own, 2)
-    before, after = float(np.median(first)), float(np.median(second))
+    return agree(split.own)
+
+
+def agree(samples: NDArray[np.float64]) -> bool:
+    """Whether the medians of both halves agree; there is no second half of one."""
+    if samples.size < 2:
+        return True
+    before, after = (float(np.median(half)) for half in np.array_split(samples, 2))
     return abs(after - before) <= STEADY_WITHIN * before
 
 
 def of_row(restarts: Sequence[Restart], splits: Sequence[Split]) -> dict[str, Any]:
     """Return what a row says of the noise; what not all of its restarts tell is not known."""
-    marks = {restart.noise.marked_by if restart.noise else "unknown" for restart in restarts}
+    marks = {restart.marked_by for restart in restarts}
     kept = [split.undisturbed for split in splits]
     lost = [split.lost_share for split in splits]
-    aggregated = any(restart.actual.get("aggregates") for restart in restarts)
+    aggregated = any(restart.actual.get("aggregates") or restart.curve for restart in restarts)
     observed = [] if aggregated else [split.observed / NS_PER_MS for split in splits]
     return {
         "marked_by": marks.pop() if len(marks) == 1 else "unknown",

@@ -20,6 +20,7 @@ from results.judge import (
     placement,
     statistics,
     stopping,
+    sustained,
     telemetry,
     telling,
     twins,
@@ -87,7 +88,8 @@ class Measurement:
     @cached_property
     def splits(self) -> tuple[noise.Split, ...]:
         """The inferences of each restart in `ok`, told apart."""
-        return tuple(noise.split(restart, self.best_probe_ns) for restart in self.ok)
+        best_ns = self.best_probe_ns
+        return tuple(sustained.split(one, best_ns) or noise.split(one, best_ns) for one in self.ok)
 
 
 def rows(document: RunDocument) -> list[Row]:
@@ -212,7 +214,7 @@ def check_spread(measurement: Measurement) -> Finding | None:
 def check_warmup(measurement: Measurement) -> Finding | None:
     """Most restarts were still changing speed when the timed inferences began, and in them."""
     found = zip(measurement.ok, measurement.splits, strict=True)
-    unsettled = sum(not restart.warmup_stable and not noise.is_steady(split) for restart, split in found)
+    unsettled = sum(not (restart.warmup_stable or restart.curve or noise.is_steady(split)) for restart, split in found)
     if 2 * unsettled <= len(measurement.ok):
         return None
     return Verdict.UNSTABLE, f"warm-up did not settle in {unsettled} of {len(measurement.ok)} restarts"
@@ -283,7 +285,7 @@ def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None
             backend_version=version,
             environment=found,
             fallback=telling.in_words(ok, "fallback"),
-            marked=bool(ok) and all(one.noise is not None for one in ok),
+            marked=bool(ok) and all(one.marked_by != "unknown" for one in ok),
         ),
     )
 
@@ -313,6 +315,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
     samples = [split.own / NS_PER_MS for split in splits]
     peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
     aggregated = any(telling.is_aggregate(restart) for restart in ok)
+    curves = [restart for restart in ok if restart.curve]
     # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
     seed = int(measurement.case.case_id, 16)
     median = statistics.center(samples) if samples else None
@@ -321,7 +324,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "throughput_per_s": _per_second(file.batch if file is not None else None, median),
         "ci95_ms": stopping.interval(samples, seed, aggregated=aggregated) if len(samples) > int(aggregated) else None,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
-        "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated else {},
+        "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated and not curves else {},
         "verified": bool(ok) and all(restart.verified for restart in ok),
         "snr_db": min((r.snr_db for r in ok if r.snr_db is not None), default=None),
         "top1_agreement": min((r.top1_agreement for r in ok if r.top1_agreement is not None), default=None),
@@ -329,6 +332,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "n_iterations": sum(_inferences(restart) for restart in ok),
         **noise.of_row(ok, splits),
         **load.of_row(ok),
+        "sustained": sustained.of_row(curves[-1], measurement.best_probe_ns, seed) if curves else None,
         "peak_rss_bytes": max(peaks, default=None),
     }
 
@@ -342,4 +346,4 @@ def _inferences(restart: Restart) -> int:
     """How many timed inferences a restart rests on, of an aggregate as many as it says."""
     told = restart.actual.get("aggregate")
     count = told.get("count") if telling.is_aggregate(restart) and isinstance(told, dict) else None
-    return count if type(count) is int and 0 < count <= MAX_SAMPLES else len(restart.samples_ns)
+    return count if type(count) is int and 0 < count <= MAX_SAMPLES else restart.timed

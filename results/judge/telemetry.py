@@ -38,6 +38,11 @@ def throttling(restart: Restart) -> list[str]:
     return [*_found(SLOWED, whole(restart)), *_found((quota,), timed(restart))]
 
 
+def limited(restart: Restart) -> str:
+    """Return what is to be said of the CPU quota of the timed inferences, "" when it was not used up."""
+    return "; ".join(_found((quota,), timed(restart)))
+
+
 def disturbances(restarts: Sequence[Restart]) -> list[str]:
     """Return what each sign of DISTURBED finds, of several restarts in the words of the last one, and in how many."""
     found = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.judge import environment, noise, placement, telemetry
+from results.judge import environment, noise, placement, sustained, telemetry
 from results.records import Case, Cause, Profile, Restart, Verdict, shortened
 
 _NS_PER_S = 10**9
@@ -47,7 +47,7 @@ def judge_restart(restart: Restart, case: Case, profile: Profile, best_probe_ns:
         return Judgment(Verdict(restart.outcome), restart.cause, restart.reason)
     found = (check(restart, case, profile) for check in CHECKS)
     judgment = next((judgment for judgment in found if judgment is not None), None)
-    return judgment or check_noise(restart, best_probe_ns) or Judgment()
+    return judgment or check_noise(restart, best_probe_ns) or check_curve(restart, best_probe_ns) or Judgment()
 
 
 def believed(restart: Restart, case: Case, profile: Profile) -> Restart:
@@ -64,13 +64,13 @@ def _implausible(reason: str) -> Judgment:
 
 def check_samples(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
     """There are none."""
-    return None if restart.samples_ns else _implausible("the device reported success and sent no samples")
+    return None if restart.timed else _implausible("the device reported success and sent no samples")
 
 
 def check_time(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
     """All that was timed together took longer than the restart did by the clock of this machine."""
     told_ns = (restart.import_ns or 0) + (restart.load_ns or 0) + (restart.first_ns or 0)
-    told_ns += sum(restart.warmup_ns) + sum(restart.samples_ns)
+    told_ns += sum(restart.warmup_ns) + restart.timed_ns
     if told_ns <= _CLOCKS_DIFFER * restart.wall_ns + _SLACK_NS:
         return None
     told_s, wall_s = told_ns / _NS_PER_S, restart.wall_ns / _NS_PER_S
@@ -79,7 +79,7 @@ def check_time(restart: Restart, _case: Case, _profile: Profile) -> Judgment | N
 
 def check_shortest(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
     """An inference took less than it takes to time one."""
-    shortest_ns = min(restart.samples_ns)
+    shortest_ns = restart.shortest_ns
     if shortest_ns >= SHORTEST_NS or restart.actual.get("aggregates"):
         return None
     return _implausible(
@@ -89,15 +89,16 @@ def check_shortest(restart: Restart, _case: Case, _profile: Profile) -> Judgment
 
 def check_count(restart: Restart, _case: Case, profile: Profile) -> Judgment | None:
     """Fewer timed inferences than the profile asks for, although they did not take long."""
-    told_s = sum(restart.samples_ns) / _NS_PER_S
+    told_s = restart.timed_ns / _NS_PER_S
     if (
         restart.actual.get("aggregates")
-        or len(restart.samples_ns) >= profile.min_iterations
+        or (restart.curve is not None and restart.curve.ended)
+        or restart.timed >= profile.min_iterations
         or told_s >= profile.max_seconds / 2
     ):
         return None
     return _implausible(
-        f"the device tells {len(restart.samples_ns)} timed inferences in {told_s:.3g} s, "
+        f"the device tells {restart.timed} timed inferences in {told_s:.3g} s, "
         f"and at least {profile.min_iterations} were asked for"
     )
 
@@ -134,7 +135,7 @@ def check_power_mode(restart: Restart, case: Case, _profile: Profile) -> Judgmen
 
 def check_throttled(restart: Restart, _case: Case, _profile: Profile) -> Judgment | None:
     """The device was slowed down: by heat, by its power supply, by a limit on its control group."""
-    found = telemetry.throttling(restart)
+    found = [] if restart.curve else telemetry.throttling(restart)  # a curve is there to show it
     return Judgment(Verdict.THROTTLED, None, "; ".join(found)) if found else None
 
 
@@ -162,6 +163,12 @@ def _slow_core(restart: Restart, share: float) -> Judgment:
         words = f"{reason}, as other virtual machines on the same hardware make it: try again later"
         return Judgment(Verdict.CONTENDED, None, words)
     return Judgment(Verdict.THROTTLED, None, f"{reason}: let it cool, look at its power supply, governor and cores")
+
+
+def check_curve(restart: Restart, best_probe_ns: int | None) -> Judgment | None:
+    """A curve that tells no sustained latency."""
+    found = sustained.doubt(restart, best_probe_ns)
+    return Judgment(found[0], None, shortened(found[1])) if found is not None else None
 
 
 CHECKS: list[Callable[[Restart, Case, Profile], Judgment | None]] = [

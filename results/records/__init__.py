@@ -30,6 +30,7 @@ from results.records.base import (
     is_too_deep,
     shortened,
 )
+from results.records.curve import MAX_MOMENTS, Curve, Marked, Moment, Point, Sustained
 from results.records.device import DeviceIdentity, DeviceSeen
 from results.records.evaluation import TOP, DatasetFacts, Evaluated, Evaluation, Metric
 from results.records.means import Means
@@ -77,6 +78,12 @@ __all__ = [
     "Caches",
     "Probes",
     "Noise",
+    "MAX_MOMENTS",
+    "Curve",
+    "Marked",
+    "Moment",
+    "Point",
+    "Sustained",
     "Cause",
     "Restart",
     "TOP",

@@ -14,7 +14,8 @@ SCHEMA_VERSION = 5
 """Of the run document: 1 was the first; 2 has typed telemetry, causes, devices and several accuracies; 3 has the facts
 of artifacts and what the check of an output found; 4 has how a precision was made, data sets and evaluations; 5 has how
 the model's files lay in memory when it was loaded, and the peak memory until then, telemetry of every kind of
-device, which inferences lost their core, and whether a case is strict, or of the control series (`upgrade`)."""
+device, which inferences lost their core, curves over minutes, and whether a case is strict, or of the control series
+(`upgrade`)."""
 
 MAX_SAMPLES = 1_000_000
 MAX_NESTING = 32

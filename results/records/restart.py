@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from results.records.base import MAX_SAMPLES, FreeForm, Nanoseconds, Record, Samples, Text
+from results.records.curve import Curve, Marked
 from results.records.noise import Noise
 from results.records.telemetry import Telemetry
 
@@ -52,7 +53,8 @@ class Restart(Record):
     place. None where there is no such output. `unverified` says why an output was not compared although there is a
     reference. `telemetry_timed` has what counts up, as the timed inferences began. `noise` says which of
     them lost their core, None where nothing tells; `probes` how long a fixed piece of work took on the CPU, each with
-    the number of samples that were taken before it.
+    the number of samples that were taken before it. `curve` stands in place of samples in a profile with spans
+    (`Profile`).
     """
 
     case_id: str
@@ -84,4 +86,27 @@ class Restart(Record):
     samples_ns: Samples = ()
     noise: Noise | None = None
     probes: Probes = ()
+    curve: Curve | None = None
     peak_rss_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None
+
+    @property
+    def marked_by(self) -> Marked:
+        """What told which of the timed inferences lost their core."""
+        return self.curve.marked_by if self.curve else self.noise.marked_by if self.noise else "unknown"
+
+    @property
+    def timed(self) -> int:
+        """How many timed inferences there are."""
+        return self.curve.inferences if self.curve else len(self.samples_ns)
+
+    @property
+    def timed_ns(self) -> int:
+        """How long they took together, with what lies between the spans of a curve."""
+        return self.curve.points[-1].until_ns if self.curve else sum(self.samples_ns)
+
+    @property
+    def shortest_ns(self) -> int:
+        """The shortest of them, of a curve the shortest median; there must be one."""
+        if self.curve:
+            return min(point.observed_ns for point in self.curve.points)
+        return min(self.samples_ns)

@@ -10,12 +10,12 @@ from pydantic import Field, JsonValue
 from results.records.accuracy import Accuracy
 from results.records.artifact import InputSpec, Quality, ShapesFixed
 from results.records.base import Record, Text, Word
+from results.records.curve import Marked, Sustained
 from results.records.evaluation import Evaluated
 from results.records.placement import Placement
 from results.records.restart import Caches
 
 Asked = Literal["latency", "accuracy"]
-Marked = Literal["schedstat", "switches", "unknown"]
 
 
 class Verdict(StrEnum):
@@ -43,6 +43,8 @@ class Row(Record):
     that were loaded with the model's files in memory, `cold_load_ms` over those that were not, and `load_caches` says
     whether that is known. `peak_rss_bytes` is the largest of all restarts, `load_peak_rss_bytes` and
     `cold_load_peak_rss_bytes` until the model was loaded.
+    `sustained` is what minutes without a pause did to it, None where it was measured otherwise; with it the figures
+    above are those of the last fifth of the time, and there are no percentiles.
     `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
@@ -89,6 +91,7 @@ class Row(Record):
     marked_by: Marked = "unknown"
     n_undisturbed: int | None = None
     lost_share: float | None = None
+    sustained: Sustained | None = None
     verified: bool = False
     unverified: Text = ""
     nonfinite: Text = ""

@@ -20,7 +20,8 @@ RUN_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 class Profile(Record):
     """How much is measured: restarts per case, and bounds on one restart's warm-up and timed inferences.
 
-    Without restarts, accuracy alone is measured.
+    Without restarts, accuracy alone is measured. With `span_seconds` the timed inferences go on for `max_seconds`,
+    and of each span of that length a point of a curve is kept (`Restart.curve`), no samples.
     """
 
     name: Text
@@ -31,6 +32,7 @@ class Profile(Record):
     warmup_min_iterations: Annotated[int, Field(ge=1)]
     warmup_min_seconds: Annotated[float, Field(ge=0)]
     warmup_max_seconds: Annotated[float, Field(gt=0)]
+    span_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class Stopping(Record):

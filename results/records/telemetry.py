@@ -28,7 +28,9 @@ def _number(said: object) -> float | None:
     return float(said) if is_number else None  # type: ignore[arg-type]  # NaN is between no two numbers
 
 
-def _within(low: float, high: float) -> Callable[[object], float | None]:
+def number_within(low: float, high: float) -> Callable[[object], float | None]:
+    """A parser of what is said: a number in that range, None for anything else."""
+
     def parse(said: object) -> float | None:
         value = _number(said)
         return value if value is not None and low <= value <= high else None
@@ -60,7 +62,7 @@ def _table(said: object) -> dict[str, float] | None:
 Name = Annotated[Word | None, BeforeValidator(_word)]
 Names = Annotated[tuple[Word, ...] | None, BeforeValidator(_words)]
 Number = Annotated[float | None, BeforeValidator(_number)]
-Count = Annotated[float | None, BeforeValidator(_within(0, _LARGEST))]
+Count = Annotated[float | None, BeforeValidator(number_within(0, _LARGEST))]
 Clock = Annotated[int | None, BeforeValidator(_whole(2**63))]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 PerCore = Annotated[tuple[float | None, ...] | None, BeforeValidator(_numbers)]
@@ -101,7 +103,7 @@ class Telemetry(Said):
     """Of Android, from 0 (none) by 2 (moderate) and 3 (severe) to 6 (shutdown)."""
     power_source: Names = None
     """`mains`, `usb`, `wireless`; `battery` where there is one and nothing else."""
-    battery_percent: Annotated[float | None, BeforeValidator(_within(0, 100))] = None
+    battery_percent: Annotated[float | None, BeforeValidator(number_within(0, 100))] = None
     battery_c: Number = None
     energy_uj: Table = None
     """Counters of energy by their zone, which begin anew at `energy_range_uj`."""

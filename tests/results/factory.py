@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from results.records import Accuracy, Case, ModelFacts, Profile, Restart, Row, RunDocument, RunHeader, Verdict
+from results.records import (
+    Accuracy,
+    Case,
+    ModelFacts,
+    Moment,
+    Profile,
+    Restart,
+    Row,
+    RunDocument,
+    RunHeader,
+    Sustained,
+    Verdict,
+)
 
 STANDARD = Profile(
     name="standard",
@@ -169,3 +181,27 @@ def make_row(model: str = "m", median: float | None = 10.0, top1: float | None =
     } | changes
     identity = case_id(model, values["device"], values["backend"], values["precision"], values["threads"])
     return Row(model=model, median_ms=median, accuracies=accuracies, case_id=identity, **values)
+
+
+def make_sustained(model: str, top1: float, peak_ms: float, end_ms: float, **changes: Any) -> Row:
+    """A row of ten minutes: in the fourth it goes from one latency to the other, getting warmer."""
+    steps = np.arange(120)
+    curve = tuple(
+        Moment(
+            at_s=5.0 * (step + 1),
+            median_ms=peak_ms + (end_ms - peak_ms) * min(1, max(0, (step - 36) / 12)),
+            temperature_c=45 + step / 4,
+        )
+        for step in steps.tolist()
+    )
+    found = Sustained(
+        minutes=10,
+        peak_ms=peak_ms,
+        peak_ci95_ms=(peak_ms, peak_ms),
+        loss_share=1 - peak_ms / end_ms,
+        throttled_after_s=200 if end_ms > 1.1 * peak_ms else None,
+        hottest_c=75,
+        curve=curve,
+    )
+    values = {"ci95_ms": (end_ms, end_ms), "percentiles_ms": {}, "sustained": found, "n_restarts": 1} | changes
+    return make_row(model, end_ms, top1, **values)

@@ -11,17 +11,18 @@ Events, in this order:
     warmup    ns (list), stable
     samples   ns (list), telemetry_timed (what counts up, as they began), noise (which of them lost their core, see
               `results.records.Noise`; null: nothing tells), probes (see `results.records.Restart`)
+    curve     in place of it where the profile has spans: curve (`results.records.Curve`), telemetry_timed
     done      peak_rss_bytes, telemetry before and after, more of what actually ran
 """
 
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from backends.base import Aggregate, Backend, Session
+from backends.base import Aggregate, Backend, Session, Unsupported
 from backends.messages import plain
-from harness.agent import failures, measure, model, pagecache, telemetry, verify
+from harness.agent import failures, measure, model, pagecache, sustained, telemetry, verify
 from harness.agent.memory import peak_rss_bytes
 
 Emit = Callable[[Dict[str, Any]], None]
@@ -33,13 +34,14 @@ class Request(model.ModelRequest):
 
     There are no rules where there is no reference. With `cold` the model's files are dropped from memory, into which
     the check of their hashes has brought them, before it is loaded. With `shield` real-time priority may be taken where
-    other work leaves too little to measure.
+    other work leaves too little to measure. `critical_c` is the temperature at which minutes without a pause end early.
     """
 
     outputs: List[Dict[str, Any]]
     profile: Dict[str, Any]
     cold: bool = False
     shield: bool = True
+    critical_c: Optional[float] = None
 
 
 def run(request: Request, emit: Emit) -> int:
@@ -68,6 +70,9 @@ def _phases(request: Request, emit: Emit) -> Iterator[str]:
     inputs, references = load_arrays(request)
     session.bind(inputs)
     yield "timed inferences"
+    spans = request.profile.get("span_seconds")
+    if spans and type(session).aggregate is not Session.aggregate:
+        raise Unsupported("it tells one number for many inferences, and no curve of them: take another backend")
     aggregate = session.aggregate(request.profile)
     if aggregate:
         _tell(aggregate, session, request, caches, emit)
@@ -112,6 +117,13 @@ def _time(session: Session, references: List[verify.Reference], request: Request
     yield "timed inferences"
     threads = int(request.options["threads"])
     begun = telemetry.counters()
+    if request.profile.get("span_seconds"):
+        emit(
+            dict(
+                sustained.curve(session.run, request.profile, request.critical_c), event="curve", telemetry_timed=begun
+            )
+        )
+        return
     timed = measure.measure(session.run, request.profile, threads, request.shield)
     emit({"event": "samples", **timed, "telemetry_timed": begun})
 

@@ -21,6 +21,7 @@ from harness.agent.telemetry import (
 )
 
 COUNTERS = (clock, proc, cgroup)
+HEAT = (cpufreq, thermal, android)
 READERS = (*COUNTERS, cpufreq, cpu, thermal, power, energy, nvpmodel, raspberry, android)
 
 
@@ -32,6 +33,11 @@ def snapshot(root: str = "/") -> Dict[str, Any]:
 def counters(root: str = "/") -> Dict[str, Any]:
     """Return what counts up and is read at once: what goes on from here can be told by a later snapshot."""
     return _merged(COUNTERS, root)
+
+
+def heat(root: str = "/") -> Dict[str, Any]:
+    """Return how warm the device is and how fast its cores run."""
+    return _merged(HEAT, root)
 
 
 def _merged(readers: Iterable[Any], root: str) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from threading import Timer
 
 import pytest
 
@@ -40,14 +41,16 @@ PROFILE = Profile(
 OTHER_SYS = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", 'mount --rbind "$1" /sys; shift; exec "$@"')
 
 Command = Callable[..., Sequence[str]]
-Judged = Callable[[str, Command, Callable[[Event], None]], Judgment]
+Judged = Callable[..., Judgment]
 
 
 @pytest.fixture
 def judged(store: ArtifactStore, tmp_path: Path) -> Judged:
     """Runs one restart of the tiny model here, started by a command of its own, and judges it."""
 
-    def judge(backend: str, command: Command, meanwhile: Callable[[Event], None]) -> Judgment:
+    def judge(
+        backend: str, command: Command, meanwhile: Callable[[Event], None], profile: Profile = PROFILE
+    ) -> Judgment:
         artifact, packed = add_tiny(store, "onnx"), bundle.build()
         agent, io = tmp_path / packed.name, store.io_path(artifact)
         agent.write_bytes(packed.content)
@@ -60,9 +63,9 @@ def judged(store: ArtifactStore, tmp_path: Path) -> Judged:
             [spec.declared for spec in artifact.inputs],
         )
         here = AgentOnDevice(LocalTransport(), command(sys.executable, "-I", str(agent)), packed.sha256)
-        restart = carry_out(here, Latency(Target(case, model, rules(artifact, io)), PROFILE), meanwhile)
+        restart = carry_out(here, Latency(Target(case, model, rules(artifact, io)), profile), meanwhile)
         assert restart.outcome == "ok", restart.reason
-        return judge_restart(restart, case, PROFILE)
+        return judge_restart(restart, case, profile)
 
     return judge
 
@@ -78,6 +81,19 @@ def test_a_quota_that_is_cut_while_inferences_are_timed(judged: Judged, is_cut: 
         judgment = judged("onnxruntime", made.command, cut)
     assert (judgment.verdict is Verdict.THROTTLED) == is_cut
     assert ("its control group used up its CPU quota of 0.1 CPUs, 1.5 before" in judgment.reason) == is_cut
+
+
+def test_a_quota_that_is_cut_in_minutes_without_a_pause_is_no_heat(judged: Judged) -> None:
+    seconds = {"min_seconds": 2.0, "max_seconds": 2.0, "span_seconds": 0.1}
+    with group(1.5) as made:
+
+        def cut(event: Event) -> None:
+            if isinstance(event, Warmup):
+                Timer(1.0, made.allow, [0.2]).start()
+
+        judgment = judged("onnxruntime", made.command, cut, PROFILE.model_copy(update=seconds))
+    assert judgment.verdict is Verdict.CONTENDED
+    assert "its control group used up its CPU quota of 0.2 CPUs, 1.5 before" in judgment.reason
 
 
 @pytest.mark.parametrize(
