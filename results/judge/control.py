@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from math import log, log1p
 from typing import Literal
 
-from results.judge.comparison import least_effect
+from results.judge.comparison import FLOORS, least_effect
 from results.judge.figures import Figure, figure, latency, ratio
 from results.judge.statistics import relative_spread
 from results.records import Row, Verdict
 
 Cause = Literal["nothing", "device", "model", "both", "unknown"]
 
+FEWEST_RESTARTS, LEAST_OF_FEW = 3, 0.10
+"""Below so many restarts an interval is too narrow to tell changes below 10 % from noise."""
 FEWEST_RUNS = 3
 """Of fewer earlier runs it is not told how far a control moves by itself."""
 
@@ -56,6 +58,8 @@ def changed(before: Row, after: Row, floor: float = 0.0) -> Change:
     """
     if not (before.verdict is after.verdict is Verdict.VALID and before.median_ms and after.median_ms):
         return Change("unknown", "cannot be told: not both were measured and valid")
+    is_few = min(before.n_restarts, after.n_restarts) < FEWEST_RESTARTS
+    floor = max(floor, LEAST_OF_FEW / FLOORS) if is_few else floor
     own = _Move.of(latency(before), latency(after), floor)
     if not before.control_ms or not after.control_ms:
         return Change("unknown", f"{own.words}; what changed cannot be told: not both have a valid control")

@@ -81,6 +81,12 @@ def test_what_the_device_does_by_itself_is_no_change() -> None:
     assert changed(row(), row(11.0, 1.1), floor=0.04).cause == "nothing"
 
 
+def test_a_small_change_of_two_restarts_is_none() -> None:
+    assert changed(row(), row(10.9, n_restarts=2)).cause == "nothing"
+    assert changed(row(n_restarts=2), row(11.1)).cause == "model"
+    assert changed(row(), row(10.9)).cause == "model"
+
+
 @given(st.floats(0.2, 5), st.floats(0.2, 5), st.floats(0.001, 0.2))
 def test_there_and_back_is_the_same(own: float, shared: float, width: float) -> None:
     """Only which way it went differs; and a change of the device alone is never one of the model."""
