@@ -24,7 +24,7 @@ from typing import Any
 
 import vl_convert
 
-from dashboards import controls, measured, wording
+from dashboards import controls, measured, sustained, wording
 from dashboards.cells import page_head, page_lines
 from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections, twins
 from results.errors import ResultsError
@@ -77,6 +77,7 @@ def render(rows: Sequence[Row], title: str | None = None, profile: str | None = 
         "selectors": _selectors(shown),
         "key": escape(_KEY if shown.with_accuracy else _LATENCY_KEY),
         "notices": "\n".join(f'<p class="notice">{escape(notice)}</p>' for notice in _notices(rows, shown)),
+        "sustained": sustained.section(rows),
         "count": str(len(rows)),
         "caption": escape(
             "Every case that was asked for, with what became of it. Latencies in ms; load and first inference are "

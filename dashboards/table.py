@@ -9,7 +9,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from dashboards import controls, fed, measured, wording
+from dashboards import controls, fed, measured, sustained, wording
 from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
@@ -162,4 +162,4 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]
     if known:
         lines.append(f"Accuracy is {metrics}: {marks}.")
-    return lines + measured.notices(rows) + wording.notices(rows)
+    return lines + sustained.notices(rows) + measured.notices(rows) + wording.notices(rows)

@@ -74,8 +74,14 @@ def from_peak(found: Sustained | None) -> str:
     """What became of the speed at first: `-26 % after 130 s`; `-1 %` where it was never throttled for good."""
     if found is None:
         return ""
-    change = f"{-found.loss_share:+.0%}".replace("%", " %").replace("+0 %", "0 %").replace("-0 %", "0 %")
-    return change if found.throttled_after_s is None else f"{change} after {found.throttled_after_s:.3g} s"
+    words = change(-found.loss_share)
+    return words if found.throttled_after_s is None else f"{words} after {found.throttled_after_s:.3g} s"
+
+
+def change(share: float) -> str:
+    """A share that was won or lost: `-26 %`."""
+    percent = round(100 * share)
+    return f"{percent:+d} %" if percent else "0 %"
 
 
 def _is_shared(row: Row) -> bool:
