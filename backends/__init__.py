@@ -16,6 +16,8 @@ BUILTIN = {
     "openvino": "backends.openvino:OpenVino",
     "tflite": "backends.tflite:TFLite",
     "benchmark_model": "backends.benchmark_model:BenchmarkModel",
+    "benchmark_app": "backends.benchmark_app:BenchmarkApp",
+    "litert_benchmark": "backends.litert_benchmark:LitertBenchmark",
     "fake": "backends.fake:Fake",
 }  # type: Dict[str, str]
 

@@ -96,8 +96,8 @@ class Backend(ABC):
     `formats` are the artifact formats it reads, the best first; `packages` the distributions that provide it, the one
     to install first. `pushed` are the options that name a file of the host: it travels to the device, and `load` gets
     its path there. `precisions` are the ways to compute in each precision, or why there is none, in words; a precision
-    that is not named has none. Importing the module must not import the runtime: the host reads these attributes
-    without it.
+    that is not named has none. One without `shows_outputs` is a tool that times its inferences itself. Importing the
+    module must not import the runtime: the host reads these attributes without it.
     """
 
     name = ""  # type: str
@@ -105,6 +105,7 @@ class Backend(ABC):
     packages = ()  # type: Tuple[str, ...]
     pushed = ()  # type: Tuple[str, ...]
     precisions: ClassVar[Precisions] = {"fp32": (Way("fp32"),)}
+    shows_outputs = True
 
     @abstractmethod
     def version(self) -> str:

@@ -7,13 +7,12 @@ checks no output and tells averages, so each restart brings one number and its r
 import contextlib
 import hashlib
 import os
-import platform
 import re
-import subprocess
 from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 from backends.base import Aggregate, Backend, Precisions, Session, Unsupported, Way, check_options
-from backends.messages import shortened
+from backends.program import output
+from backends.toolsession import ToolSession
 
 # delegate -> the flags that ask for it and for no other, the one that must be known first. XNNPACK is on by default in
 # newer tools. `npu` is LiteRT's alone.
@@ -26,8 +25,6 @@ _DELEGATES = {
     "hexagon": ("--use_hexagon=true", "--use_xnnpack=false"),
 }
 
-# Of a tool's output so much is kept from its beginning, and as much from its end.
-_KEPT_BYTES = 1 << 19
 _MOST_US = 86400 * 10**6
 _MOST_RUNS = 10**9
 
@@ -52,6 +49,7 @@ _LITERT_NAMES = {
     "Inference (avg)": "avg",
     "Inference (min)": "min",
     "Inference (max)": "max",
+    "Inference (median)": "median",
     "Inference (std)": "std",
 }
 _LITERT = re.compile(
@@ -81,6 +79,7 @@ class BenchmarkModel(Backend):
     formats = ("tflite",)
     packages = ()
     pushed = ("binary",)
+    shows_outputs = False
     precisions: ClassVar[Precisions] = {
         "fp32": (Way("fp32"),),
         "fp16": (Way("fp16", "cast"),),
@@ -110,25 +109,13 @@ class BenchmarkModel(Backend):
         return BenchmarkModelSession(command + str(options.get("arguments", "")).split(), delegate, threads)
 
 
-class BenchmarkModelSession(Session):
+class BenchmarkModelSession(ToolSession):
     """One run of the tool."""
 
     def __init__(self, command: List[str], delegate: str, threads: int) -> None:
+        super().__init__(delegate=delegate, threads=threads, precision="unknown")
         self._command = command
         self._delegate = delegate
-        self._actual = {"delegate": delegate, "threads": threads, "precision": "unknown"}  # type: Dict[str, Any]
-
-    def bind(self, inputs: List[Tuple[str, Any]]) -> None:
-        """The tool makes inputs of its own."""
-
-    def run(self) -> None:
-        raise Unsupported("the tool times its inferences itself and shows no outputs")
-
-    def outputs(self) -> List[Any]:
-        return []
-
-    def actual(self) -> Dict[str, Any]:
-        return self._actual
 
     def aggregate(self, profile: Dict[str, Any]) -> Optional[Aggregate]:
         counts = [
@@ -138,10 +125,7 @@ class BenchmarkModelSession(Session):
             "--min_secs={}".format(float(profile["min_seconds"])),
             "--max_secs={}".format(float(profile["max_seconds"])),
         ]
-        code, text = _output(self._command + counts)
-        if code != 0:
-            said = (text.strip().splitlines() or ["nothing"])[-1]
-            raise RuntimeError("the tool ended with code {} and said: {}".format(code, shortened(said, 2000)))
+        text = output(self._command + counts)
         flag = _DELEGATES[self._delegate][0]
         if any(flag in flags.split() for flags in _UNKNOWN_FLAGS.findall(text)):
             raise Unsupported(
@@ -155,29 +139,6 @@ class BenchmarkModelSession(Session):
             "median" if "median" in told.details else "average"
         )
         return told
-
-
-def _output(command: List[str]) -> Tuple[int, str]:
-    """Run the tool and return its exit code with the beginning and the end of what it printed. Raises Unsupported."""
-    out = subprocess.PIPE
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)  # type: Any
-    except OSError as exc:
-        raise Unsupported("the tool {} cannot be started: {}".format(command[0], _why(exc))) from exc
-    with process:
-        begin, end = process.stdout.read(_KEPT_BYTES), b""
-        for chunk in iter(lambda: process.stdout.read(1 << 16), b""):
-            end = (end + chunk)[-_KEPT_BYTES:]
-    return process.returncode, (begin + end).decode("utf-8", "replace")
-
-
-def _why(exc: OSError) -> str:
-    """Say why a file that is there cannot be started, and what to do."""
-    if isinstance(exc, PermissionError):
-        return "{}; its folder may be mounted noexec: name another with root = ... in devices.toml".format(exc.strerror)
-    return "{}; it is not for this machine ({}) or its C library: name a copy that is".format(
-        exc.strerror, platform.machine()
-    )
 
 
 def placement(text: str, delegate: str) -> Dict[str, Any]:

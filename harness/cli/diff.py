@@ -114,7 +114,7 @@ def _choices(named: Sequence[str]) -> tuple[BackendChoice, BackendChoice]:
         pairs = [pair.partition("=") for pair in rest.split(",")] if colon else []
         if not all(key and equals for key, equals, _ in pairs):
             raise click.BadParameter(f"{text!r} is not NAME or NAME:KEY=VALUE,KEY=VALUE", param_hint="--backend")
-        if backends.find(name).pushed:
+        if not backends.find(name).shows_outputs:
             raise click.BadParameter(f"{name} measures by itself and hands out no tensors", param_hint="--backend")
         found.append(BackendChoice(name, {key: value for key, _, value in pairs}))
     if len(found) != 2:

@@ -12,6 +12,7 @@ from harness.cli import shared
 
 if TYPE_CHECKING:
     from harness.run.doctor import Examination, Examined, Request
+    from harness.run.native import Native
     from models.given import Given
     from models.sources.base import Prepared
     from results.judge.fitness import Fitness
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     help="How often it is measured under each runtime, 5 restarts each time.",
 )
 @click.option("--profile", default="standard", show_default=True, type=click.Choice(["quick", "standard"]))
+@click.option(
+    "--against",
+    type=click.Choice(["native"]),
+    default=None,
+    help="Measure the same artifact by the runtimes' own tools, too, where they have one.",
+)
 @shared.given_options
 @shared.wait_option
 @shared.patience_option
@@ -43,6 +50,7 @@ def doctor(
     options: tuple[str, ...],
     measurements: int,
     profile: str,
+    against: str | None,
     given: Given,
     wait_s: float,
     patience_s: float,
@@ -67,12 +75,12 @@ def doctor(
         profile=PROFILES[profile],
         measurements=measurements,
         manners=Manners(wait_s, patience_s),
+        against_native=against == "native",
     )
     with Display() as display:
         model = _prepared(expression, given, workspace, display)
-        cases = examination.planned(request, model)
-        rounds = request.measured.restarts * measurements
-        display.measuring(cases, rounds * sum(case.artifact_format is not None for case in cases))
+        cases = examination.plan_cases(request, model, workspace)
+        display.measuring([case for one in cases for case in one.both], examination.steps(request, cases))
         found = examination.examine(request, model, cases, workspace, display.watch)
     problem = _problem(found.cases)
     if as_json:
@@ -121,6 +129,7 @@ def _tree(request: Request, model: Prepared, found: Examination, problem: str) -
                 "options": one.case.options,
                 "reason": one.reason,
                 **({} if one.fitness is None else {"fit": one.fitness.is_fit, **asdict(one.fitness)}),
+                **({} if one.native is None else {"native": asdict(one.native)}),
             }
             for one in found.cases
         ],
@@ -137,6 +146,8 @@ def _lines(request: Request, model: Prepared, found: Examination, problem: str) 
         yield f"  {one.version or one.case.backend}{f': {one.reason}' if one.reason else ''}"
         for label, words in _facts(one.fitness) if one.fitness is not None else ():
             yield f"    {label:<15} {words}"
+        if one.native is not None:
+            yield f"    {'its own tool':<15} {_beside(one.native, one.fitness)}"
     yield "  knobs"
     for knob in found.knobs:
         yield f"    {knob.name:<15} {knob.now}"
@@ -163,6 +174,21 @@ def _facts(found: Fitness) -> Iterator[tuple[str, str]]:
         yield "finds", f"{smallest} found in 90% of nights, 5% in {found.found:.0%} (5 restarts against 15)"
     if found.restarts_needed is not None:
         yield "for ±1%", f"{found.restarts_needed} restarts"
+
+
+_LOST = 0.02
+"""Of the time; where other work took more, the tool's inferences are disturbed too, and nobody knows which."""
+
+
+def _beside(native: Native, fitness: Fitness | None) -> str:
+    if native.ratio is None:
+        return f"{native.tool}: {native.reason}" if native.tool else native.reason
+    lost = fitness.lost_share or 0.0 if fitness is not None else 0.0
+    much = f"; other work took {lost:.0%} of the time, so this says little" if lost > _LOST else ""
+    return (
+        f"{native.tool} says {native.tool_ms:.4g} ms, bench {native.bench_ms:.4g} ms of all inferences: "
+        f"ratio {native.ratio:.3f} (in {native.restarts} rounds {native.least:.3f} to {native.most:.3f}){much}"
+    )
 
 
 def _or_unknown(words: str, value: float | None) -> str:

@@ -13,9 +13,12 @@ from backends.base import Backend, Session, Unsupported
 from tests.models import onnx_files
 from tests.rigs.bench import DATA, SHAPES, tiny_pair
 
-# One without a package is a tool that the user brings: see test_benchmark_model.py.
+# Tools that time their inferences themselves are held against another: see test_benchmark_model.py, test_tools.py.
 CASES = [
-    (name, kind) for name in backends.BUILTIN for kind in backends.find(name).formats if backends.find(name).packages
+    (name, kind)
+    for name in backends.BUILTIN
+    for kind in backends.find(name).formats
+    if backends.find(name).shows_outputs
 ]
 OPTIONS = {"threads": 1, "precision": "fp32"}
 

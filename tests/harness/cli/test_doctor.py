@@ -44,11 +44,29 @@ def test_a_device_that_finds_a_slowdown(fleet: Bench) -> None:
 
 
 def test_a_device_that_does_not(fleet: Bench) -> None:
-    said = fleet(*doctor("wild", "--profile", "quick"), expect=1).stdout
+    said = fleet(*doctor("wild", "--profile", "quick", "--against", "native"), expect=1).stdout
     assert "wild: not fit to find a slowdown of 5%: onnxruntime: " in said
     assert "4 times 5 restarts of the profile quick" in said
+    assert "its own tool    litert_benchmark says " in said
+    assert "its own tool    its package has none" in said
     assert "governor        cannot be read" in said
     assert "to do: nothing tells which inferences lost their core" in said
+
+
+def test_beside_the_runtimes_own_tools(fleet: Bench) -> None:
+    asked = "doctor", "--device", "calm", "--measurements", "4", "--against", "native"
+    found = {one["backend"]: one["native"] for one in fleet.json(*asked)["doctor"]["backends"]}
+    assert {name: native["tool"] for name, native in found.items()} == {
+        "onnxruntime": None,
+        "openvino": "benchmark_app",
+        "tflite": "litert_benchmark",
+    }
+    assert "onnxruntime_test computes with all cores" in found["onnxruntime"]["reason"]
+    for name in ("openvino", "tflite"):
+        native = found[name]
+        assert native["restarts"] == 5
+        assert native["ratio"] == pytest.approx(native["bench_ms"] / native["tool_ms"])
+        assert native["least"] <= native["ratio"] <= native["most"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def examined(folder: Path, backend: str, profile: Profile = SHORT) -> tuple[Exam
     (model,) = prepare([ControlModel()], ArtifactStore(workspace.artifacts))
     request = Request(LOCAL, [BackendChoice(backend)], profile, 1, Manners())
     made: list[Restart] = []
-    cases = doctor.planned(request, model)
+    cases = doctor.plan_cases(request, model, workspace)
     found = doctor.examine(
         request, model, cases, workspace, lambda message: made.append(message) if isinstance(message, Restart) else None
     )
