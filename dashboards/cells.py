@@ -7,7 +7,7 @@ from html import escape
 
 from dashboards import fed, measured, wording
 from results.columns import COLUMNS, Column
-from results.judge.pareto import Standings, standings_by_class
+from results.judge.pareto import Standings, standings_by_class, unsound
 from results.records import Row, Verdict, shortened
 
 _IN_WORDS = (
@@ -105,7 +105,8 @@ def page_lines(rows: Sequence[Row], points: Mapping[int, Sequence[int]]) -> str:
 def _line(rows: Sequence[Row], columns: Sequence[Column], index: int, found: Standings, points: Sequence[int]) -> str:
     row = rows[index]
     on_frontier = any(standing.on_frontier for standing in found.values())
-    style = "frontier" if on_frontier else "bad" if row.verdict is not Verdict.VALID else ""
+    unbelieved = row.verdict is not Verdict.VALID or (row.n_restarts > 0 and unsound(row))
+    style = "frontier" if on_frontier else "bad" if unbelieved else ""
     attributes = (f' class="{style}"' if style else "") + (f' data-p="{" ".join(map(str, points))}"' if points else "")
     return f"<tr{attributes}>{''.join(_cell(column, row, found, rows) for column in columns)}</tr>"
 

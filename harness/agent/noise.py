@@ -117,7 +117,7 @@ class Shield:
                 self._set(os.SCHED_RR, 1)
             except OSError as exc:
                 self._set(os.SCHED_OTHER, 0)
-                self.refused = "real-time priority is not allowed here ({})".format(exc.strerror)
+                self.refused = "not allowed here ({})".format(exc.strerror)
         return self
 
     def __exit__(self, *_: Any) -> None:

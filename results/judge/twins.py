@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results.judge.figures import Figure, latency, ratio
+from results.judge.pareto import unsound
 from results.records import Row, Verdict, shortened
 
 _HINTS = ("inference_precision",)
@@ -43,8 +44,9 @@ def is_reference(row: Row) -> bool:
 
 
 def references(rows: Sequence[Row]) -> dict[Group, Row]:
-    """The fp32 row of each group that has a valid one."""
-    return {group(row): row for row in reversed(rows) if is_reference(row) and row.verdict is Verdict.VALID}
+    """The fp32 row of each group that has a valid one whose output was found right."""
+    valid = [row for row in rows if row.verdict is Verdict.VALID and not unsound(row)]
+    return {group(row): row for row in reversed(valid) if is_reference(row)}
 
 
 def compared(rows: Sequence[Row]) -> list[Row]:

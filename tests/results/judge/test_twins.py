@@ -87,3 +87,11 @@ def test_a_transformed_model_in_fp32_is_held_against_the_model_before() -> None:
     assert smaller.notes[0].startswith("slower than m (0.50 times as fast)")
     assert smaller_int8.speedup == pytest.approx(4), "another precision is held against fp32 of the same model"
     assert compared([pruned])[0].speedup is None
+
+
+def test_a_reference_that_nobody_checked_is_none() -> None:
+    unchecked = make_row("net", 4.0, 70, precision="fp32", verified=False, unverified="it shows no output")
+    faster = make_row("net", 2.0, 70, precision="int8", method="qdq")
+    assert [row.speedup for row in compared([unchecked, faster])] == [None, None]
+    checked = unchecked.model_copy(update={"verified": True})
+    assert compared([checked, faster])[1].speedup == 2.0
