@@ -8,7 +8,7 @@ from html import escape
 from dashboards import wording
 from results.records import Row, Verdict, shortened
 
-_HEAD = ("Device", "Runtime", "Median", "95 % interval", "Verdict", "Reason", "Run")
+_HEAD = ("Device", "Runtime", "Median ms", "95 % interval", "Verdict", "Reason", "Run")
 
 
 def lines(controls: Sequence[Row]) -> list[str]:

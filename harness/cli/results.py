@@ -62,7 +62,7 @@ def runs(as_json: bool) -> None:
             "started_at": document.header.started_at,
             "finished_at": document.finished_at,
             "profile": document.header.profile.name,
-            "cases": len(document.header.cases),
+            "cases": sum(not case.control for case in document.header.cases),
             "restarts": len(document.restarts),
         }
         for document in shared.documents(workspace, workspace.run_ids())
