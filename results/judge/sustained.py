@@ -24,7 +24,8 @@ SLOWER = 1.10
 WINDOW_PARTS = 40
 """An outlier is shorter than half of this part of the time."""
 MAX_LOST = 0.10
-"""Of the time that inferences wait for a core, so much more at the end than at first is the work of others."""
+"""Of the time that inferences wait for a core: more at the end is the work of others where they became slower, too, or
+where it is so much more than at first."""
 _NS_PER_S, _NS_PER_MS, _KHZ_PER_MHZ = 1e9, 1e6, 1e3
 
 Floats = NDArray[np.float64]
@@ -163,13 +164,12 @@ def _others(restart: Restart, curve: Curve, early: Points, late: Points) -> str:
                 f"in {len(part) - len(kept(part))} of {len(part)} spans {when} too few inferences had a core "
                 "to themselves: other work has it, or other virtual machines; stop them, or try again later"
             )
-    then, now = lost_share(curve, early), lost_share(curve, late)
-    if then is not None and now is not None and now - then > MAX_LOST:
-        return (
-            f"inferences waited for a core {now:.0%} of the time at the end, {then:.0%} at first: stop what else runs"
-        )
-    disturbed = telemetry.disturbances([restart])
     slower = np.median(medians_ns(late)) > SLOWER * np.median(medians_ns(early))
+    then, now = lost_share(curve, early), lost_share(curve, late)
+    if now is not None and now > MAX_LOST and (slower or now - (then or 0.0) > MAX_LOST):
+        before = "" if then is None else f", {then:.0%} at first"
+        return f"inferences waited for a core {now:.0%} of the time at the end{before}: stop what else runs"
+    disturbed = telemetry.disturbances([restart])
     if slower and disturbed and curve.marked_by == "unknown":
         return f"it became slower, and nothing tells whether by heat: {'; '.join(disturbed)}"
     return ""

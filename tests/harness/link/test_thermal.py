@@ -69,6 +69,16 @@ def test_without_a_limit_nobody_asks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "now", "limit"),
+    [(60.0, 40.0, 60.0), (None, 40.0, 45.0), (None, None, None), (None, ConnectError("gone"), None)],
+)
+def test_minutes_without_a_pause_begin_as_cool_as_the_first(own: float | None, now: Any, limit: float | None) -> None:
+    agent: Any = Agent(now)
+    device = Device(name="box", transport="local", max_temperature_c=own)
+    assert thermal.limited_to_now(device, agent).max_temperature_c == limit
+
+
+@pytest.mark.parametrize(
     ("millidegrees", "told"), [("41000 73000", 73.0), ("73000 41000", 73.0), ("x 41000", 41.0), ("41000 nan", 41.0)]
 )
 def test_of_sensors_of_one_type_the_hottest_counts(tmp_path: Path, millidegrees: str, told: float) -> None:

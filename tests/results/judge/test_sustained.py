@@ -108,6 +108,12 @@ def test_other_work_at_the_end_is_no_throttling() -> None:
     assert row.lost_share == pytest.approx(0.3)
 
 
+def test_slower_among_others_is_not_told_from_throttled() -> None:
+    shared = curve(slowing(300, 300), undisturbed=70, lost_ns=3 * S // 10)
+    assert row_of(shared).verdict is Verdict.CONTENDED
+    assert row_of(curve([10.0] * 600, undisturbed=70, lost_ns=3 * S // 10)).verdict is Verdict.VALID
+
+
 def test_spans_without_enough_undisturbed_inferences_do_not_count() -> None:
     kept = [100] * 450 + [10, 100] * 75
     slow = [10.0] * 450 + [90.0, 10.0] * 75
