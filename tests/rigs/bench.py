@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,12 +73,14 @@ class Bench:
     def workspace(self) -> Path:
         return self.folder / ".bench"
 
+    program: ClassVar[str] = "from harness.cli import main; main()"
+
     def command(self, *arguments: str) -> list[str]:
         is_new = arguments[:1] == ("run",) and "--resume" not in arguments
         # How many restarts a busy machine makes necessary is not what most tests are about, nor is the control.
         extra = ["--fixed"] if is_new and not set(ADAPTIVE) & set(arguments) else []
         extra += ["--no-control"] if is_new and not self.control else []
-        return [sys.executable, "-c", "from harness.cli import main; main()", *arguments, *extra]
+        return [sys.executable, "-c", self.program, *arguments, *extra]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it in the background."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,7 @@ Rows = dict[tuple[str, str], dict[str, Any]]
 class QuickBench(Bench):
     """`bench` with that profile."""
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", TINY_PROFILE, *arguments]
+    program = TINY_PROFILE
 
 
 def measure(folder: Path, *arguments: str, expect: int | None = None, timeout_s: float = 240) -> Rows:

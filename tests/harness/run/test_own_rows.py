@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import onnx
@@ -12,38 +11,32 @@ import pytest
 from onnx import TensorProto as Type
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
-from tests.rigs.bench import Bench
-
-PROFILE = (
-    "from harness.run import plan; from harness.cli import main; "
-    "plan.PROFILES['quick'] = plan.PROFILES['quick'].model_copy(update=dict(restarts=1, min_iterations=5, "
-    "min_seconds=0.02, warmup_min_iterations=1, warmup_min_seconds=0.01)); main()"
-)
+from tests.rigs.quick import QuickBench
 
 
-class QuickBench(Bench):
+class PinnedBench(QuickBench):
     """`bench` with one short restart a case, on whichever cores."""
 
     prefix: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> list[str]:
-        return [*self.prefix, sys.executable, "-c", PROFILE, *arguments]
+        return [*self.prefix, *super().command(*arguments)]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> QuickBench:
+def bench(tmp_path: Path) -> PinnedBench:
     (tmp_path / "tmp").mkdir()
     inputs = [make_tensor_value_info("images", Type.FLOAT, ("N", 3, "H", "W"))]
     outputs = [make_tensor_value_info("y", Type.FLOAT, ("N", 3, "H", "W"))]
     graph = make_graph([make_node("Relu", ["images"], ["y"])], "g", inputs, outputs)
     onnx.save(make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=9), tmp_path / "det.onnx")
-    return QuickBench(tmp_path, {"TMPDIR": str(tmp_path / "tmp")})
+    return PinnedBench(tmp_path, {"TMPDIR": str(tmp_path / "tmp")})
 
 
 RUN = ("run", "--models", "det.onnx", "--backends", "onnxruntime", "--threads", "1")
 
 
-def test_one_model_at_two_sizes_is_two_series(bench: QuickBench) -> None:
+def test_one_model_at_two_sizes_is_two_series(bench: PinnedBench) -> None:
     (small,) = bench.rows(*RUN, "--input-shape", "images=1,3,32,48")
     (large,) = bench.rows(*RUN, "--input-shape", "images=4,3,64,64")
     assert (small["model"], large["model"]) == ("det@1x3x32x48", "det@4x3x64x64")
@@ -69,7 +62,7 @@ def test_one_model_at_two_sizes_is_two_series(bench: QuickBench) -> None:
     assert [artifact["model"] for artifact in exported] == ["det@4x3x64x64"]
 
 
-def test_more_threads_than_cores_are_told(bench: QuickBench) -> None:
+def test_more_threads_than_cores_are_told(bench: PinnedBench) -> None:
     core = str(min(os.sched_getaffinity(0)))
     if subprocess.run(["taskset", "-c", core, "true"], check=False).returncode:
         pytest.skip("taskset cannot be used here")
