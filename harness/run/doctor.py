@@ -26,8 +26,8 @@ from models.prepare import Prepared
 from results.judge import noise, telemetry
 from results.judge.fitness import Fitness, fitness
 from results.judge.knobs import KNOBS, Knob, Told
+from results.judge.measurement import Measurement, last_attempts
 from results.judge.planning import RESTARTS
-from results.judge.summary import Measurement, last_attempts
 from results.judge.validity import judge_restart
 from results.records import Case, Profile, Restart, Stopping
 

@@ -12,7 +12,7 @@ from harness.run import tools
 from harness.run.plan import BackendChoice
 from harness.workspace import Workspace
 from results.judge import noise
-from results.judge.summary import last_attempts
+from results.judge.measurement import last_attempts
 from results.judge.validity import judge_restart
 from results.records import Case, Profile, Restart
 

@@ -12,8 +12,8 @@ import numpy as np
 from results.judge import planning
 from results.judge.comparison import least_effect
 from results.judge.mannwhitney import Values
+from results.judge.measurement import Measurement, judge
 from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
-from results.judge.summary import Measurement, judge
 from results.judge.validity import judge_restart
 from results.records import Restart, Verdict
 

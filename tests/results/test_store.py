@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from results.errors import ResultsError
-from results.judge import summary
+from results.judge import measurement
 from results.judge.summary import rows
 from results.records import DatasetFacts, Row, RunDocument, Verdict
 from results.runs import in_order
@@ -149,7 +149,7 @@ def test_other_rules_show_in_the_index_too(
 ) -> None:
     path = tmp_path / "index.sqlite"
     before = opened(path, runs[:1])
-    monkeypatch.setattr(summary, "CHECKS", [lambda _: (Verdict.UNSTABLE, "by a new rule")])
+    monkeypatch.setattr(measurement, "CHECKS", [lambda _: (Verdict.UNSTABLE, "by a new rule")])
     monkeypatch.setattr("results.store._version", lambda: "the hash of the new sources")
     assert opened(path, runs[:1]) == rows(runs[0]) != before
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.summary import last_attempts, rows
+from results.judge.measurement import last_attempts
+from results.judge.summary import rows
 from results.records import Restart, Row, RunDocument, Telemetry, Verdict
 from tests.results.factory import STANDARD, make_case, make_document, make_facts, make_lost, make_restart, make_run
 
