@@ -21,8 +21,8 @@ EARLY_S, PARTS = 60.0, 5
 """The peak is that of the first minute, at most a fifth of the time; the sustained latency that of the last fifth."""
 SLOWER = 1.10
 """More than so many times the peak is throttled."""
-WINDOW_PARTS = 40
-"""An outlier is shorter than half of this part of the time."""
+WINDOW_PARTS, LASTING_PARTS = 40, 20
+"""An outlier is shorter than half of the first part of the time; what has not lasted for the second may yet be one."""
 MAX_LOST = 0.10
 """Of the time that inferences wait for a core: more at the end is the work of others where they became slower, too, or
 where it is so much more than at first."""
@@ -75,13 +75,16 @@ def throttled_after(ends: ArrayLike, latencies: ArrayLike, peak: float) -> float
     """Return when the first span begins from which on latencies stay above SLOWER times the peak, None if none does.
 
     `ends` are the ends of spans, rising, in the unit of the result; the latencies are those of the spans, freed of
-    outliers by a running median over a WINDOW_PARTS-th of the spans.
+    outliers by a running median over a WINDOW_PARTS-th of the spans. None, too, when it has not lasted for a
+    LASTING_PARTS-th of them.
     """
     times, smooth = np.asarray(ends, dtype=np.float64), running_median(latencies)
     if not smooth.size or not smooth[-1] > SLOWER * peak:
         return None
     within = np.flatnonzero(smooth <= SLOWER * peak)
     first = int(within[-1]) + 1 if within.size else 0
+    if smooth.size - first < smooth.size / LASTING_PARTS:
+        return None
     return float(times[first - 1]) if first else 0.0
 
 
