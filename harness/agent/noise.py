@@ -52,10 +52,28 @@ class RunDelay:
 
         Of several threads the one that waited longest counts: the others wait for it.
         """
-        before, self._waited_ns = self._waited_ns, self._read()
+        before = self._waited_ns
+        try:
+            self._waited_ns = self._read()
+        except OSError:  # a thread has ended
+            before = self._forget_ended()
         waited_ns = min(took_ns, max(now - then for then, now in zip(before, self._waited_ns)))
         self.lost_ns = (self.lost_ns or 0) + waited_ns
         return waited_ns > DISTURBED_SHARE * took_ns
+
+    def _forget_ended(self) -> List[int]:
+        """Count on without the threads that have ended; return what the others had waited at the last call."""
+        threads, self._files, self._waited_ns = list(zip(self._files, self._waited_ns)), [], []
+        before = []
+        for file, then in threads:
+            try:
+                self._waited_ns.append(int(os.pread(file, 128, 0).split()[1]))
+            except OSError:
+                os.close(file)
+                continue
+            self._files.append(file)
+            before.append(then)
+        return before
 
     def close(self) -> None:
         """Stop counting."""

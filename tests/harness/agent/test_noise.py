@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ def test_what_fits_between_the_slices_is_not_disturbed() -> None:
     with on_one_core_with(1):
         found = measure.measure(lambda: None, PROFILE, 1, may_shield=False)
     kept, lost = kept_and_lost(found)
-    assert kept > 10 * lost
+    assert kept > 2 * lost, "with other tests on the core, too"
 
 
 def test_more_threads_than_cores_are_not_shielded() -> None:
@@ -138,3 +139,16 @@ def test_the_core_is_probed_before_now_and_then_and_after() -> None:
     assert (places[0], places[-1]) == (0, len(found["ns"]))
     assert len(places) > len(found["ns"]) / 3, "an inference of 10 ms has one of its own"
     assert all(took > 0 for _, took in found["probes"])
+
+
+def test_threads_that_end_are_no_longer_counted() -> None:
+    go = threading.Event()
+    thread = threading.Thread(target=go.wait)
+    thread.start()
+    watch = noise.watch()
+    go.set()
+    thread.join()
+    time.sleep(0.05)  # the kernel's one may outlive Python's
+    watch.is_disturbed(10**9)
+    assert watch.is_disturbed(10**12) is False
+    watch.close()
