@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ STEADY_WITHIN = 0.05
 NS_PER_MS = 1e6
 SLOW_PROBE = 1.10
 """A fixed piece of work that takes this many times as long as at best says that the core itself was slower."""
+SHORTEST_PROBE_NS = 1000
+"""No core hashes 16 KiB in less: a probe that says so is a clock that is too coarse, and not the best there is."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,22 @@ def split(restart: Restart, best_probe_ns: int | None = None) -> Split:
 
 
 def _slow(restart: Restart, best_ns: int | None) -> NDArray[np.bool_]:
-    """Whether each inference ran between two probes of which one was slow."""
-    slow = np.zeros(len(restart.samples_ns), dtype=bool)
-    if best_ns is not None:
-        for (begin, before), (end, after) in pairwise(restart.probes):
-            slow[begin:end] |= max(before, after) > SLOW_PROBE * best_ns
+    """Whether each inference ran between two probes of which one was slow; probes of no rising places have none."""
+    size = len(restart.samples_ns)
+    slow = np.zeros(size, dtype=bool)
+    if best_ns is None or len(restart.probes) < 2:
+        return slow
+    told, took = np.asarray(restart.probes, dtype=np.int64).T
+    places = np.maximum.accumulate(np.minimum(told, size))
+    is_slow = np.maximum(took[:-1], took[1:]) > SLOW_PROBE * best_ns
+    slow[places[0] : places[-1]] = np.repeat(is_slow, np.diff(places))
     return slow
 
 
 def best_probe_ns(restarts: Iterable[Restart]) -> int | None:
     """Return how long the fixed piece of work takes on a device at best, None where it was never done."""
     told = (took for restart in restarts for took in _probes_ns(restart))
-    return min((took for took in told if took), default=None)
+    return min((took for took in told if took is not None and took >= SHORTEST_PROBE_NS), default=None)
 
 
 def _probes_ns(restart: Restart) -> list[int | None]:

@@ -108,5 +108,6 @@ class Restart(Record):
     def shortest_ns(self) -> int:
         """The shortest of them, of a curve the shortest median; there must be one."""
         if self.curve:
-            return min(point.observed_ns for point in self.curve.points)
+            medians = (one for point in self.curve.points for one in (point.observed_ns, point.median_ns))
+            return min(one for one in medians if one is not None)
         return min(self.samples_ns)

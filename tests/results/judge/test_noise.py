@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,3 +139,31 @@ def test_marks_of_only_some_restarts_are_not_claimed_for_all() -> None:
     mixed = [restart([5.0] * 60, [False] * 60, 0), *(make_restart(CASE, n, median_ms=5.0) for n in range(1, 5))]
     row = rows(make_document([CASE], mixed))[0]
     assert (row.marked_by, row.n_undisturbed, row.lost_share) == ("unknown", None, None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 80), st.sampled_from([1000, 1300])), max_size=20))
+def test_the_core_was_slow_beside_any_slow_probe(probes: list[tuple[int, int]]) -> None:
+    probes.sort()
+    flags = [False] * 60
+    found = noise.split(make_restart(CASE, samples_ns=(5 * MS,) * 60, noise=marked(flags), probes=tuple(probes)), 1000)
+    slow = {
+        place
+        for (begin, before), (end, after) in pairwise(probes)
+        if max(before, after) > 1100
+        for place in range(begin, min(end, 60))
+    }
+    assert found.slow_share == pytest.approx(len(slow) / 60)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**12)), max_size=20))
+def test_probes_in_any_order_are_no_error(probes: list[tuple[int, int]]) -> None:
+    found = make_restart(CASE, samples_ns=(5 * MS,) * 60, noise=marked([False] * 60), probes=tuple(probes))
+    assert 0 <= noise.split(found, noise.best_probe_ns([found])).slow_share <= 1
+
+
+def test_no_core_is_called_slow_beside_a_probe_that_cannot_be() -> None:
+    told = [
+        restart([5.0] * 60, [False] * 60, number, probe_ns=took) for number, took in enumerate([(1, 0), (2000,) * 2])
+    ]
+    assert noise.best_probe_ns(told) == 2000
+    assert noise.best_probe_ns(told[:1]) is None

@@ -260,3 +260,8 @@ def test_who_changes_places_between_the_first_minute_and_the_end() -> None:
     assert sustained.changes([best, cool, make_row("plain")]) == []
     failed = hot.model_copy(update={"verdict": Verdict.THROTTLED, "reason": "hot"})
     assert sustained.changes([best, failed, cool]) == []
+
+
+def test_a_span_of_no_time_is_not_believed() -> None:
+    judgment = judge_restart(restart(curve([10.0] * 599 + [0.0], observed_ns=10 * MS)), CASE, PROFILE)
+    assert (judgment.verdict, judgment.cause) == (Verdict.FAILED, "implausible")
