@@ -60,9 +60,8 @@ class Run:
             if restart.case_id in self._device_of:  # a damaged journal may hold a restart of no case
                 done[self._device_of[restart.case_id]].append(restart)
         self._tallies = {device: Tally.resumed(restarts) for device, restarts in done.items()}
-        self._medians = {
-            device: medians_of(restarts, noise.best_probe_ns(restarts)) for device, restarts in done.items()
-        }
+        self._best_ns = {device: noise.best_probe_ns(restarts) for device, restarts in done.items()}
+        self._medians = {device: medians_of(restarts, self._best_ns[device]) for device, restarts in done.items()}
         self._evaluations = list(document.evaluations)
         self.use(sets)
         self._samples = {facts.sha256: facts.samples for facts in self.header.datasets}
@@ -149,6 +148,7 @@ class Run:
                 seed=self.header.seed,
                 stopping=self.header.stopping,
                 medians=self._medians[device.name],
+                best_probe_ns=self._best_ns[device.name],
                 tally=self._tallies[device.name].copy(),
                 manners=self._manners,
                 sets=self._sets,

@@ -47,7 +47,10 @@ class Tally:
             self.done.add((restart.case_id, restart.round))
         elif restart.outcome == "failed":
             self.failed[restart.case_id, restart.round] = restart.attempt + 1
-        if restart.outcome == "unsupported" or (restart.outcome == "failed" and is_last(restart.attempt)):
+        is_repeated = (restart.case_id, restart.round) in self.done  # others disturbed it, and the case can run
+        if restart.outcome == "unsupported" or (
+            restart.outcome == "failed" and is_last(restart.attempt) and not is_repeated
+        ):
             self.given_up.add(restart.case_id)
 
     def is_open(self, round_: int, case: Case) -> bool:

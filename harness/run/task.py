@@ -68,7 +68,8 @@ class DeviceTask:
     """Everything that is to be measured on one device. It can be pickled.
 
     `artifacts` has the artifact of every case that has one, `sets` the prepared data set of every case that has one, by
-    its hash; `tally` and `coverage` say what is done, `medians` what it says of the latency (`uncertain.Medians`).
+    its hash; `tally` and `coverage` say what is done, `medians` what it says of the latency (`uncertain.Medians`),
+    `best_probe_ns` of the cores (`judge.noise`).
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class DeviceTask:
     manners: Manners
     stopping: Stopping | None = None
     medians: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
+    best_probe_ns: int | None = None
     sets: Mapping[str, PreparedSet] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -128,7 +130,7 @@ class _Work:
         self._tally = task.tally.copy()
         self._coverage = task.coverage.copy()
         self._left: set[str] = set()
-        self._best_probe_ns: int | None = None
+        self._best_probe_ns = task.best_probe_ns
         self._repeats: Counter[str] = Counter()
         self._uncertain = Uncertain(task.stopping, task.profile.restarts, task.medians) if task.stopping else None
         self._transport: Transport | None = None
@@ -144,7 +146,7 @@ class _Work:
             ):
                 session.open()
                 self._measure_all(session, todo)
-                self._measure_more(session)
+                self._measure_more(session, {case.case_id: case for _, case in todo})
                 self._evaluate_all(session)
         except (DeviceBusy, TransportError) as exc:
             if not stop.is_set():
@@ -195,9 +197,11 @@ class _Work:
                 self._measure(session, self._target(case), round_)
             self._emit(Stepped())
 
-    def _measure_more(self, session: ReadyDevice) -> None:
-        """Measure the most uncertain cases again, as far as the run's `stopping` has it."""
-        cases = {case.case_id: case for case in self._task.cases}
+    def _measure_more(self, session: ReadyDevice, cases: Mapping[str, Case]) -> None:
+        """Measure the most uncertain of these cases again, as far as the run's `stopping` has it.
+
+        They are those that had something to do: of the others a resumed run has no files.
+        """
         while self._uncertain is not None and not self._stop.is_set():
             chosen = self._uncertain.next(cases.keys() - self._tally.given_up - self._left)
             if chosen is None:
@@ -286,8 +290,13 @@ class _Work:
         return self._best_probe_ns
 
     def _is_repeated(self, restart: Restart, repeats: int) -> bool:
-        """Whether a disturbed restart is made again, which is counted: of a case no more often than it has rounds."""
+        """Whether a disturbed restart is made again, which is counted: of a case no more often than it has rounds.
+
+        Minutes without a pause that ended early as the device became too hot would do so again.
+        """
         most = self._task.stopping.repeats if self._task.stopping else 0
+        if restart.curve is not None and restart.curve.ended:
+            return False
         if repeats >= most or self._repeats[restart.case_id] >= self._task.profile.restarts:
             return False
         self._repeats[restart.case_id] += 1
