@@ -34,10 +34,7 @@ def section(controls: Sequence[Row]) -> str:
     if not controls:
         return ""
     head = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
-    body = "\n".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(row))}</tr>"
-        for row in sorted(controls, key=lambda row: (row.device, row.backend))
-    )
+    body = "\n".join(map(_line, sorted(controls, key=lambda row: (row.device, row.backend))))
     return (
         '<section aria-labelledby="control-heading">\n<h2 id="control-heading">Control series</h2>\n'
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="control-heading">\n<table id="controls">\n'
@@ -47,6 +44,9 @@ def section(controls: Sequence[Row]) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _line(row: Row) -> str:
+    style = "" if row.verdict is Verdict.VALID else ' class="bad"'
     latency = (wording.milliseconds(row.median_ms), wording.interval_of(row))
-    return (row.device, row.backend_version or row.backend, *latency, row.verdict.value, row.reason, row.run)
+    before = (row.device, row.backend_version or row.backend, *latency, row.verdict.value)
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in before)
+    return f'<tr{style}>{cells}<td class="words">{escape(row.reason)}</td><td>{escape(row.run)}</td></tr>'

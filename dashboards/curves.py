@@ -15,10 +15,11 @@ from dashboards.charts import COLORS, configured
 from results.judge.sustained import SLOWER
 from results.records import Row, Verdict
 
-_WIDTH, _HEIGHT, _HEAT_HEIGHT = 680, 230, 90
+_WIDTH, _HEIGHT, _HEAT_HEIGHT, _LINE_HEIGHT = 680, 230, 90, 12
 _FADED = 0.35
 _S_PER_MINUTE = 60
 _AXIS = alt.Axis(gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4)
+_TIME_AXIS = alt.Axis(gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4, tickCount=10)
 
 Numbered = Sequence[tuple[int, Row]]
 
@@ -41,14 +42,23 @@ def _latencies(numbered: Numbered) -> Any:
         for moment in found.curve
         if moment.median_ms is not None
     ]
-    ends = list({value["row"]: value for value in values}.values())
+    ends = _apart(list({value["row"]: value for value in values}.values()), [SLOWER, *(value["y"] for value in values)])
     limit = alt.Chart(alt.InlineData(values=[{"y": SLOWER}])).mark_rule(
         strokeDash=[2, 3], strokeWidth=1.2, stroke="currentColor"
     )
-    y = alt.Y("y:Q", title="latency over that at first", axis=_AXIS).scale(zero=False, nice=True)
+    y = alt.Y("y:Q", title="latency relative to first", axis=_AXIS).scale(zero=False, nice=True)
     names = _base(ends).mark_text(align="left", dx=4, fontSize=11, fill="currentColor")
     chart = alt.layer(limit.encode(y=y), _lines(values, y), names.encode(x=_minutes(), y=y, text="row:N"))
     return chart.properties(width=_WIDTH, height=_HEIGHT)
+
+
+def _apart(ends: Sequence[dict[str, Any]], drawn: Sequence[float]) -> list[dict[str, Any]]:
+    """The places of the numbers behind the curves, each above the one below it by the height of a line."""
+    least = _LINE_HEIGHT / _HEIGHT * (max(drawn) - min(drawn))
+    placed: list[dict[str, Any]] = []
+    for end in sorted(ends, key=lambda value: value["y"]):
+        placed.append(end | {"y": max(end["y"], placed[-1]["y"] + least) if placed else end["y"]})
+    return placed
 
 
 def _temperatures(numbered: Numbered) -> Any:
@@ -72,7 +82,7 @@ def _base(values: Sequence[dict[str, Any]]) -> alt.Chart:
 
 
 def _minutes() -> alt.X:
-    return alt.X("minutes:Q", title="minutes", axis=_AXIS).scale(nice=False, zero=True)
+    return alt.X("minutes:Q", title="minutes", axis=_TIME_AXIS).scale(nice=False, zero=True)
 
 
 def _lines(values: Sequence[dict[str, Any]], y: alt.Y) -> Any:

@@ -18,8 +18,8 @@ def notices(rows: Sequence[Row]) -> list[str]:
     if not measured:
         return []
     lines = [
-        "Sustained: the latency is that of the last fifth of minutes without a pause, the column says what became of "
-        "the speed at first."
+        "Sustained: the latency is that of the last fifth of minutes without a pause; the column says how the speed "
+        "changed from the first minute."
     ]
     found = [_in_words(rows, change) for change in changes(rows)]
     if not found and sum(row.accuracy is not None and row.verdict is Verdict.VALID for row in measured) > 1:
@@ -56,7 +56,7 @@ def section(rows: Sequence[Row]) -> str:
         of_device = [row for row in measured if row.device == device]
         drawn = sorted(of_device, key=lambda row: -_of(row).loss_share)[:MOST_CURVES]
         few = f" Drawn are the {MOST_CURVES} that lost most." if len(drawn) < len(of_device) else ""
-        title = f"Latency of each row on {device} over that at first, in the course of time.{few}"
+        title = f"Latency of each row on {device} relative to its latency at first, over time.{few}"
         parts += [
             f"<h3>{escape(device)}</h3>",
             f'<div class="curves" role="img" aria-label="{escape(title)} The table below has the figures.">',
@@ -96,7 +96,8 @@ def _line(number: int, row: Row) -> str:
         after,
         hottest,
     )
-    why = "; ".join(filter(None, (found.ended, found.why)))
+    ended = "" if found.ended in row.reason else found.ended
+    why = "; ".join(filter(None, (row.reason, ended, found.why)))
     style = "" if row.verdict is Verdict.VALID else ' class="bad"'
     told = f"<td>{row.verdict.value}</td>" + "".join(f"<td{_NUMBER}>{escape(cell)}</td>" for cell in cells)
     name = escape(shortened(wording.name(row), 200))

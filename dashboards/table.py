@@ -159,7 +159,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     known = [accuracy for row in rows for accuracy in row.accuracies]
     metrics = "; ".join(sorted({f"{accuracy.metric}, {accuracy.dataset}" for accuracy in known}))
     marks = ", ".join(text for kind, text in kinds.items() if any(accuracy.kind == kind for accuracy in known))
-    lines = ["ms: median latency with its 95 % interval. F: on the frontier, =: tie by noise."]
+    lines = ["ms: median latency with its 95 % interval."]
     if known:
-        lines.append(f"Accuracy is {metrics}: {marks}.")
+        lines = [f"{lines[0]} F: on the frontier, =: tie by noise.", f"Accuracy is {metrics}: {marks}."]
     return lines + sustained.notices(rows) + measured.notices(rows) + wording.notices(rows)

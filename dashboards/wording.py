@@ -193,7 +193,7 @@ def notices(rows: Sequence[Row]) -> list[str]:
                 f"{device} was {len(boards)} boards in turn ({', '.join(sorted(boards))}): "
                 "the figures of these rows are not those of one device."
             )
-    counts = [row.n_restarts for row in rows if row.n_restarts and not row.aggregates]
+    counts = [row.n_restarts for row in rows if row.n_restarts and not row.aggregates and row.sustained is None]
     if counts and min(counts) < FEW_RESTARTS:
         few = sum(count < FEW_RESTARTS for count in counts)
         result.append(

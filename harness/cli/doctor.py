@@ -59,7 +59,7 @@ def doctor(
     """Measure one model on a device again and again: is the device fit to find a slowdown of 5 %?
 
     Tells its noise, how often nothing is called a slowdown, the smallest one that is found, and what to do. Changes
-    nothing on the device, and leaves no results. Exits with 1 when 5 % are not found in 90% of nights.
+    nothing on the device, and leaves no results. Exits with 1 when 5 % is not found in 90 % of nights.
     """
     from harness.cli.display import Display
     from harness.cli.run import choices
@@ -162,7 +162,7 @@ def _facts(found: Fitness) -> Iterator[tuple[str, str]]:
     yield (
         "other work",
         f"took {_or_unknown('{:.1%}', found.lost_share)} of the time; of {found.restarts} restarts "
-        f"{found.contended} were contended, {found.throttled} throttled, {found.failed} brought nothing",
+        f"{found.contended} contended, {found.throttled} throttled, {found.failed} without numbers",
     )
     yield "valid", f"{found.valid} of {found.measurements} measurements"
     for reason in found.reasons:
@@ -170,8 +170,8 @@ def _facts(found: Fitness) -> Iterator[tuple[str, str]]:
     if found.comparisons:
         yield "false alarms", f"{found.alarms} in {found.comparisons} comparisons of measurements with one another"
     if found.found is not None:
-        smallest = "none is" if found.smallest is None else f"{found.smallest:.1%} is"
-        yield "finds", f"{smallest} found in 90% of nights, 5% in {found.found:.0%} (5 restarts against 15)"
+        smallest = "no slowdown" if found.smallest is None else f"a slowdown of {found.smallest:.1%}"
+        yield "finds", f"{smallest} in 90% of nights, one of 5% in {found.found:.0%} (5 restarts against 15)"
     if found.restarts_needed is not None:
         yield "for ±1%", f"{found.restarts_needed} restarts"
 

@@ -32,7 +32,7 @@ _OPTIONS = (
     ),
     click.option(
         "--minutes",
-        type=click.FloatRange(0.01, 720),
+        type=shared.Within(0.01, 720),
         default=None,
         help="With --profile sustained: how long each case runs without a pause (default: 10).",
     ),

@@ -78,7 +78,7 @@ precision_option = click.option(
 reconnect_option = click.option(
     "--reconnect",
     "reconnect_s",
-    type=shared.Seconds(min=0, max=shared.WEEK_S),
+    type=shared.Within(min=0, max=shared.WEEK_S),
     default=RECONNECT_S,
     show_default=True,
     metavar="SECONDS",
@@ -100,7 +100,7 @@ reconnect_option = click.option(
 @precision_option
 @click.option(
     "--max-loss",
-    type=click.FloatRange(0, 100),
+    type=shared.Within(0, 100),
     default=MAX_LOSS,
     show_default=True,
     metavar="POINTS",

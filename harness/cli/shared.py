@@ -33,17 +33,17 @@ FAILED, NOTHING_MEASURED, GAPS = 1, 2, 3
 INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
 
 
-class Seconds(click.FloatRange):
-    """A duration: FloatRange lets NaN pass, which is not a time to wait."""
+class Within(click.FloatRange):
+    """A number in a range: FloatRange lets NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        seconds = float(super().convert(value, param, ctx))
-        if math.isnan(seconds):
-            self.fail(f"{value} is not a number of seconds", param, ctx)
-        return seconds
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
-class Positive(Seconds):
+class Positive(Within):
     """More than nothing, in whatever unit."""
 
     def __init__(self, max: float) -> None:
@@ -55,7 +55,7 @@ WEEK_S = 7 * 86400
 wait_option = click.option(
     "--wait",
     "wait_s",
-    type=Seconds(min=0, max=WEEK_S),
+    type=Within(min=0, max=WEEK_S),
     default=WAIT_S,
     show_default=True,
     metavar="SECONDS",
@@ -65,7 +65,7 @@ wait_option = click.option(
 patience_option = click.option(
     "--patience",
     "patience_s",
-    type=Seconds(min=1, max=10_800),
+    type=Within(min=1, max=10_800),
     default=PATIENCE_S,
     show_default=True,
     metavar="SECONDS",

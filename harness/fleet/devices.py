@@ -214,8 +214,8 @@ def _unknown(fleet: dict[str, Device], word: str) -> str:
         known = {label for device in fleet.values() for label in _LABELS[kind](device) if label}
         return f"no device has the {kind} {value!r}; there are: {', '.join(sorted(known)) or 'none'}"
     near = difflib.get_close_matches(word, fleet, n=3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    return f"no device is called {word!r}; {hint}There are: {', '.join(fleet)}"
+    hint = f"did you mean {', '.join(near)}? There" if near else "there"
+    return f"no device is called {word!r}; {hint} are: {', '.join(fleet)}"
 
 
 def read(path: Path) -> str:
