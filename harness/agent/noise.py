@@ -35,7 +35,7 @@ class RunDelay:
                 self._files.append(os.open(os.path.join(tasks, name, "schedstat"), os.O_RDONLY))
             if not any(self._fields(file)[2] for file in self._files):  # all zero: it is switched off
                 raise OSError("nothing is counted")
-            self._waited_ns = self._read()
+            self._waited_ns = [self._fields(file)[1] for file in self._files]
         except (OSError, ValueError, IndexError) as exc:
             self.close()
             raise OSError("no account of waiting threads") from exc
@@ -45,35 +45,24 @@ class RunDelay:
         return [int(field) for field in os.pread(file, 128, 0).split()]
 
     def _read(self) -> List[int]:
-        return [int(os.pread(file, 128, 0).split()[1]) for file in self._files]
+        """Return the time that each has waited; of a thread that has ended as long as before."""
+        found = []
+        for index, file in enumerate(self._files):
+            try:
+                found.append(int(os.pread(file, 128, 0).split()[1]))
+            except OSError:
+                found.append(self._waited_ns[index])
+        return found
 
     def is_disturbed(self, took_ns: int) -> bool:
         """Tell whether the inferences since the last call, which took so long, waited for a core.
 
         Of several threads the one that waited longest counts: the others wait for it.
         """
-        before = self._waited_ns
-        try:
-            self._waited_ns = self._read()
-        except OSError:  # a thread has ended
-            before = self._forget_ended()
+        before, self._waited_ns = self._waited_ns, self._read()
         waited_ns = min(took_ns, max(now - then for then, now in zip(before, self._waited_ns)))
         self.lost_ns = (self.lost_ns or 0) + waited_ns
         return waited_ns > DISTURBED_SHARE * took_ns
-
-    def _forget_ended(self) -> List[int]:
-        """Count on without the threads that have ended; return what the others had waited at the last call."""
-        threads, self._files, self._waited_ns = list(zip(self._files, self._waited_ns)), [], []
-        before = []
-        for file, then in threads:
-            try:
-                self._waited_ns.append(int(os.pread(file, 128, 0).split()[1]))
-            except OSError:
-                os.close(file)
-                continue
-            self._files.append(file)
-            before.append(then)
-        return before
 
     def close(self) -> None:
         """Stop counting."""
