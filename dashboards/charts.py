@@ -13,7 +13,7 @@ from dashboards import wording
 from dashboards.points import PLOT_HEIGHT, PLOT_WIDTH, Point, chartable, lowest, options, panels, with_standings
 from results.errors import ResultsError
 from results.files import write_file
-from results.judge import control
+from results.judge.change import control
 from results.judge.pareto import AccuracyClass
 from results.records import Row
 

@@ -29,7 +29,7 @@ from dashboards.cells import page_head, page_lines
 from dashboards.points import ANY, FREE, LEFT_SHARE, Chartable, chartable, options, point, selections, twins
 from results.errors import ResultsError
 from results.files import write_file
-from results.judge import control
+from results.judge.change import control
 from results.judge.pareto import AccuracyClass, accuracy_class
 from results.records import Row, Verdict
 

@@ -13,7 +13,7 @@ from dashboards import controls, fed, measured, sustained, wording
 from dashboards.cells import some, text
 from dashboards.wording import clean
 from results.columns import COLUMNS, Column
-from results.judge import control
+from results.judge.change import control
 from results.judge.pareto import Standings, standings_by_class
 from results.records import Row, Verdict, shortened
 

@@ -72,8 +72,8 @@ def best(
 ) -> None:
     """Say which model, runtime and precision to take on a device within limits, and what noise leaves open."""
     from harness.errors import NothingToRun
-    from results.judge import control
     from results.judge.best import Limits, answer
+    from results.judge.change import control
 
     rows = _of_one_device(control.apart(chosen_rows(run_name, device, model))[0])
     rows = _matching(_matching(rows, "backend", backend), "precision", precision)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.run.native import Native
     from models.given import Given
     from models.sources.base import Prepared
-    from results.judge.fitness import Fitness
+    from results.judge.change.fitness import Fitness
 
 
 @click.command()

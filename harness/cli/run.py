@@ -287,7 +287,7 @@ def _conclude(run: Run, document: RunDocument, *, as_json: bool) -> int:
     """Index the run, write its page, print its table, that always; return the exit code."""
     from dashboards.page import write_page
     from results.errors import ResultsError
-    from results.judge import control
+    from results.judge.change import control
     from results.judge.summary import rows as summarize
     from results.store import Store
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from results.judge import (
     choice,
-    control,
     environment,
     evaluation,
     fingerprint,
@@ -21,6 +20,7 @@ from results.judge import (
     telling,
     twins,
 )
+from results.judge.change import control
 from results.judge.measurement import NS_PER_MS, Measurement, judge, last_attempts
 from results.records import (
     MAX_SAMPLES,

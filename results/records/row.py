@@ -65,7 +65,8 @@ class Row(Record):
     number for many inferences; each is empty when there is nothing to say. `device_id` names the very board,
     `fingerprint` what must be equal in two rows that are compared (`judge.fingerprint`); None where it is not known.
     `control` says that the row is of the control series; `control_ms`, with its interval, is the latency of the control
-    in the same run on the same device under the same runtime, None where there is no valid one (`judge.control`).
+    in the same run on the same device under the same runtime, None where there is no valid one
+    (`judge.change.control`).
     """
 
     run: Text

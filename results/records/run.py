@@ -61,7 +61,7 @@ class Case(Record):
     was made, "" for one that is as it was exported. `dataset` names the data set (`DatasetFacts`) on which its accuracy
     is measured, `unevaluated` is the reason why it is not, although that was asked for. A `strict` one fails where not
     all of the model runs on the accelerator that was asked for. `control` is one of the control series, which nobody
-    asked for by name (`judge.control`).
+    asked for by name (`judge.change.control`).
     """
 
     case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from results.judge import statistics
-from results.judge.comparison import compare, least_effect
+from results.judge.change.comparison import compare, least_effect
+from results.judge.change.planning import false_alarms, restarts_for, simulated
 from results.judge.pareto import standings
-from results.judge.planning import false_alarms, restarts_for, simulated
 from tests.results.factory import make_row
 
 pytestmark = pytest.mark.perf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from results.judge.fitness import FEWEST
+from results.judge.change.fitness import FEWEST
 from tests.rigs.bench import Bench
 
 DEVICES = """

@@ -13,8 +13,8 @@ from math import ceil, log1p, pi, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from results.judge.comparison import ALPHA, LEAST_EFFECT, compare
-from results.judge.mannwhitney import Values, critical, differences
+from results.judge.change.comparison import ALPHA, LEAST_EFFECT, compare
+from results.judge.change.mannwhitney import Values, critical, differences
 
 RESTARTS, BASELINE = 5, 15
 """Those of the standard profile, and three nights of it."""

@@ -5,9 +5,10 @@ from math import inf, log
 import numpy as np
 import pytest
 
-from results.judge import planning, statistics
-from results.judge.comparison import compare
-from results.judge.planning import false_alarms, restarts_for, simulated
+from results.judge import statistics
+from results.judge.change import planning
+from results.judge.change.comparison import compare
+from results.judge.change.planning import false_alarms, restarts_for, simulated
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.fitness import FEWEST, Fitness, fitness, shared, spread_within
+from results.judge.change.fitness import FEWEST, Fitness, fitness, shared, spread_within
 from results.judge.measurement import Measurement
 from results.records import Restart
 from tests.results.factory import STANDARD, make_case, make_lost, make_restart

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.control import FEWEST_RUNS, apart, beside, changed, since
+from results.judge.change.control import FEWEST_RUNS, apart, beside, changed, since
 from results.judge.summary import rows
 from results.records import Row, Verdict
 from tests.results.factory import make_case, make_document, make_restart, make_row

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.mannwhitney import critical, differences, least_p, p_greater, shift
+from results.judge.change.mannwhitney import critical, differences, least_p, p_greater, shift
 
 TIED = st.lists(st.integers(0, 4), min_size=1, max_size=5)
 """Few values in few places: most of them share one."""

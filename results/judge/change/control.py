@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import log, log1p
 from typing import Literal
 
-from results.judge.comparison import FLOORS, least_effect
+from results.judge.change.comparison import FLOORS, least_effect
 from results.judge.figures import Figure, figure, latency, ratio
 from results.judge.statistics import relative_spread
 from results.records import Row, Verdict

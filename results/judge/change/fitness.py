@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from results.judge import planning
-from results.judge.comparison import least_effect
-from results.judge.mannwhitney import Values
+from results.judge.change import planning
+from results.judge.change.comparison import least_effect
+from results.judge.change.mannwhitney import Values
 from results.judge.measurement import Measurement, judge
 from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
 from results.judge.validity import judge_restart

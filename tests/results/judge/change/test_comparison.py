@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results.judge import statistics
-from results.judge.comparison import ALPHA, Comparison, compare, corrected, holm, least_effect
+from results.judge.change.comparison import ALPHA, Comparison, compare, corrected, holm, least_effect
 from results.judge.figures import figure, ratio
 
 LATENCIES = st.lists(st.floats(100, 130), min_size=1, max_size=8)

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from results.judge.mannwhitney import Values, least_p, p_greater, shift
+from results.judge.change.mannwhitney import Values, least_p, p_greater, shift
 
 ALPHA = 0.002
 """A change is beyond chance below this p."""

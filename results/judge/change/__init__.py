@@ -1,0 +1,1 @@
+"""What is another than before, and what a device lets one find of that: comparisons, their power, the control."""
