@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from results.judge.noise import NS_PER_MS
 from results.records import Restart
 
-_NS_PER_MS = 1e6
 _NOT_WARM = ("cold", "unknown")
 
 
@@ -31,7 +31,7 @@ def of_row(ok: Sequence[Restart]) -> dict[str, Any]:
 
 def _median_ms(values_ns: Sequence[int | None]) -> float | None:
     known = [value for value in values_ns if value is not None]
-    return float(np.median(known)) / _NS_PER_MS if known else None
+    return float(np.median(known)) / NS_PER_MS if known else None
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

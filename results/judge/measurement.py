@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import pairwise
 
 from results.judge import evaluation, fingerprint, noise, statistics, stopping, sustained, telemetry
+from results.judge.noise import NS_PER_MS
 from results.judge.validity import Judgment, judge_restart
 from results.records import Case, DeviceSeen, Profile, Restart, Verdict
 
 Finding = tuple[Verdict, str]
-NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)

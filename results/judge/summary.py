@@ -21,7 +21,8 @@ from results.judge import (
     twins,
 )
 from results.judge.change import control
-from results.judge.measurement import NS_PER_MS, Measurement, judge, last_attempts
+from results.judge.measurement import Measurement, judge, last_attempts
+from results.judge.noise import NS_PER_MS
 from results.records import (
     MAX_SAMPLES,
     Accuracy,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from results.judge import noise, statistics, telemetry
+from results.judge.noise import NS_PER_MS
 from results.judge.pareto import AccuracyClass, accuracy_class, by_class, standings
 from results.records import MAX_MOMENTS, Curve, Moment, Point, Restart, Row, Sustained, Verdict
 
@@ -26,7 +27,7 @@ WINDOW_PARTS, LASTING_PARTS = 40, 20
 MAX_LOST = 0.10
 """Of the time that inferences wait for a core: more at the end is the work of others where they became slower, too, or
 where it is so much more than at first."""
-_NS_PER_S, _NS_PER_MS, _KHZ_PER_MHZ = 1e9, 1e6, 1e3
+_NS_PER_S, _KHZ_PER_MHZ = 1e9, 1e3
 
 Floats = NDArray[np.float64]
 Points = tuple[Point, ...]
@@ -184,11 +185,11 @@ def of_row(restart: Restart, best_probe_ns: int | None, seed: int) -> Sustained 
     if curve is None:
         return None
     early, late = parts(curve)
-    first, last = medians_ns(early) / _NS_PER_MS, medians_ns(late) / _NS_PER_MS
+    first, last = medians_ns(early) / NS_PER_MS, medians_ns(late) / NS_PER_MS
     peak, sustained = float(np.median(first)), float(np.median(last))
     counted = kept(curve.points)
     ends_s = [point.until_ns / _NS_PER_S for point in counted]
-    after_s = throttled_after(ends_s, medians_ns(counted) / _NS_PER_MS, peak) if counted else None
+    after_s = throttled_after(ends_s, medians_ns(counted) / NS_PER_MS, peak) if counted else None
     return Sustained(
         minutes=curve.points[-1].until_ns / _NS_PER_S / 60,
         peak_ms=peak,
@@ -213,8 +214,8 @@ def _moment(points: Points) -> Moment:
     own = kept(points)
     return Moment(
         at_s=points[-1].until_ns / _NS_PER_S,
-        median_ms=_median([point.median_ns for point in own], _NS_PER_MS),
-        p90_ms=_median([point.p90_ns for point in own], _NS_PER_MS),
+        median_ms=_median([point.median_ns for point in own], NS_PER_MS),
+        p90_ms=_median([point.p90_ns for point in own], NS_PER_MS),
         temperature_c=_median([point.temperature_c for point in points], 1),
         frequency_mhz=_median([point.frequency_khz for point in points], _KHZ_PER_MHZ),
     )

@@ -147,11 +147,12 @@ def check_noise(restart: Restart, best_probe_ns: int | None) -> Judgment | None:
     if found.slow_share > 1 - noise.LEAST_KEPT:
         return _slow_core(restart, found.slow_share)
     why = restart.noise.unshielded or "taken, and not enough"
+    own = len(restart.samples_ns) - (restart.noise.shielded_from or 0)
     lost = "" if found.lost_share is None else f" and {found.lost_share:.0%} of the time was lost"
     return Judgment(
         Verdict.CONTENDED,
         None,
-        f"other work had the cores: {found.undisturbed} of {len(restart.samples_ns)} inferences kept theirs{lost}; "
+        f"other work had the cores: {found.undisturbed} of {own} inferences kept theirs{lost}; "
         f"real-time priority: {why}; stop what else runs there, or let bench take real-time priority",
     )
 

@@ -13,6 +13,7 @@ from results.judge.change import planning
 from results.judge.change.comparison import least_effect
 from results.judge.change.mannwhitney import Values
 from results.judge.measurement import Measurement, judge
+from results.judge.noise import NS_PER_MS
 from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
 from results.judge.validity import judge_restart
 from results.records import Restart, Verdict
@@ -23,7 +24,7 @@ EFFECT, POWER = 0.05, 0.9
 FEWEST = 1 + planning.BASELINE // planning.RESTARTS
 """Measurements; one of fewer has no baseline to be held against."""
 
-_NS_PER_MS, _LONG_MS = 1e6, 100.0
+_LONG_MS = 100.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def shared(floor: float, spread: float, restarts: float) -> float:
 
 
 def _medians_ms(measurement: Measurement) -> Values:
-    return restart_medians([split.own for split in measurement.splits]) / _NS_PER_MS
+    return restart_medians([split.own for split in measurement.splits]) / NS_PER_MS
 
 
 def _noise(medians_ms: Sequence[Values]) -> dict[str, Any]:

@@ -167,3 +167,9 @@ def test_no_core_is_called_slow_beside_a_probe_that_cannot_be() -> None:
     ]
     assert noise.best_probe_ns(told) == 2000
     assert noise.best_probe_ns(told[:1]) is None
+
+
+def test_what_is_told_of_a_shielded_restart_is_of_what_was_shielded() -> None:
+    flags = [True] * 20 + [True] * 30 + [False] * 5
+    reason = judge_restart(restart([5.0] * 55, flags, shielded_from=20), CASE, STANDARD).reason
+    assert "5 of 35 inferences kept theirs" in reason
