@@ -42,7 +42,7 @@ def _latencies(numbered: Numbered) -> Any:
         for moment in found.curve
         if moment.median_ms is not None
     ]
-    ends = _apart(list({value["row"]: value for value in values}.values()), [SLOWER, *(value["y"] for value in values)])
+    ends = apart(list({value["row"]: value for value in values}.values()), [SLOWER, *(value["y"] for value in values)])
     limit = alt.Chart(alt.InlineData(values=[{"y": SLOWER}])).mark_rule(
         strokeDash=[2, 3], strokeWidth=1.2, stroke="currentColor"
     )
@@ -52,7 +52,7 @@ def _latencies(numbered: Numbered) -> Any:
     return chart.properties(width=_WIDTH, height=_HEIGHT)
 
 
-def _apart(ends: Sequence[dict[str, Any]], drawn: Sequence[float]) -> list[dict[str, Any]]:
+def apart(ends: Sequence[dict[str, Any]], drawn: Sequence[float]) -> list[dict[str, Any]]:
     """The places of the numbers behind the curves, each above the one below it by the height of a line."""
     least = _LINE_HEIGHT / _HEIGHT * (max(drawn) - min(drawn))
     placed: list[dict[str, Any]] = []

@@ -70,8 +70,8 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         shared.say(f"In every round the control, too (--no-control leaves it out): {', '.join(of)}")
     images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
     click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts (profile {request.profile.name}){images}, "
-        f"about {_duration(seconds)}. Nothing was run."
+        f"{len(cases)} cases, {len(steps)} restarts{_added(request, len({case.case_id for _, case in steps}))} (profile {request.profile.name})"
+        f"{images}, about {_duration(seconds)}. Nothing was run."
     )
 
 
@@ -102,6 +102,17 @@ def _print_cases(
     for model, words in guesses:
         if words:
             shared.say(f"made up {model}: {words}")
+
+
+def _added(request: RunRequest, cases: int) -> str:
+    """How many restarts may be added where they are needed, which the expected time does not count."""
+    stopping = request.stopping
+    if stopping is None:
+        return ""
+    if stopping.max_minutes is not None:
+        return f", more where needed until {stopping.max_minutes:g} min are over"
+    most = int(stopping.extra * cases)
+    return f" and up to {most} more where needed" if most else ""
 
 
 def _images(request: RunRequest) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
-from dashboards import sustained
+from dashboards import curves, sustained
 from dashboards.page import render
 from results.records import Verdict
 from tests.results.factory import make_row, make_sustained
@@ -43,6 +44,15 @@ def test_the_page_has_curves_and_the_same_in_a_table_without_scripts() -> None:
         assert words in section
     assert section.count('class="bad"') == 1
     assert "plain" not in section
+
+
+def test_the_numbers_behind_curves_that_end_alike_do_not_overlap() -> None:
+    ends = [{"row": row, "y": y} for row, y in ((1, 1.02), (2, 1.4), (3, 1.0), (4, 1.0), (5, 1.39))]
+    placed = curves.apart(ends, [1.0, 1.4])
+    assert [one["row"] for one in placed] == [3, 4, 1, 5, 2]
+    heights = [one["y"] for one in placed]
+    assert heights[0] == 1.0
+    assert all(above - below >= 0.02 for below, above in pairwise(heights))
 
 
 def test_a_page_without_such_rows_has_no_such_part() -> None:
