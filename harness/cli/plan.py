@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.run.start import RunRequest
     from harness.workspace import Workspace
     from models.prepare import Prepared
-    from results.records import Case, InputSpec, Row
+    from results.records import Case, InputSpec, Row, Stopping
 
 
 # What an inference is taken to last of which nothing is known.
@@ -69,8 +69,9 @@ def print_plan(request: RunRequest, workspace: Workspace, *, as_json: bool) -> N
         of = dict.fromkeys(f"{case.backend} on {case.device}" for case in controls)
         shared.say(f"In every round the control, too (--no-control leaves it out): {', '.join(of)}")
     images = f", {_images(request)} images of {len(rated)} cases" if rated else ""
+    more = _added(request.stopping, len({case.case_id for _, case in steps}))
     click.echo(
-        f"{len(cases)} cases, {len(steps)} restarts{_added(request, len({case.case_id for _, case in steps}))} (profile {request.profile.name})"
+        f"{len(cases)} cases, {len(steps)} restarts{more} (profile {request.profile.name})"
         f"{images}, about {_duration(seconds)}. Nothing was run."
     )
 
@@ -104,9 +105,8 @@ def _print_cases(
             shared.say(f"made up {model}: {words}")
 
 
-def _added(request: RunRequest, cases: int) -> str:
+def _added(stopping: Stopping | None, cases: int) -> str:
     """How many restarts may be added where they are needed, which the expected time does not count."""
-    stopping = request.stopping
     if stopping is None:
         return ""
     if stopping.max_minutes is not None:

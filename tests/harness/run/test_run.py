@@ -119,8 +119,11 @@ def test_dry_run_runs_nothing(bench: Bench) -> None:
     assert plan["to_export"] == ["tiny"]
     assert plan["expected_seconds"] > 0
     assert not (bench.workspace / "runs").exists()
-    shown = bench("run", "--models", "tiny.onnx", "--threads", "1,2", "--dry-run").stdout
-    assert "6 cases, 8 restarts and up to 4 more where needed (profile quick)" in shown
+    assert (
+        "6 cases, 8 restarts (profile" in bench("run", "--models", "tiny.onnx", "--threads", "1,2", "--dry-run").stdout
+    )
+    shown = bench("run", "--models", "tiny.onnx", "--target-ci", "1%", "--dry-run").stdout
+    assert "3 cases, 4 restarts and up to 10 more where needed (profile" in shown
 
 
 def test_kill_9_loses_at_most_the_restart_in_flight_and_resume_goes_on(bench: Bench) -> None:
