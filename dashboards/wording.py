@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from results.judge.pareto import AccuracyClass, Standing, Standings
 from results.judge.placement import percent
-from results.records import Accuracy, Placement, Quality, Row, Sustained, shortened
+from results.records import Accuracy, Placement, Quality, Row, Sustained, Verdict, shortened
 
 RECALLED_MARK = "*"
 FALLBACK_MARK = "!"
@@ -199,6 +199,12 @@ def notices(rows: Sequence[Row]) -> list[str]:
         result.append(
             f"{few} of {len(counts)} measured rows rest on fewer than {FEW_RESTARTS} restarts (least: {min(counts)}). "
             "Their intervals are too narrow: an interval named 95 % covers about 63 % with 2 restarts."
+        )
+    unstable = sum(row.verdict is Verdict.UNSTABLE for row in rows)
+    if unstable:
+        result.append(
+            f"{unstable} of {len(rows)} rows {'is' if unstable == 1 else 'are'} unstable: measure again when the "
+            "device does nothing else. `bench doctor` says how noisy it is, and what to do about it."
         )
     unverified = [row for row in rows if row.n_restarts and not row.verified and not row.aggregates]
     if unverified:
