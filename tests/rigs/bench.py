@@ -62,23 +62,27 @@ def written(folder: Path) -> dict[str, list[str]]:
 
 @dataclass
 class Bench:
-    """The command in a folder of its own, with a workspace of its own. Its runs measure no control unless told to."""
+    """The command in a folder of its own, with a workspace of its own.
+
+    Its runs make the planned restarts and measure no control, unless `adaptive` and `control` say otherwise.
+    """
+
+    program: ClassVar[str] = "from harness.cli import main; main()"
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     timeout_s: float = 240
     control: bool = False
+    adaptive: bool = False
 
     @property
     def workspace(self) -> Path:
         return self.folder / ".bench"
 
-    program: ClassVar[str] = "from harness.cli import main; main()"
-
     def command(self, *arguments: str) -> list[str]:
         is_new = arguments[:1] == ("run",) and "--resume" not in arguments
         # How many restarts a busy machine makes necessary is not what most tests are about, nor is the control.
-        extra = ["--fixed"] if is_new and not set(ADAPTIVE) & set(arguments) else []
+        extra = ["--fixed"] if is_new and not (self.adaptive or set(ADAPTIVE) & set(arguments)) else []
         extra += ["--no-control"] if is_new and not self.control else []
         return [sys.executable, "-c", self.program, *arguments, *extra]
 
