@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,11 @@ def tables(found: Sequence[Mapping[str, Any]]) -> str:
         spans = [span([one[key] for one in those]) for key in ("error", "own error")]
         wrong = sum(abs(one["own error"] - 1) > DISTURBED - 1 for one in good)
         lines.append(f"| {load} | {model} | {spans[0]} | {spans[1]} | {len(good)} of {len(those)} | {wrong} |")
+    lines += ["", "| kept their core | restarts | their median, times quiet | more than 5 % off |", "|---|---|---|---|"]
+    for low, high in pairwise((0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.01)):
+        errors = [one["own error"] for one in found if low <= one["kept"] < high and one["slow probes"] < 0.5]
+        wrong = sum(abs(error - 1) > DISTURBED - 1 for error in errors)
+        lines.append(f"| {low:.0%}-{min(high, 1):.0%} | {len(errors)} | {span(errors) if errors else '-'} | {wrong} |")
     return "\n".join(lines)
 
 
