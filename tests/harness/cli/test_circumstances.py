@@ -38,7 +38,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 
 COMMANDS = (
     "results list", "results runs", "results show last", "results export -o out.csv", "report -o page.html",
-    "results reindex", "devices list", "models list", "run --backends fake --models tiny.onnx",
+    "results reindex", "devices list", "models list", "run --backends fake --models tiny.onnx --fixed --no-control",
     "models check tiny.onnx --backends fake", "models export tiny.onnx",
 )  # fmt: skip
 
