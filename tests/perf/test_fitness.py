@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.results.judge.test_fitness import measured
 
 from results.judge.change import planning
 from results.judge.change.fitness import EFFECT, fitness
+from tests.results.judge.change.test_fitness import measured
 
 pytestmark = pytest.mark.perf
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sqlite3
@@ -160,6 +161,7 @@ def test_other_rules_show_in_the_index_too(
 def test_a_file_that_is_no_database(
     content: bytes, tmp_path: Path, runs: list[RunDocument], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "results")  # whatever a library has set at the root
     path = tmp_path / "index.sqlite"
     path.write_bytes(content)
     assert opened(path, runs[:1]) == rows(runs[0])

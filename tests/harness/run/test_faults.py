@@ -149,8 +149,8 @@ def test_lost_restarts_are_never_a_success_and_are_measured_again(bench: Bench) 
     assert process.returncode == 1, stderr
     assert "some restarts of 1 case failed" in stderr
     assert 0 < sum(restart.outcome == "ok" for restart in restarts(bench)) < 5
-    (row,) = bench.rows("run", "--resume", "last")
-    assert row["n_restarts"] == 5
+    bench.rows("run", "--resume", "last")
+    assert {restart.round for restart in restarts(bench) if restart.outcome == "ok"} == set(range(5))
 
 
 def test_what_a_resumed_run_tries_again() -> None:
