@@ -171,7 +171,6 @@ def run(
     Each case is measured in several restarts (fresh processes), interleaved in random order. Everything finished is on
     disk at once: after an interruption, go on with --resume.
     """
-    from harness.cli.display import Display
     from harness.fleet import devices as fleet
     from harness.run import start as runs
     from models.export.precision.calibration import of_dataset
@@ -183,11 +182,7 @@ def run(
     known = shared.load_fleet()
     manners = Manners(wait_s, patience_s, reconnect_s)
     if resumed is not None:
-        with Display() as display:
-            started, artifacts = runs.resume(workspace.find_run(resumed), workspace, manners, display.watch)
-            devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
-            document = _execute(started, devices, artifacts, display)
-        context.exit(_conclude(started, document, as_json=as_json))
+        context.exit(go_on(workspace.find_run(resumed), known, workspace, manners, as_json=as_json))
     measured, stopping = profiles.planned(profile, minutes, target_ci, max_minutes, fixed=fixed)
     sources = resolve(expressions or ("quick",), given, weights, optimize)
     chosen = fleet.choose(known, device_names)
@@ -207,6 +202,19 @@ def run(
         control=not no_control,
     )
     context.exit(measure(request, workspace, manners, workers=workers, dry_run=dry_run, as_json=as_json))
+
+
+def go_on(run_id: str, known: dict[str, Device], workspace: Workspace, manners: Manners, *, as_json: bool) -> int:
+    """Take a run up where it was cut off, on the devices of these that it needs; return the exit code."""
+    from harness.cli.display import Display
+    from harness.fleet import devices as fleet
+    from harness.run import start as runs
+
+    with Display() as display:
+        started, artifacts = runs.resume(run_id, workspace, manners, display.watch)
+        devices = [fleet.find(known, name) for name in started.devices if started.is_open(name)]
+        document = _execute(started, devices, artifacts, display)
+    return _conclude(started, document, as_json=as_json)
 
 
 def measure(

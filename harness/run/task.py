@@ -270,7 +270,7 @@ class _Work:
             if self._stop.is_set():
                 return
             self._record(restart)
-            judgment = judge_restart(restart, target.case, self._task.profile, self._best(restart))
+            judgment = judge_restart(restart, target.case, self._task.profile, self._best_probe_ns)
             if not judgment.is_repeated:
                 return
             if is_last(attempt) if not judgment.has_numbers else not self._is_repeated(restart, attempt - first):
@@ -282,12 +282,6 @@ class _Work:
                 with suppress(TransportError):
                     for file in self._files(target):
                         session.agent.transport.push(file.source, file.path, file.sha256)
-
-    def _best(self, restart: Restart) -> int | None:
-        """Return how fast the device's cores have been at best, this restart among the others."""
-        known = [one for one in (self._best_probe_ns, noise.best_probe_ns([restart])) if one is not None]
-        self._best_probe_ns = min(known, default=None)
-        return self._best_probe_ns
 
     def _is_repeated(self, restart: Restart, repeats: int) -> bool:
         """Whether a disturbed restart is made again, which is counted: of a case no more often than it has rounds.
@@ -312,8 +306,10 @@ class _Work:
     def _record(self, restart: Restart) -> None:
         self._emit(restart)
         self._tally.add(restart)
+        known = (self._best_probe_ns, noise.best_probe_ns([restart]))
+        self._best_probe_ns = min((one for one in known if one is not None), default=None)
         if self._uncertain is not None:
-            self._uncertain.add(restart, self._best(restart))
+            self._uncertain.add(restart, self._best_probe_ns)
 
     def _offline(self, why: Exception) -> None:
         """Write down of every case that is still open that its device is away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import pi, sqrt
 
 import numpy as np
 
@@ -20,14 +20,15 @@ _Z_975 = 1.95996
 def half_width(medians: Sequence[float]) -> float:
     """The half width of the 95 % interval of restart medians, as a share of their median; infinite below two.
 
-    Student's t: with few restarts it is wider than the bootstrap's interval in the row, which is too narrow then. So a
-    target that is reached here is reached there.
+    By Student's t, because the bootstrap's interval in the row is too narrow of few restarts; of seven and more by the
+    standard error of a median, sqrt(pi / 2) that of a mean, which the bootstrap's is about as wide as.
     """
     values = np.asarray(medians, dtype=np.float64)
     middle = float(np.median(values)) if values.size else 0.0
     if values.size < 2 or middle <= 0:
         return float("inf")
-    return t_975(values.size - 1) * float(np.std(values, ddof=1)) / sqrt(values.size) / middle
+    widths = max(t_975(values.size - 1), _Z_975 * sqrt(pi / 2))
+    return widths * float(np.std(values, ddof=1)) / sqrt(values.size) / middle
 
 
 def interval(samples: statistics.Samples, seed: int, *, aggregated: bool) -> tuple[float, float]:

@@ -89,7 +89,7 @@ def test_hundreds_of_devices_take_turns(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_adds_restarts_to_what_it_measures(tmp_path: Path) -> None:
-    stopping = Stopping(target=1e-9, extra=1.0)
+    stopping = Stopping(target=1e-9, extra=1.0, repeats=0)
     run, artifacts, fleet = begun(tmp_path, [], "one", stopping=stopping)
     measured: list[Message] = []
 
