@@ -198,7 +198,7 @@ class _Work:
             self._emit(Stepped())
 
     def _measure_more(self, session: ReadyDevice, cases: Mapping[str, Case]) -> None:
-        """Measure the most uncertain of these cases again, as far as the run's `stopping` has it.
+        """Measure those of these cases again that it helps most, as far as the run's `stopping` has it.
 
         They are those that had something to do: of the others a resumed run has no files.
         """

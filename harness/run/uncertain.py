@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from results.judge import noise
-from results.judge.stopping import most_uncertain
+from results.judge.stopping import next_case
 from results.records import Restart, Stopping
 
 Medians = dict[str, dict[int, float | None]]
@@ -40,7 +40,7 @@ class Uncertain:
             self._medians.setdefault(case_id, {}).update(found)
 
     def next(self, open_: Collection[str]) -> tuple[str, int] | None:
-        """Return that one of these cases which wants another restart most, and its round; None when it is enough."""
+        """Return that one of these cases which another restart helps most, and its round; None when it is enough."""
         stopping = self._stopping
         rounds = {case_id: max(self._planned, *(one + 1 for one in found)) for case_id, found in self._medians.items()}
         if stopping.max_minutes is not None:
@@ -54,5 +54,5 @@ class Uncertain:
             for case_id, found in self._medians.items()
             if case_id in open_ and rounds[case_id] < stopping.most
         }
-        chosen = most_uncertain(medians, stopping.target)
+        chosen = next_case(medians, stopping.target)
         return None if chosen is None else (chosen, rounds[chosen])

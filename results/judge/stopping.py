@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import pi, sqrt
+from math import isinf, pi, sqrt
 
 import numpy as np
 
@@ -27,8 +27,18 @@ def half_width(medians: Sequence[float]) -> float:
     middle = float(np.median(values)) if values.size else 0.0
     if values.size < 2 or middle <= 0:
         return float("inf")
-    widths = max(t_975(values.size - 1), _Z_975 * sqrt(pi / 2))
-    return widths * float(np.std(values, ddof=1)) / sqrt(values.size) / middle
+    return _reach(values.size) * float(np.std(values, ddof=1)) / middle
+
+
+def gain(medians: Sequence[float]) -> float:
+    """By how much one more restart is likely to narrow `half_width`: as it would if the spread stayed what it is."""
+    width, count = half_width(medians), len(medians)
+    return width if isinf(width) else width * (1 - _reach(count + 1) / _reach(count))
+
+
+def _reach(count: int) -> float:
+    """How many standard deviations of restarts the interval of so many reaches either way."""
+    return max(t_975(count - 1), _Z_975 * sqrt(pi / 2)) / sqrt(count)
 
 
 def interval(samples: statistics.Samples, seed: int, *, aggregated: bool) -> tuple[float, float]:
@@ -60,9 +70,13 @@ def is_wanting(medians: Sequence[float], target: float | None) -> bool:
     return target is not None and half_width(medians) > target
 
 
-def most_uncertain(medians: Mapping[str, Sequence[float]], target: float | None) -> str | None:
-    """The case whose median is known least well, of those that want another restart; None where none does."""
-    wanting = {case_id: half_width(found) for case_id, found in medians.items() if found and is_wanting(found, target)}
+def next_case(medians: Mapping[str, Sequence[float]], target: float | None) -> str | None:
+    """That case, of those that want another restart, whose interval it narrows most; None where none wants one.
+
+    Of cases with equally many restarts that is the one whose median is known least well. One that had many already has
+    to wait: else the noisiest would take them all, and be hardly better known.
+    """
+    wanting = {case_id: gain(found) for case_id, found in medians.items() if found and is_wanting(found, target)}
     return max(wanting, key=lambda case_id: wanting[case_id]) if wanting else None
 
 

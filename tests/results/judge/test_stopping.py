@@ -46,11 +46,19 @@ def test_restarts_that_are_not_one_number_want_more_whatever_the_target() -> Non
     assert not stopping.is_wanting([5.0, 5.001, 5.0, 5.001], 0.01)
 
 
-def test_the_most_uncertain_is_next() -> None:
+def test_what_narrows_an_interval_most_is_next() -> None:
     medians = {"sure": [5.0, 5.0001, 5.0], "wide": [5.0, 5.4, 4.6], "wider": [5.0, 9.0, 7.0], "unmeasured": []}
-    assert stopping.most_uncertain(medians, 0.01) == "wider"
-    assert stopping.most_uncertain({"sure": medians["sure"]}, 0.01) is None
-    assert stopping.most_uncertain({"unmeasured": []}, 0.01) is None
+    assert stopping.next_case(medians, 0.01) == "wider"
+    assert stopping.next_case({"sure": medians["sure"]}, 0.01) is None
+    assert stopping.next_case({"unmeasured": []}, 0.01) is None
+    # The widest, but hardly narrowed by an eleventh.
+    assert stopping.next_case({**medians, "wider": [5.0, 9.0, 7.0, 6.0, 8.0] * 2}, 0.01) == "wide"
+
+
+@given(MEDIANS)
+def test_another_restart_narrows_an_interval(medians: list[float]) -> None:
+    """As it would of the same spread."""
+    assert 0 <= stopping.gain(medians) <= stopping.half_width(medians)
 
 
 @pytest.mark.parametrize("restarts", [3, 4])
