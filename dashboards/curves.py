@@ -12,7 +12,7 @@ import altair as alt
 import vl_convert
 
 from dashboards.charts import COLORS, configured
-from results.judge.sustained import SLOWER
+from results.judge.device.sustained import SLOWER
 from results.records import Row, Verdict
 
 _WIDTH, _HEIGHT, _HEAT_HEIGHT, _LINE_HEIGHT = 680, 230, 90, 12

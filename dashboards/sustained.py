@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from dashboards import wording
-from results.judge.sustained import SLOWER, Change, changes
+from results.judge.device.sustained import SLOWER, Change, changes
 from results.records import Row, Sustained, Verdict, shortened
 
 MOST_CURVES = 20

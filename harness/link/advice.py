@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.fleet.devices import Device
 from harness.jobs.probe import Probed
-from results.judge import environment
-from results.judge.knobs import LIMITS, Told
+from results.judge.device import environment
+from results.judge.device.knobs import LIMITS, Told
 from results.records import Telemetry
 
 _SCARCE_BYTES = 1 << 30

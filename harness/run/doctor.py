@@ -23,10 +23,10 @@ from harness.run.tally import Tally
 from harness.run.task import DeviceTask, Message, carry_out
 from harness.workspace import Workspace, new_run_id
 from models.prepare import Prepared
-from results.judge import noise, telemetry
 from results.judge.change.fitness import Fitness, fitness
 from results.judge.change.planning import RESTARTS
-from results.judge.knobs import KNOBS, Knob, Told
+from results.judge.device import noise, telemetry
+from results.judge.device.knobs import KNOBS, Knob, Told
 from results.judge.measurement import Measurement, last_attempts
 from results.judge.validity import judge_restart
 from results.records import Case, Profile, Restart, Stopping

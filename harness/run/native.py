@@ -11,7 +11,7 @@ from harness.fleet.devices import Device
 from harness.run import tools
 from harness.run.plan import BackendChoice
 from harness.workspace import Workspace
-from results.judge import noise
+from results.judge.device import noise
 from results.judge.measurement import last_attempts
 from results.judge.validity import judge_restart
 from results.records import Case, Profile, Restart

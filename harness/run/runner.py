@@ -21,7 +21,7 @@ from models.artifacts import Artifact
 from results import journal
 from results.errors import ResultsError
 from results.journal import Journal
-from results.judge import noise
+from results.judge.device import noise
 from results.records import Case, DeviceSeen, Evaluation, Finished, Restart, RunDocument
 
 

@@ -30,7 +30,7 @@ from harness.transports import Transport
 from harness.workspace import Workspace
 from models.artifacts import Artifact
 from models.store import ArtifactStore
-from results.judge import noise
+from results.judge.device import noise
 from results.judge.validity import believed, judge_restart
 from results.records import Case, DeviceSeen, Evaluation, Profile, Restart, Stopping, Verdict, shortened
 
@@ -69,7 +69,7 @@ class DeviceTask:
 
     `artifacts` has the artifact of every case that has one, `sets` the prepared data set of every case that has one, by
     its hash; `tally` and `coverage` say what is done, `medians` what it says of the latency (`uncertain.Medians`),
-    `best_probe_ns` of the cores (`judge.noise`).
+    `best_probe_ns` of the cores (`judge.device.noise`).
     """
 
     run_id: str

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from results.judge import noise
+from results.judge.device import noise
 from results.judge.stopping import next_case
 from results.records import Restart, Stopping
 
@@ -16,7 +16,7 @@ Medians = dict[str, dict[int, float | None]]
 
 
 def medians_of(restarts: Iterable[Restart], best_probe_ns: int | None = None) -> Medians:
-    """Return what restarts say of the latency of their cases; `best_probe_ns` is as in `judge.noise`."""
+    """Return what restarts say of the latency of their cases; `best_probe_ns` is as in `judge.device.noise`."""
     found: Medians = {}
     for restart in restarts:
         own = noise.split(restart, best_probe_ns)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from results.judge.noise import NS_PER_MS
+from results.judge.device.noise import NS_PER_MS
 from results.records import Restart
 
 _NOT_WARM = ("cold", "unknown")

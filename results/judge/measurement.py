@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from results.judge import evaluation, fingerprint, noise, statistics, stopping, sustained, telemetry
-from results.judge.noise import NS_PER_MS
+from results.judge import evaluation, fingerprint, statistics, stopping
+from results.judge.device import noise, sustained, telemetry
+from results.judge.device.noise import NS_PER_MS
 from results.judge.validity import Judgment, judge_restart
 from results.records import Case, DeviceSeen, Profile, Restart, Verdict
 

@@ -6,23 +6,11 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-from results.judge import (
-    choice,
-    environment,
-    evaluation,
-    fingerprint,
-    load,
-    noise,
-    placement,
-    statistics,
-    stopping,
-    sustained,
-    telling,
-    twins,
-)
+from results.judge import choice, evaluation, fingerprint, load, placement, statistics, stopping, telling, twins
 from results.judge.change import control
+from results.judge.device import environment, noise, sustained
+from results.judge.device.noise import NS_PER_MS
 from results.judge.measurement import Measurement, judge, last_attempts
-from results.judge.noise import NS_PER_MS
 from results.records import (
     MAX_SAMPLES,
     Accuracy,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.judge import environment, noise, placement, sustained, telemetry
+from results.judge import placement
+from results.judge.device import environment, noise, sustained, telemetry
 from results.records import Case, Cause, Profile, Restart, Verdict, shortened
 
 _NS_PER_S = 10**9
@@ -41,7 +42,7 @@ class Judgment:
 def judge_restart(restart: Restart, case: Case, profile: Profile, best_probe_ns: int | None = None) -> Judgment:
     """Judge one restart of a case: the first check with a finding gives the judgment.
 
-    `best_probe_ns` is how long the fixed piece of work takes on the device at best (`judge.noise`).
+    `best_probe_ns` is how long the fixed piece of work takes on the device at best (`judge.device.noise`).
     """
     if restart.outcome != "ok":
         return Judgment(Verdict(restart.outcome), restart.cause, restart.reason)

@@ -45,7 +45,8 @@ class Row(Record):
     `cold_load_peak_rss_bytes` until the model was loaded.
     `sustained` is what minutes without a pause did to it, None where it was measured otherwise; with it the figures
     above are those of the last fifth of the time, and there are no percentiles.
-    `environment` is what was read of the device's state before and after the restarts (`judge.environment.NAMES`).
+    `environment` is what was read of the device's state before and after the restarts, by the names that
+    `judge.device.environment` has.
 
     `verified` says that the output was compared with the artifact's reference in every restart that brought numbers.
     `unverified` says why it was not ("" without numbers), `nonfinite` that it holds NaN or infinities nobody asked for,

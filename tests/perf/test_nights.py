@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from results.judge.change.comparison import compare, corrected
 from results.judge.change.fitness import EFFECT, FEWEST, fitness
 from results.judge.change.mannwhitney import Values
 from results.judge.change.planning import BASELINE, RESTARTS
+from results.judge.device.noise import NS_PER_MS, best_probe_ns
 from results.judge.measurement import Measurement, last_attempts
-from results.judge.noise import NS_PER_MS, best_probe_ns
 from results.judge.statistics import restart_medians
 from tests.perf.test_harness import TEN
 from tests.rigs.bench import ROOT, Bench
@@ -183,7 +182,9 @@ def report(nights: list[Night], after: dict[int, Night]) -> None:
         verdicts = Counter(one.verdict for one in found)
         if by >= EFFECT:
             both[case in fit].update(verdicts)
-        lines.append(f"{case[0]} {case[1]} {np.median(old):.3f} ms, longer by {by:+.1%}, fit {case in fit}: {dict(verdicts)}")
+        lines.append(
+            f"{case[0]} {case[1]} {np.median(old):.3f} ms, longer by {by:+.1%}, fit {case in fit}: {dict(verdicts)}"
+        )
     print("\n".join(lines))
     print(f"slower by {EFFECT:.0%} and more: where the device is fit {dict(both[True])}, elsewhere {dict(both[False])}")
 

@@ -17,7 +17,7 @@ import pytest
 
 from harness.agent import measure, noise
 from models.store import ArtifactStore
-from results.judge.noise import SLOW_PROBE
+from results.judge.device.noise import SLOW_PROBE
 from tests.perf.signals import session
 from tests.rigs.bench import DATA, ROOT, Bench
 

@@ -12,8 +12,8 @@ import numpy as np
 from results.judge.change import planning
 from results.judge.change.comparison import least_effect
 from results.judge.change.mannwhitney import Values
+from results.judge.device.noise import NS_PER_MS
 from results.judge.measurement import Measurement, judge
-from results.judge.noise import NS_PER_MS
 from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
 from results.judge.validity import judge_restart
 from results.records import Restart, Verdict

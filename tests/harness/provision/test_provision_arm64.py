@@ -11,7 +11,7 @@ from harness.jobs.model import Loaded
 from harness.provision.cleaning import clean
 from harness.provision.device import Provisioner
 from models.store import ArtifactStore
-from results.judge import telemetry
+from results.judge.device import telemetry
 from tests.rigs.adbd import AdbServer
 from tests.rigs.arm64 import make_phone, make_pi, need_arm64, phone_over_adb, pi_over_ssh
 from tests.rigs.provisioning import CACHE, restart_tiny

@@ -13,7 +13,7 @@ from harness.workspace import Workspace
 from models.prepare import prepare
 from models.sources.control import ControlModel
 from models.store import ArtifactStore
-from results.judge.knobs import KNOBS
+from results.judge.device.knobs import KNOBS
 from results.records import Profile, Restart
 
 SHORT = plan.PROFILES["quick"].model_copy(

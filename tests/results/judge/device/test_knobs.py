@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge.knobs import KNOBS, Knob, Told
+from results.judge.device.knobs import KNOBS, Knob, Told
 from results.records import Means, Telemetry
 
 TELEMETRY = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.judge import telemetry
+from results.judge.device import telemetry
 from results.judge.summary import rows
 from results.judge.validity import judge_restart
 from results.records import Telemetry

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from results.judge import telemetry as signs
+from results.judge.device import telemetry as signs
 from results.records import Means, Telemetry
 
 

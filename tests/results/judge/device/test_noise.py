@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from results.judge import noise
+from results.judge.device import noise
 from results.judge.summary import rows
 from results.judge.validity import judge_restart
 from results.records import Noise, Restart, Telemetry, Verdict, packed

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from results.judge import sustained
+from results.judge.device import sustained
 from results.judge.summary import rows
 from results.judge.validity import judge_restart
 from results.records import Curve, Point, Profile, Restart, Row, Sustained, Telemetry, Verdict

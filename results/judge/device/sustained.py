@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from results.judge import noise, statistics, telemetry
-from results.judge.noise import NS_PER_MS
+from results.judge import statistics
+from results.judge.device import noise, telemetry
+from results.judge.device.noise import NS_PER_MS
 from results.judge.pareto import AccuracyClass, accuracy_class, by_class, standings
 from results.records import MAX_MOMENTS, Curve, Moment, Point, Restart, Row, Sustained, Verdict
 
