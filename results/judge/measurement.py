@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from results.judge import evaluation, fingerprint, statistics, stopping
+import numpy as np
+from numpy.typing import NDArray
+
+from results.judge import evaluation, fingerprint, statistics, stopping, telling
 from results.judge.device import noise, sustained, telemetry
 from results.judge.device.noise import NS_PER_MS
 from results.judge.validity import Judgment, judge_restart
@@ -50,6 +53,12 @@ class Measurement:
         return tuple(restart for restart, _ in self.counted)
 
     @property
+    def is_shielded(self) -> bool:
+        """Whether most of `ok` had to be kept from other work by real-time priority."""
+        shielded = sum(one.noise is not None and one.noise.shielded_from is not None for one in self.ok)
+        return 2 * shielded > len(self.ok)
+
+    @property
     def lost(self) -> list[Judgment]:
         return [judgment for judgment in self.judgments if not judgment.has_numbers]
 
@@ -58,6 +67,25 @@ class Measurement:
         """The inferences of each restart in `ok`, told apart."""
         best_ns = self.best_probe_ns
         return tuple(sustained.split(one, best_ns) or noise.split(one, best_ns) for one in self.ok)
+
+    @cached_property
+    def samples_ms(self) -> list[NDArray[np.float64]]:
+        """The inferences in which each restart shows the latency of the device."""
+        return [split.own / NS_PER_MS for split in self.splits]
+
+    @cached_property
+    def ci95_ms(self) -> tuple[float, float] | None:
+        """The 95 % interval of its median; None without numbers, and of a single aggregate."""
+        aggregated = any(telling.is_aggregate(one) for one in self.ok)
+        if len(self.samples_ms) <= int(aggregated):
+            return None
+        # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
+        return stopping.interval(self.samples_ms, self.seed, aggregated=aggregated)
+
+    @property
+    def seed(self) -> int:
+        """What is random in its judgment comes from the case's identity."""
+        return int(self.case.case_id, 16)
 
 
 def last_attempts(restarts: list[Restart]) -> tuple[Restart, ...]:
@@ -140,6 +168,22 @@ def check_spread(measurement: Measurement) -> Finding | None:
     )
 
 
+def check_beside(measurement: Measurement) -> Finding | None:
+    """Other work had the cores, and the restarts do not say well enough what it left of caches and memory."""
+    interval = measurement.ci95_ms
+    if not measurement.is_shielded or interval is None:
+        return None
+    median = statistics.center(measurement.samples_ms)
+    reach = max(interval[1] - median, median - interval[0]) / median
+    if reach <= stopping.MAX_RELATIVE_SPREAD:
+        return None
+    return Verdict.CONTENDED, (
+        f"other work had the cores, and even under real-time priority the 95 % interval reaches {reach:.0%} from the "
+        f"median, more than {stopping.MAX_RELATIVE_SPREAD:.0%}: stop what else runs there, or measure longer "
+        "(--target-ci)"
+    )
+
+
 def check_warmup(measurement: Measurement) -> Finding | None:
     """Most restarts were still changing speed when the timed inferences began, and in them."""
     found = zip(measurement.ok, measurement.splits, strict=True)
@@ -154,6 +198,7 @@ CHECKS: list[Callable[[Measurement], Finding | None]] = [
     check_board,
     check_restarts,
     check_spread,
+    check_beside,
     check_warmup,
 ]
 """Run in this order on a measurement with at least one good restart."""

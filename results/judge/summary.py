@@ -9,7 +9,6 @@ from typing import Any
 from results.judge import choice, evaluation, fingerprint, load, placement, statistics, stopping, telling, twins
 from results.judge.change import control
 from results.judge.device import environment, noise, sustained
-from results.judge.device.noise import NS_PER_MS
 from results.judge.measurement import Measurement, judge, last_attempts
 from results.records import (
     MAX_SAMPLES,
@@ -146,20 +145,17 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
 
     Aggregates are no inferences: they have no percentiles, and one alone has no interval.
     """
-    ok, splits = measurement.ok, measurement.splits
+    ok, splits, samples, interval = measurement.ok, measurement.splits, measurement.samples_ms, measurement.ci95_ms
     if measurement.case.unsupported is not None:
-        ok, splits = (), ()
-    samples = [split.own / NS_PER_MS for split in splits]
+        ok, splits, samples, interval = (), (), [], None
     peaks = [restart.peak_rss_bytes for restart in ok if restart.peak_rss_bytes is not None]
     aggregated = any(telling.is_aggregate(restart) for restart in ok)
     curves = [restart for restart in ok if restart.curve]
-    # The case's identity seeds the bootstrap: the same samples of the same case give the same interval everywhere.
-    seed = int(measurement.case.case_id, 16)
     median = statistics.center(samples) if samples else None
     return {
         "median_ms": median,
         "throughput_per_s": _per_second(file.batch if file is not None else None, median),
-        "ci95_ms": stopping.interval(samples, seed, aggregated=aggregated) if len(samples) > int(aggregated) else None,
+        "ci95_ms": interval,
         "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
         "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated and not curves else {},
         "verified": bool(ok) and all(restart.verified for restart in ok),
@@ -169,7 +165,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "n_iterations": sum(_inferences(restart) for restart in ok),
         **noise.of_row(ok, splits),
         **load.of_row(ok),
-        "sustained": sustained.of_row(curves[-1], measurement.best_probe_ns, seed) if curves else None,
+        "sustained": sustained.of_row(curves[-1], measurement.best_probe_ns, measurement.seed) if curves else None,
         "peak_rss_bytes": max(peaks, default=None),
     }
 

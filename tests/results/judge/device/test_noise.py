@@ -125,6 +125,27 @@ def test_a_few_contended_restarts_are_left_out() -> None:
     assert row_of(3).verdict is Verdict.CONTENDED
 
 
+@pytest.mark.parametrize(
+    ("medians_ms", "shielded", "verdict"),
+    [
+        ([5.0, 5.1, 5.0, 4.9, 5.0], 5, Verdict.VALID),
+        ([5.0, 5.1, 6.0, 5.2, 5.0], 5, Verdict.CONTENDED),
+        ([5.0, 5.1, 6.0, 5.2, 5.0], 2, Verdict.VALID),
+    ],
+)
+def test_beside_other_work_restarts_have_to_agree(medians_ms: list[float], shielded: int, verdict: Verdict) -> None:
+    """What it does to caches and memory is not marked."""
+    made = [
+        restart([12.0] * 50 + [median] * 60, [True] * 50 + [False] * 60, number, shielded_from=50)
+        if number < shielded
+        else restart([median] * 60, [False] * 60, number)
+        for number, median in enumerate(medians_ms)
+    ]
+    row = rows(make_document([CASE], made))[0]
+    assert row.verdict is verdict
+    assert verdict is Verdict.VALID or "reaches 18% from the median, more than 10%" in row.reason
+
+
 def test_a_slow_virtual_core_is_found_by_the_best_of_the_run() -> None:
     slow = [
         restart([6.5] * 60, [False] * 60, number, probe_ns=(1400, 1400), telemetry_after=Telemetry(virtual=True))
