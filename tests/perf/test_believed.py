@@ -75,7 +75,7 @@ def test_time_to_an_interval_of_one_percent(benchmark: Any) -> None:
 
     def measure() -> None:
         found["standard"] = run("standard", *two)
-        found["target"] = run("quick", *two, "--target-ci", "1%")
+        found["target"] = run("quick", *two, "--target-ci", "1%", "--max-minutes", "15")
 
     benchmark.pedantic(measure, rounds=1)
     restarts = journal.read(sorted((bench.workspace / "runs").iterdir())[-1]).restarts
