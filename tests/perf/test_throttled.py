@@ -28,6 +28,7 @@ def test_a_quota_that_is_cut_by_40_percent(
     bench: Bench, benchmark: Any, threads: int, before: float, after: float
 ) -> None:
     """Half of the runs, one after the other with the rest, lose it after the first restart."""
+    bench.adaptive = True
     bench("models", "export", MODEL)
     draw, verdicts = random.Random(1), {True: Counter[str](), False: Counter[str]()}
     with group(before) as made:
