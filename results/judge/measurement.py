@@ -173,8 +173,7 @@ def check_beside(measurement: Measurement) -> Finding | None:
     interval = measurement.ci95_ms
     if not measurement.is_shielded or interval is None:
         return None
-    median = statistics.center(measurement.samples_ms)
-    reach = max(interval[1] - median, median - interval[0]) / median
+    reach = stopping.reach(statistics.center(measurement.samples_ms), interval)
     if reach <= stopping.MAX_RELATIVE_SPREAD:
         return None
     return Verdict.CONTENDED, (

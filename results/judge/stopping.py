@@ -80,11 +80,15 @@ def next_case(medians: Mapping[str, Sequence[float]], target: float | None) -> s
     return max(wanting, key=lambda case_id: wanting[case_id]) if wanting else None
 
 
+def reach(median: float, interval: tuple[float, float]) -> float:
+    """How far an interval reaches from its median, on the side where it is further, as a share of the median."""
+    return max(interval[1] - median, median - interval[0]) / median
+
+
 def in_words(median_ms: float, ci95_ms: tuple[float, float] | None, added: bool, stopping: Stopping) -> list[str]:
     """What a row says of restarts that were added, and of a target that was not reached."""
     words = ["restarts were added, as it was uncertain"] if added else []
-    if stopping.target is not None and ci95_ms is not None and median_ms > 0:
-        reach = max(ci95_ms[1] - median_ms, median_ms - ci95_ms[0]) / median_ms
-        if reach > stopping.target:
-            words.append(f"its 95 % interval reaches further than the {100 * stopping.target:.3g} % asked for")
+    target = stopping.target
+    if target is not None and ci95_ms is not None and median_ms > 0 and reach(median_ms, ci95_ms) > target:
+        words.append(f"its 95 % interval reaches further than the {100 * target:.3g} % asked for")
     return words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from results.judge.change.comparison import compare, corrected
 from results.judge.change.fitness import EFFECT, FEWEST, fitness
 from results.judge.change.mannwhitney import Values
 from results.judge.change.planning import BASELINE, RESTARTS
-from results.judge.device.noise import NS_PER_MS, best_probe_ns
+from results.judge.device.noise import best_probe_ns
 from results.judge.measurement import Measurement, last_attempts
 from results.judge.statistics import restart_medians
 from tests.perf.test_harness import TEN
@@ -56,7 +55,7 @@ class Night:
 
     def medians_ms(self, case: Case) -> Values | None:
         one = self.measured.get(case)
-        return None if one is None else restart_medians([split.own for split in one.splits]) / NS_PER_MS
+        return None if one is None else restart_medians(one.samples_ms)
 
 
 def night(bench: Bench, models: str) -> Night:
@@ -120,8 +119,7 @@ def export_longer(folder: Path) -> str:
         print(f"{name}: {share:.1%} more multiply-adds")
         for kind, export in (("onnx", onnx.export), ("tflite", tflite.export)):
             paths.append(folder / f"{name}-longer.{kind}")
-            if not paths[-1].exists():
-                export(copy.deepcopy(module), (1, *shape), paths[-1])
+            export(copy.deepcopy(module), (1, *shape), paths[-1])
     return ",".join(map(str, paths))
 
 
@@ -193,7 +191,3 @@ def is_fit(nights: list[Night], case: Case) -> bool:
     measurements = [one.measured[case] for one in nights if case in one.measured]
     made = [restart for one in measurements for restart in one.restarts]
     return bool(measurements) and fitness(measurements, made).is_fit
-
-
-def dumped(nights: list[Night]) -> str:
-    return json.dumps([[[*c, list(map(float, n.medians_ms(c)))] for c in n.measured] for n in nights])

@@ -12,7 +12,6 @@ import numpy as np
 from results.judge.change import planning
 from results.judge.change.comparison import least_effect
 from results.judge.change.mannwhitney import Values
-from results.judge.device.noise import NS_PER_MS
 from results.judge.measurement import Measurement, judge
 from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
 from results.judge.validity import judge_restart
@@ -125,7 +124,7 @@ def shared(floor: float, spread: float, restarts: float) -> float:
 
 
 def _medians_ms(measurement: Measurement) -> Values:
-    return restart_medians([split.own for split in measurement.splits]) / NS_PER_MS
+    return restart_medians(measurement.samples_ms)
 
 
 def _noise(medians_ms: Sequence[Values]) -> dict[str, Any]:
