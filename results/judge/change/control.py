@@ -65,12 +65,16 @@ def changed(before: Row, after: Row, floor: float = 0.0) -> Change:
         return Change("unknown", f"{own.words}; what changed cannot be told: not both have a valid control")
     control = _Move.of(_control(before), _control(after), floor)
     words = f"{own.words}, its control {control.words}"
-    if not control.matters:
-        return Change("model", f"{words}: {_model(before, after)}") if own.matters else Change("nothing", words)
+    left = ratio(own.ratio, control.ratio)
+    if not (own.matters or control.matters):
+        return Change("nothing", words)
+    # A short control can move by what matters to the row and not to itself, as 0.05 ms count for nothing.
+    explains = _is_beyond_noise(control.ratio) and abs(log(left.value)) < abs(log(control.ratio.value))
+    if not (control.matters or explains):
+        return Change("model", f"{words}: {_model(before, after)}")
     device = "the device changed"
     if before.backend_version != after.backend_version:
         device = f"the device changed, or its runtime, which was {before.backend_version}"
-    left = ratio(own.ratio, control.ratio)
     if own.matters and _is_change(left, least_effect(before.median_ms, floor)):
         return Change("both", f"{words}: {device}, and beyond that {_model(before, after)}")
     return Change("device", f"{words}: {device}")
@@ -125,7 +129,11 @@ class _Move:
 
 def _is_change(ratio: Figure, least: float) -> bool:
     """Whether a ratio is beyond noise, and far enough from 1."""
-    return (ratio.low > 1 or ratio.high < 1) and abs(log(ratio.value)) >= log1p(least)
+    return _is_beyond_noise(ratio) and abs(log(ratio.value)) >= log1p(least)
+
+
+def _is_beyond_noise(ratio: Figure) -> bool:
+    return ratio.low > 1 or ratio.high < 1
 
 
 def _control(row: Row) -> Figure:

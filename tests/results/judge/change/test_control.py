@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from results.judge.change.control import FEWEST_RUNS, apart, beside, changed, since
@@ -87,7 +87,14 @@ def test_a_small_change_of_two_restarts_is_none() -> None:
     assert changed(row(), row(10.9)).cause == "model"
 
 
+def test_a_short_control_that_moved_alike_clears_the_model() -> None:
+    """Its 0.04 ms alone would count for nothing."""
+    assert changed(row(), row(10.4, 1.04)).cause == "device"
+    assert changed(row(), row(10.4, 1.01)).cause == "model"
+
+
 @given(st.floats(0.2, 5), st.floats(0.2, 5), st.floats(0.001, 0.2))
+@example(1.0, 1.03125, 0.0078125)
 def test_there_and_back_is_the_same(own: float, shared: float, width: float) -> None:
     """Only which way it went differs; and a change of the device alone is never one of the model."""
     there, back = row(10, width=width), row(10 * own, shared, width=width)
