@@ -55,7 +55,7 @@ format: $(VENV)/.test  ## Rewrite the sources in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-perf: $(VENV)/.test  ## The benchmarks behind docs/performance.md (quiet machine, about two hours and a half)
+perf: $(VENV)/.test  ## The benchmarks behind docs/performance.md (quiet machine, some hours)
 	$(BIN)/python -m pytest tests/perf -m perf --benchmark-only
 
 docs: $(VENV)/.export  ## Make the generated documents again

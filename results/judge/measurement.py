@@ -74,6 +74,11 @@ class Measurement:
         return [split.own / NS_PER_MS for split in self.splits]
 
     @cached_property
+    def medians_ms(self) -> NDArray[np.float64]:
+        """The median of each restart in `ok`, the unit of replication."""
+        return statistics.restart_medians(self.samples_ms)
+
+    @cached_property
     def ci95_ms(self) -> tuple[float, float] | None:
         """The 95 % interval of its median; None without numbers, and of a single aggregate."""
         aggregated = any(telling.is_aggregate(one) for one in self.ok)
@@ -157,13 +162,12 @@ def check_restarts(measurement: Measurement) -> Finding | None:
 
 def check_spread(measurement: Measurement) -> Finding | None:
     """Restart medians too far apart to be one number; `statistics.relative_spread` defines how far."""
-    medians = statistics.restart_medians([split.own for split in measurement.splits])
+    medians = measurement.medians_ms
     spread = statistics.relative_spread(medians)
     if spread is None or spread <= stopping.MAX_RELATIVE_SPREAD:
         return None
-    fastest, slowest = medians.min() / NS_PER_MS, medians.max() / NS_PER_MS
     return Verdict.UNSTABLE, (
-        f"restart medians spread by {spread:.0%} (from {fastest:.4g} to {slowest:.4g} ms), "
+        f"restart medians spread by {spread:.0%} (from {medians.min():.4g} to {medians.max():.4g} ms), "
         f"more than {stopping.MAX_RELATIVE_SPREAD:.0%}"
     )
 

@@ -27,16 +27,16 @@ def half_width(medians: Sequence[float]) -> float:
     middle = float(np.median(values)) if values.size else 0.0
     if values.size < 2 or middle <= 0:
         return float("inf")
-    return _reach(values.size) * float(np.std(values, ddof=1)) / middle
+    return _deviations(values.size) * float(np.std(values, ddof=1)) / middle
 
 
 def gain(medians: Sequence[float]) -> float:
     """By how much one more restart is likely to narrow `half_width`: as it would if the spread stayed what it is."""
     width, count = half_width(medians), len(medians)
-    return width if isinf(width) else width * (1 - _reach(count + 1) / _reach(count))
+    return width if isinf(width) else width * (1 - _deviations(count + 1) / _deviations(count))
 
 
-def _reach(count: int) -> float:
+def _deviations(count: int) -> float:
     """How many standard deviations of restarts the interval of so many reaches either way."""
     return max(t_975(count - 1), _Z_975 * sqrt(pi / 2)) / sqrt(count)
 
@@ -47,8 +47,8 @@ def interval(samples: statistics.Samples, seed: int, *, aggregated: bool) -> tup
     if aggregated or not 3 <= len(samples) < statistics.FEW_RESTARTS:
         return low, high
     median = statistics.center(samples)
-    reach = median * half_width(statistics.restart_medians(samples).tolist())
-    return max(0.0, min(low, median - reach)), max(high, median + reach)
+    half = median * half_width(statistics.restart_medians(samples).tolist())
+    return max(0.0, min(low, median - half)), max(high, median + half)
 
 
 def t_975(degrees: int) -> float:

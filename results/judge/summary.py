@@ -35,6 +35,17 @@ def rows(document: RunDocument) -> list[Row]:
     header = document.header
     facts = {model.name: model for model in header.models}
     files = {(file.sha256, file.io_sha256): file for file in header.artifacts}
+    made = [
+        _row(header, facts.get(m.case.model), files.get((m.case.artifact_sha256 or "", m.case.io_sha256 or "")), m)
+        for m in measurements(document)
+    ]
+    asked, controls = control.apart(made)
+    return [*control.beside(choice.marked(twins.compared(asked), header.max_loss), controls), *controls]
+
+
+def measurements(document: RunDocument) -> list[Measurement]:
+    """What was measured of each case of the header, in header order."""
+    header = document.header
     restarts: dict[str, list[Restart]] = defaultdict(list)
     for restart in document.restarts:
         restarts[restart.case_id].append(restart)
@@ -46,7 +57,7 @@ def rows(document: RunDocument) -> list[Row]:
     for case in header.cases:
         of_device[case.device] += restarts[case.case_id]
     best_ns = {device: noise.best_probe_ns(measured) for device, measured in of_device.items()}
-    measurements = [
+    return [
         Measurement(
             case,
             header.profile,
@@ -58,12 +69,6 @@ def rows(document: RunDocument) -> list[Row]:
         )
         for case in header.cases
     ]
-    made = [
-        _row(header, facts.get(m.case.model), files.get((m.case.artifact_sha256 or "", m.case.io_sha256 or "")), m)
-        for m in measurements
-    ]
-    asked, controls = control.apart(made)
-    return [*control.beside(choice.marked(twins.compared(asked), header.max_loss), controls), *controls]
 
 
 def _row(header: RunHeader, facts: ModelFacts | None, file: ArtifactFacts | None, measurement: Measurement) -> Row:
@@ -156,7 +161,7 @@ def _numbers(measurement: Measurement, file: ArtifactFacts | None) -> dict[str, 
         "median_ms": median,
         "throughput_per_s": _per_second(file.batch if file is not None else None, median),
         "ci95_ms": interval,
-        "spread_ms": statistics.mad(statistics.restart_medians(samples)) if samples else None,
+        "spread_ms": statistics.mad(measurement.medians_ms) if samples else None,
         "percentiles_ms": statistics.percentiles(samples) if samples and not aggregated and not curves else {},
         "verified": bool(ok) and all(restart.verified for restart in ok),
         "snr_db": min((r.snr_db for r in ok if r.snr_db is not None), default=None),

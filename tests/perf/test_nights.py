@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from models.export.orders import ZooOrder
 from results import journal
 from results.judge import summary
 from results.judge.change.comparison import compare, corrected
-from results.judge.change.fitness import EFFECT, FEWEST, fitness
+from results.judge.change.fitness import EFFECT, FEWEST, fitness, noise_floor
 from results.judge.change.mannwhitney import Values
 from results.judge.change.planning import BASELINE, RESTARTS
-from results.judge.device.noise import best_probe_ns
-from results.judge.measurement import Measurement, last_attempts
-from results.judge.statistics import restart_medians
+from results.judge.measurement import Measurement, judge
+from results.judge.stopping import half_width
+from results.records import Verdict
 from tests.perf.test_harness import TEN
 from tests.rigs.bench import ROOT, Bench
 
@@ -33,6 +34,8 @@ pytestmark = [pytest.mark.perf, pytest.mark.timeout(3 * 3600)]
 NIGHTS, LONGER_NIGHTS = 12, 3
 LONGER_BY = 0.07
 """Multiply-adds; blocks differ in how much latency goes with them."""
+FIXED_S = 60
+"""For so long MLPerf Mobile times a case, and 1024 inferences at least."""
 BEFORE = BASELINE // RESTARTS
 Case = tuple[str, str]
 
@@ -55,23 +58,17 @@ class Night:
 
     def medians_ms(self, case: Case) -> Values | None:
         one = self.measured.get(case)
-        return None if one is None else restart_medians(one.samples_ms)
+        return None if one is None else one.medians_ms
 
 
 def night(bench: Bench, models: str) -> Night:
     bench("run", "--models", models, "--threads", "1", "--accuracy", "none")
-    document = journal.read(sorted((bench.workspace / "runs").iterdir())[-1])
-    restarts = defaultdict(list)
-    for restart in document.restarts:
-        restarts[restart.case_id].append(restart)
-    best_ns, found = best_probe_ns(document.restarts), Night()
-    cases = {case.case_id: case for case in document.header.cases}
-    for row in summary.rows(document):
-        found.verdicts[row.verdict.value] += 1
-        if row.verdict.value == "valid":
-            made = last_attempts(restarts[row.case_id])
-            one = Measurement(cases[row.case_id], document.header.profile, made, True, best_probe_ns=best_ns)
-            found.measured[row.model.removesuffix("-longer"), row.backend] = one
+    found = Night()
+    for one in summary.measurements(journal.read(sorted((bench.workspace / "runs").iterdir())[-1])):
+        verdict, _ = judge(one)
+        found.verdicts[verdict.value] += 1
+        if verdict is Verdict.VALID:
+            found.measured[one.case.model.removesuffix("-longer"), one.case.backend] = one
     return found
 
 
@@ -140,10 +137,8 @@ def test_alarms_and_slowdowns(benchmark: Any, tmp_path: Path) -> None:
     report(nights, after)
 
 
-def floor(nights: list[Night], case: Case) -> float:
-    """How far whole measurements of these nights differ: the standard deviation of their logarithms."""
-    medians = [np.median(one) for night in nights if (one := night.medians_ms(case)) is not None]
-    return float(np.std(np.log(medians), ddof=1)) if len(medians) > 1 else 0.0
+def medians_ms(nights: Iterable[Night], case: Case) -> list[Values]:
+    return [one for night in nights if (one := night.medians_ms(case)) is not None]
 
 
 def report(nights: list[Night], after: dict[int, Night]) -> None:
@@ -155,11 +150,10 @@ def report(nights: list[Night], after: dict[int, Night]) -> None:
 
     def held(number: int, tonight: Night, case: Case) -> Any:
         """That night's measurement against three before it, by what all nights before say of the device."""
-        new, old = tonight.medians_ms(case), [one.medians_ms(case) for one in nights[:number]]
-        kept = [one for one in old if one is not None][-BEFORE:]
-        if new is None or len(kept) < BEFORE:
+        new, old = tonight.medians_ms(case), medians_ms(nights[:number], case)
+        if new is None or len(old) < BEFORE:
             return None
-        return compare(new, np.concatenate(kept), floor=floor(nights[:number], case))
+        return compare(new, np.concatenate(old[-BEFORE:]), floor=noise_floor(old) or 0.0)
 
     told: Counter[str] = Counter()
     told_corrected: Counter[str] = Counter()
@@ -171,8 +165,7 @@ def report(nights: list[Night], after: dict[int, Night]) -> None:
     both: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     lines = []
     for case in cases:
-        old = [np.median(m) for one in nights if (m := one.medians_ms(case)) is not None]
-        new = [np.median(m) for one in after.values() if (m := one.medians_ms(case)) is not None]
+        old, new = ([np.median(one) for one in medians_ms(of, case)] for of in (nights, after.values()))
         if not new:
             continue
         by = float(np.median(new) / np.median(old) - 1)
@@ -184,6 +177,8 @@ def report(nights: list[Night], after: dict[int, Night]) -> None:
             f"{case[0]} {case[1]} {np.median(old):.3f} ms, longer by {by:+.1%}, fit {case in fit}: {dict(verdicts)}"
         )
     print("\n".join(lines))
+    twenty = [case for case in cases if case[1] != "openvino"]
+    print("\n".join(time_to(nights, which, target) for which in (cases, twenty) for target in (0.01, 0.02)))
     print(f"slower by {EFFECT:.0%} and more: where the device is fit {dict(both[True])}, elsewhere {dict(both[False])}")
 
 
@@ -191,3 +186,23 @@ def is_fit(nights: list[Night], case: Case) -> bool:
     measurements = [one.measured[case] for one in nights if case in one.measured]
     made = [restart for one in measurements for restart in one.restarts]
     return bool(measurements) and fitness(measurements, made).is_fit
+
+
+def time_to(nights: list[Night], cases: list[Case], target: float) -> str:
+    """How long restarts, taken in the order of the nights, take until their interval reaches no further.
+
+    With load and warm-up of each. Beside it how often the median of all restarts lies within.
+    """
+    took, inside = [], 0
+    for case in cases:
+        measured = [one.measured[case] for one in nights if case in one.measured]
+        seconds = np.cumsum([restart.wall_ns / 1e9 for one in measured for restart in one.ok])
+        medians = np.concatenate([one.medians_ms for one in measured])
+        counts = range(3, medians.size + 1)
+        enough = next((n for n in counts if half_width(medians[:n].tolist()) <= target), None)
+        took.append(float("inf") if enough is None else float(seconds[enough - 1]))
+        inside += enough is not None and abs(np.median(medians[:enough]) / np.median(medians) - 1) <= target
+    return (
+        f"{target:.0%} reached in {np.isfinite(took).sum()} of {len(took)} cases, after {np.median(took):.1f} s in the "
+        f"median, {np.median(took) / FIXED_S:.0%} of {FIXED_S} s; in {inside} the median of all lies within"
+    )

@@ -13,7 +13,7 @@ from results.judge.change import planning
 from results.judge.change.comparison import least_effect
 from results.judge.change.mannwhitney import Values
 from results.judge.measurement import Measurement, judge
-from results.judge.statistics import MAD_TO_SIGMA, mad, restart_medians
+from results.judge.statistics import MAD_TO_SIGMA, mad
 from results.judge.validity import judge_restart
 from results.records import Restart, Verdict
 
@@ -86,7 +86,7 @@ def fitness(measurements: Sequence[Measurement], made: Sequence[Restart]) -> Fit
     first = measurements[0]
     judgments = [judge_restart(one, first.case, first.profile, first.best_probe_ns) for one in made]
     verdicts = [judgment.verdict for judgment in judgments]
-    medians = [_medians_ms(one) for one in measurements if one.ok]
+    medians = [one.medians_ms for one in measurements if one.ok]
     lost = [split.lost_share for one in measurements for split in one.splits if split.lost_share is not None]
     found: dict[str, Any] = {
         "measurements": len(measurements),
@@ -99,7 +99,7 @@ def fitness(measurements: Sequence[Measurement], made: Sequence[Restart]) -> Fit
         "median_ms": float(np.median(np.concatenate(medians))) if medians else None,
         "reasons": tuple(dict.fromkeys(f"{verdict.value}: {reason}" for verdict, reason in told if reason)),
     }
-    return Fitness(**found, **_noise([_medians_ms(one) for one in valid]))
+    return Fitness(**found, **_noise([one.medians_ms for one in valid]))
 
 
 def spread_within(medians_ms: Sequence[Values]) -> float | None:
@@ -115,6 +115,15 @@ def spread_within(medians_ms: Sequence[Values]) -> float | None:
     return MAD_TO_SIGMA * mad(residuals)
 
 
+def noise_floor(medians_ms: Sequence[Values]) -> float | None:
+    """How far whole measurements lie apart: the standard deviation of their medians' logarithms; None below two.
+
+    Not by MAD, which of six is half the truth as often as not, and passes over the one that makes a false alarm.
+    """
+    centers = [float(np.median(one)) for one in medians_ms]
+    return float(np.std(np.log(centers), ddof=1)) if len(centers) > 1 else None
+
+
 def shared(floor: float, spread: float, restarts: float) -> float:
     """What all restarts of a measurement share and the next one does not: the part of the floor beyond the restarts'.
 
@@ -123,21 +132,16 @@ def shared(floor: float, spread: float, restarts: float) -> float:
     return sqrt(max(0.0, floor**2 - pi / 2 / restarts * spread**2))
 
 
-def _medians_ms(measurement: Measurement) -> Values:
-    return restart_medians(measurement.samples_ms)
-
-
 def _noise(medians_ms: Sequence[Values]) -> dict[str, Any]:
     """What only several measurements say, from the restart medians of the valid ones."""
     spread = spread_within(medians_ms)
-    centers = [float(np.median(one)) for one in medians_ms]
-    # Not by MAD, which of six is half the truth as often as not, and passes over the one that makes a false alarm.
-    floor = float(np.std(np.log(centers), ddof=1)) if len(centers) > 1 else None
+    floor = noise_floor(medians_ms)
     needed = None if spread is None else planning.restarts_for(spread)
-    if spread is None or floor is None or len(centers) < FEWEST:
+    if spread is None or floor is None or len(medians_ms) < FEWEST:
         return {"spread": spread, "floor": floor, "restarts_needed": needed}
+    middle = float(np.median([np.median(one) for one in medians_ms]))
     # As if it took long: that a change below 0.05 ms does not count is the model's, not the device's.
-    medians = [one * _LONG_MS / float(np.median(centers)) for one in medians_ms]
+    medians = [one * _LONG_MS / middle for one in medians_ms]
     least = least_effect(_LONG_MS, floor)
     alarms, comparisons = planning.false_alarms(medians, floor=floor)
     between = shared(floor, spread, float(np.mean([one.size for one in medians_ms])))
