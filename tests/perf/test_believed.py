@@ -13,7 +13,7 @@ from tests.perf.test_harness import TEN
 from tests.perf.test_noise import BUSY, beside
 from tests.rigs.bench import ROOT, Bench
 
-pytestmark = pytest.mark.perf
+pytestmark = [pytest.mark.perf, pytest.mark.timeout(3 * 3600)]
 
 BURNERS = 3
 QUIET = ("standard", "standard again", "standard once more")
