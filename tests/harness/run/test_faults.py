@@ -58,7 +58,8 @@ def test_a_device_called_all_is_resumed_alone(bench: Bench) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LIMIT_S)
     (row,) = bench.rows("run", "--resume", "last")
-    assert (row["device"], row["n_restarts"]) == ("all", 5)
+    assert row["device"] == "all"
+    assert {restart.round for restart in restarts(bench) if restart.outcome == "ok"} == set(range(5))
     assert not (bench.workspace / "devices" / "other").exists()
 
 
